@@ -1,0 +1,1 @@
+r"""Prefect flows and the command line; no science."""

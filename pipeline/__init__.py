@@ -1,0 +1,1 @@
+r"""From survey files to a morphology catalogue."""
