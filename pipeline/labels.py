@@ -36,7 +36,9 @@ class Scheme:
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
-            raise ConfigError(f"classes={list(self.classes)}, expected two or more different names")
+            raise ConfigError(
+                f"classes={list(self.classes)}, expected two or more different names"
+            )
         if [self.mirror[m] for m in self.mirror] != list(range(len(self.classes))):
             raise ConfigError(f"mirror={list(self.mirror)} is not its own inverse")
 
