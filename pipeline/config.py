@@ -1,0 +1,319 @@
+r"""What an experiment is made of: one YAML file of `configs/`.
+
+Every field is documented under itself, and `tuningfork show` prints a file with all of them.
+"""
+
+__all__ = ["Experiment", "load"]
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.errors import ConfigError, suggest
+
+Scalar = bool | int | float | str
+
+
+class Config(BaseModel):
+    r"""Base of all sections: immutable, and no unknown key passes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Simulate(Config):
+    galaxies: int = Field(2000, gt=0)
+    r"""How many galaxies to draw."""
+
+    side: int = Field(64, ge=16)
+    r"""The side of each cutout, in pixels."""
+
+    seed: int = 0
+    r"""The same seed writes the same bytes."""
+
+
+class Table(Config):
+    path: Path
+    r"""A FITS, VOTable, ECSV, CSV or Parquet table, one row per galaxy."""
+
+    id: str = "id"
+    ra: str | None = None
+    dec: str | None = None
+    size: str | None = None
+    r"""The columns of the identifier, the position (degrees) and the angular size (arcsec)."""
+
+    match_arcsec: float | None = Field(None, gt=0)
+    r"""Match images to rows by position within this radius, rather than by identifier."""
+
+
+class Labels(Config):
+    column: str
+    r"""The column of `table` that holds the label."""
+
+    classes: tuple[str, ...] = Field(min_length=2)
+    r"""The classes, in the order of every output."""
+
+    mirror: dict[str, str] = {}
+    r"""The pairs of classes that a mirror swaps."""
+
+    rename: dict[str, str] = {}
+    r"""Labels of the table by other names: found -> class."""
+
+    threshold: float | None = None
+    r"""For a column of numbers: below it the first class, from it on the second."""
+
+
+class Data(Config):
+    root: Path
+    r"""The folder of the images."""
+
+    pattern: str = "{id}.fits"
+    r"""Where the file of a galaxy is below `root`, with `{id}`, `{band}` and `*`. Without
+    `{id}` the files are frames of the sky, and galaxies are cut at the table's positions."""
+
+    bands: tuple[str, ...] = Field(min_length=1)
+    r"""The bands from blue to red, in the order of the planes of a cube."""
+
+    band_text: dict[str, str] = {}
+    r"""What stands for a band in file names, if not its own name."""
+
+    hdu: int | str | None = None
+    r"""The extension, by index or name; with `{band}`, one extension per band. By default, the
+    first image that fits."""
+
+    survey: str = "unknown"
+    r"""A key of :py:`pipeline.surveys.SURVEYS`, or a name of your own."""
+
+    pixel_scale: float | None = Field(None, gt=0)
+    r"""Arcsec per pixel of files without sky coordinates."""
+
+    size: int | tuple[int, int] = 64
+    r"""The grid of the store, in pixels: a side, or `[height, width]`."""
+
+    scale: Literal["native"] | float | str = "native"
+    r"""Arcsec per pixel of the grid: `native`, a number, or `4 x petro_r` for a cutout that is
+    four times as wide as that column of the table says."""
+
+    cut_at: Literal["centre", "position"] = "centre"
+    r"""Where the galaxy is in its file: in the middle, or at the table's position."""
+
+    table: Table | None = None
+    labels: Labels | None = None
+
+    chunk: int = Field(256, gt=0)
+    r"""The number of inputs per shard."""
+
+    workers: int = Field(2, gt=0)
+    r"""The number of processes that read."""
+
+
+class Split(Config):
+    path: Path | None = None
+    r"""A table `id, part` to be taken as it is. By default one is made."""
+
+    validation: float = Field(0.1, gt=0, lt=1)
+    test: float = Field(0.2, gt=0, lt=1)
+    radius_arcsec: float = Field(0.0, ge=0)
+    r"""Galaxies closer than this are kept in one part. At least half a cutout, if 0."""
+
+
+class Stretch(Config):
+    kind: Literal["asinh", "lupton", "linear", "log"] = "asinh"
+    softening: float = Field(3.0, gt=0)
+    r"""Where the stretch bends, in units of the sky noise."""
+
+    scale: float = Field(1.0, gt=0)
+    r"""What the stretched pixels are divided by, so that a network sees numbers of order 1."""
+
+
+class Augment(Config):
+    rotation: bool = True
+    reflection: bool = True
+    scale: float = Field(0.1, ge=0)
+    shear: float = Field(0.0, ge=0)
+    shift: float = Field(2.0, ge=0)
+    noise: float = Field(0.0, ge=0)
+    blur: float = Field(0.0, ge=0)
+    band_dropout: float = Field(0.0, ge=0, lt=1)
+    flux_jitter: float = Field(0.0, ge=0)
+
+
+class Batches(Config):
+    size: int = Field(64, gt=0)
+    r"""Galaxies per batch."""
+
+    stretch: Stretch = Stretch()
+    augment: Augment | None = Augment()
+    r"""Of the training galaxies alone; null for none."""
+
+    balanced: bool = False
+    r"""Draw every class equally often."""
+
+
+class Model(Config):
+    name: str = "cutout_resnet"
+    r"""A key of :py:`models.MODELS`, `timm:NAME` or `torchvision:NAME`."""
+
+    args: dict[str, Scalar | list[int]] = {}
+    r"""The keyword arguments of that model."""
+
+    pretrained: bool | str = False
+    r"""The published weights, a file, a URL, or `hf_hub:name`."""
+
+
+class Training(Config):
+    epochs: int = Field(30, gt=0)
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+    schedule: Literal["cosine", "onecycle", "constant", "step"] = "cosine"
+    warmup_epochs: float = Field(2.0, ge=0)
+    label_smoothing: float = Field(0.05, ge=0, lt=1)
+    patience: int = Field(0, ge=0)
+    r"""Epochs without a better one before it stops; 0 for never."""
+
+    precision: str = "auto"
+    clip: float = Field(1.0, ge=0)
+    class_weights: float = Field(0.0, ge=0, le=1)
+    r"""The loss of a class is weighted by its count to the power of minus this."""
+
+    devices: int = Field(1, gt=0)
+    monitor: Literal["validation_loss", "validation_macro_f1"] = "validation_loss"
+
+
+class Evaluation(Config):
+    baselines: tuple[Literal["forest", "svm"], ...] = ("forest", "svm")
+    symmetries: bool = True
+    r"""Average over the eight symmetries of the square."""
+
+    resamples: int = Field(1000, gt=0)
+    r"""Of the bootstrap."""
+
+
+class Tracking(Config):
+    uri: str | None = None
+    r"""An MLflow tracking URI. By default, an SQLite file in `folder`."""
+
+    experiment: str | None = None
+    r"""The MLflow experiment. By default, `name`."""
+
+    register_as: str | None = None
+    r"""The name of the registered model. By default, `name`."""
+
+
+class Experiment(Config):
+    name: str
+    folder: Path = Path("runs")
+    r"""Where everything goes, in a folder called `name`."""
+
+    seed: int = 0
+    r"""Seeds the split, the weights, the batches and the baselines."""
+
+    simulate: Simulate | None = None
+    r"""Draw the survey first, in `data.root`."""
+
+    data: Data
+    split: Split = Split()
+    batches: Batches = Batches()
+    model: Model = Model()
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+    tracking: Tracking = Tracking()
+
+    @property
+    def home(self) -> Path:
+        r"""The folder of this experiment's store, split, model, report and catalogue."""
+
+        return self.folder / self.name
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    r"""Reads one experiment, e.g. `configs/demo.yaml`.
+
+    `${NAME}` and `${NAME:-default}` in a value stand for a variable of the environment.
+
+    Arguments:
+        path: A YAML file.
+        overrides: Settings that replace those of the file, as `section.key=value`.
+
+    Raises:
+        ConfigError: If the file cannot be read, if a key is unknown (the message names the
+            nearest one), or if a value is not possible.
+    """
+
+    try:
+        text = Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as a configuration ({error})") from error
+
+    try:
+        tree = yaml.safe_load(_expand(text, path))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML ({error})") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: holds {type(tree).__name__}, expected keys and values")
+
+    for setting in overrides:
+        _override(tree, setting)
+
+    try:
+        return Experiment.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(e, path) for e in error.errors())) from error
+
+
+def _expand(text: str, path: Path) -> str:
+    def value(match: re.Match) -> str:
+        found = os.environ.get(match[1], match[3])
+        if found is None:
+            raise ConfigError(f"{path}: the environment has no variable {match[1]}")
+        return found
+
+    return re.sub(r"\$\{(\w+)(:-([^}]*))?\}", value, text)
+
+
+def _override(tree: dict, setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {setting!r}, expected section.key=value")
+
+    *sections, last = key.split(".")
+    for section in sections:
+        if tree.get(section) is None:
+            tree[section] = {}
+        tree = tree[section]
+        if not isinstance(tree, dict):
+            raise ConfigError(f"--set {setting!r}: {section} is a value, not a section")
+    try:
+        tree[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {setting!r}: {text!r} is not a YAML value") from error
+
+
+def _explain(error: Mapping[str, Any], path: Path) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+
+    if error["type"] == "extra_forbidden":
+        known = _fields(error["loc"][:-1])
+        return f"{path}: unknown key {where!r}, {suggest(str(error['loc'][-1]), known)}"
+    if error["type"] == "literal_error":
+        known = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+        return f"{path}: {where}={error['input']!r}, {suggest(str(error['input']), known)}"
+    if error["type"] == "missing":
+        return f"{path}: {where} is missing"
+
+    return f"{path}: {where}={error['input']!r}, {error['msg']}"
+
+
+def _fields(loc: Sequence[int | str]) -> list[str]:
+    section: type[BaseModel] = Experiment
+    for name in loc:
+        annotation = section.model_fields[str(name)].annotation
+        kinds = [annotation, *get_args(annotation)]
+        section = next(k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel))
+
+    return list(section.model_fields)
