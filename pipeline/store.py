@@ -1,0 +1,330 @@
+r"""A folder of cutouts ready to train on.
+
+Pixels lie in `.npy` shards, `(n, C, H, W)` in float16: flux minus sky, over the noise of its
+band, NaN where nothing was observed. Beside each shard a Parquet part of the manifest has one
+row per input. A part is renamed into place after its shard, so that what is committed is always
+a prefix of whole shards, whenever the writer dies.
+"""
+
+__all__ = ["Store", "StoreInfo", "schema"]
+
+import errno
+import fcntl
+import functools
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.errors import ConfigError, DataError, PipelineError
+
+PER_BAND = ("sky", "noise", "coverage", "saturation", "zero_point")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    r"""What all cutouts of a store have in common.
+
+    Arguments:
+        bands: The names of the :math:`C` bands, from blue to red.
+        height: The number of rows :math:`H`.
+        width: The number of columns :math:`W`.
+        scale: The scale of the grid, e.g. `native`, `0.396 arcsec` or `4 x petro_r`.
+        survey: The survey the images come from.
+        classes: The classes that labels may name, in order. Empty if there are no labels.
+    """
+
+    bands: tuple[str, ...]
+    height: int
+    width: int
+    scale: str
+    survey: str
+    classes: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        return json.dumps({"version": 1} | asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        fields = json.loads(text)
+        del fields["version"]
+        fields |= {"bands": tuple(fields["bands"]), "classes": tuple(fields["classes"])}
+
+        return cls(**fields)
+
+
+def schema(bands: Sequence[str]) -> pa.Schema:
+    r"""Returns the columns of a manifest, those of each band at the end."""
+
+    texts = ("id", "status", "flags", "reason", "source", "stamp", "digest")
+    numbers = ("scale_arcsec", *(f"{name}_{band}" for band in bands for name in PER_BAND))
+
+    return pa.schema(
+        [(name, pa.string()) for name in texts]
+        + [("ra", pa.float64()), ("dec", pa.float64()), ("label", pa.string())]
+        + [("unit", pa.string()), ("shard", pa.int32()), ("row", pa.int32())]
+        + [(name, pa.float64()) for name in numbers]
+    )
+
+
+class Store:
+    r"""Opens a store. What a killed writer left behind is not seen.
+
+    Arguments:
+        folder: A folder made by :meth:`create`.
+
+    Raises:
+        DataError: If the folder is not a store.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        try:
+            self.info = StoreInfo.from_json((self.folder / "store.json").read_text())
+        except FileNotFoundError as error:
+            raise DataError(f"{folder} is not a store, it has no store.json") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{folder}/store.json is not that of a store: {error}") from error
+
+        self._parts: list[pa.Table] = []
+        self._shards: dict[int, NDArray[np.float16]] = {}
+        self.refresh()
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        r"""Opens a store that exists."""
+
+        return cls(folder)
+
+    @classmethod
+    def create(cls, folder: Path, info: StoreInfo) -> Self:
+        r"""Creates a store, or opens the one that is there.
+
+        Raises:
+            ConfigError: If the one that is there was made otherwise.
+        """
+
+        folder = Path(folder)
+        with _writing(folder):
+            for part in (folder, folder / "shards", folder / "manifest"):
+                part.mkdir(parents=True, exist_ok=True)
+        if not (folder / "store.json").exists():
+            with _locked(folder):
+                _write(folder / "store.json", lambda file: file.write(info.to_json().encode()))
+
+        store = cls(folder)
+        for name, wanted in asdict(info).items():
+            if (found := getattr(store.info, name)) != wanted:
+                raise ConfigError(
+                    f"{folder} was made with {name}={found!r}, not {wanted!r}:"
+                    " choose another folder for the store, or delete this one"
+                )
+
+        return store
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        r"""Keeps other writers out, waiting for the one at work. A kill releases it."""
+
+        with _locked(self.folder):
+            self.refresh()
+            uncommitted = self.folder.glob(f"shards/{_name(self._num_parts)}.npy")
+            for leftover in (*uncommitted, *self.folder.rglob("*.tmp")):
+                leftover.unlink()
+            yield
+
+    def refresh(self) -> None:
+        r"""Sees what other processes committed since."""
+
+        names = {path.name for path in (self.folder / "manifest").glob("*.parquet")}
+        self._num_parts = len(names)
+        missing = {_name(i) + ".parquet" for i in range(len(names))} - names
+        if missing:
+            raise DataError(f"{self.folder}/manifest has lost {', '.join(sorted(missing))}")
+        for name in ("manifest", "usable", "_rows", "_places"):
+            self.__dict__.pop(name, None)
+
+    @functools.cached_property
+    def manifest(self) -> pa.Table:
+        r"""One row per input: the newest, in the order in which inputs were first seen."""
+
+        for i in range(len(self._parts), self._num_parts):
+            self._parts.append(pq.read_table(self.folder / f"manifest/{_name(i)}.parquet"))
+        table = pa.concat_tables([schema(self.info.bands).empty_table(), *self._parts])
+        table = table.combine_chunks()
+
+        keys = table["id"].combine_chunks().dictionary_encode()
+        newest = np.zeros(len(keys.dictionary), np.int64)
+        np.maximum.at(newest, keys.indices.to_numpy(), np.arange(len(table)))
+
+        return table if len(newest) == len(table) else table.take(newest)
+
+    @functools.cached_property
+    def usable(self) -> NDArray[np.int64]:
+        r"""The rows of the manifest that have pixels, with shape `(N,)`."""
+
+        return np.flatnonzero(self._places[0] >= 0)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        r"""A hash of what is in the store, blind to the order in which it came."""
+
+        used = self.manifest.select(["id", "digest", "label"]).take(self.usable)
+        lines = sorted("\t".join(row) for row in zip(*used.to_pydict().values(), strict=True))
+        digest = hashlib.blake2b(self.info.to_json().encode(), digest_size=16)
+        digest.update("\n".join(lines).encode())
+
+        return digest.hexdigest()
+
+    def row(self, id: str) -> int:
+        r"""Returns the row of one input in the manifest, in constant time.
+
+        Raises:
+            DataError: If the store has never seen it.
+        """
+
+        try:
+            return self._rows[id]
+        except KeyError:
+            found = f"{self.folder} has no galaxy {id!r}"
+            raise DataError(f"{found} among {len(self._rows)}") from None
+
+    def gather(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
+        r"""Reads cutouts from the disk.
+
+        Arguments:
+            rows: Rows of the manifest that have pixels, in any order, with shape `(B,)`.
+
+        Returns:
+            The flux minus sky, over the noise, with shape `(B, C, H, W)`. Not covered is NaN.
+        """
+
+        rows = np.asarray(rows, np.int64)
+        shards, places = (values[rows] for values in self._places)
+        if len(rows) and shards.min() < 0:
+            id = self.manifest["id"][int(rows[shards.argmin()])]
+            raise DataError(f"{self.folder}: {id} was rejected, it has no pixels")
+
+        shape = (len(rows), len(self.info.bands), self.info.height, self.info.width)
+        pixels = np.empty(shape, np.float16)
+        order = np.lexsort((places, shards))
+        starts = np.flatnonzero(np.diff(shards[order], prepend=-1))
+        for part in np.split(order, starts[1:]) if len(rows) else ():
+            pixels[part] = self._shard(int(shards[part[0]]))[places[part]]
+
+        return pixels
+
+    def commit(self, pixels: NDArray[np.float16], rows: Sequence[Mapping[str, Any]]) -> None:
+        r"""Appends one shard and its part of the manifest, both or none.
+
+        Arguments:
+            pixels: The cutouts of the rows that are not rejected, with shape `(n, C, H, W)`.
+            rows: One row per input, in the columns of :func:`schema` except `shard` and `row`.
+                What is not given is unknown.
+
+        Raises:
+            PipelineError: If the disk is full. The store stays as it was.
+        """
+
+        columns = schema(self.info.bands)
+        number = self._num_parts
+        blank = {f.name: _UNKNOWN[f.type] for f in columns}
+        filled = [blank | dict(row) for row in rows]
+        kept = [row for row in filled if row["status"] != "rejected"]
+        if pixels.shape != (len(kept), len(self.info.bands), self.info.height, self.info.width):
+            raise ValueError(f"pixels has shape {pixels.shape}, for {len(kept)} rows to keep")
+        for i, row in enumerate(kept):
+            row |= {"shard": number, "row": i}
+
+        with _writing(self.folder):
+            shard = self.folder / f"shards/{_name(number)}.npy"
+            shard.unlink(missing_ok=True)
+            if kept:
+                _write(shard, functools.partial(_write_npy, pixels=pixels))
+            table = pa.Table.from_pylist(filled, columns)
+            _write(
+                self.folder / f"manifest/{_name(number)}.parquet",
+                lambda file: pq.write_table(table, file),
+            )
+        self.refresh()
+
+    @functools.cached_property
+    def _rows(self) -> dict[str, int]:
+        return {id: i for i, id in enumerate(self.manifest["id"].to_pylist())}
+
+    @functools.cached_property
+    def _places(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        return self.manifest["shard"].to_numpy(), self.manifest["row"].to_numpy()
+
+    def _shard(self, number: int) -> NDArray[np.float16]:
+        if number not in self._shards:
+            path = self.folder / f"shards/{_name(number)}.npy"
+            try:
+                self._shards[number] = np.load(path, mmap_mode="r")
+            except (OSError, ValueError) as error:
+                raise DataError(f"{path} cannot be read: {error}") from error
+
+        return self._shards[number]
+
+
+_UNKNOWN = {pa.string(): "", pa.float64(): float("nan"), pa.int32(): -1}
+
+
+def _name(number: int) -> str:
+    return f"{number:06d}"
+
+
+def _write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
+    aside = path.with_name(path.name + ".tmp")
+    try:
+        with aside.open("wb") as file:
+            fill(file)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _write_npy(file: BinaryIO, pixels: NDArray[np.float16]) -> None:
+    pixels = np.ascontiguousarray(pixels, np.float16)
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(pixels))
+    file.write(pixels.data)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise PipelineError(
+                f"the disk of {folder} is full: what was committed is safe,"
+                " make room and run the same command again"
+            ) from error
+        raise PipelineError(f"cannot write to {folder}: {error}") from error
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with _writing(folder):
+        file = (folder / ".lock").open("a")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _log.warning("another process is writing to %s, waiting for it to end", folder)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

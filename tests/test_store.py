@@ -1,0 +1,115 @@
+import errno
+import os
+
+import numpy as np
+import pytest
+
+from pipeline.errors import ConfigError, DataError, PipelineError
+from pipeline.store import Store, StoreInfo
+
+INFO = StoreInfo(bands=("g", "r"), height=5, width=7, scale="native", survey="simulated")
+
+
+def cutouts(n, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, 2, 5, 7)).astype(np.float16)
+
+
+def rows(*ids, status="ok", **values):
+    return [{"id": id, "status": status, "digest": f"of {id}"} | values for id in ids]
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store.create(tmp_path / "store", INFO)
+    store.commit(cutouts(3), rows("a", "b", "c", sky_g=1.5, noise_r=2.0))
+    store.commit(cutouts(0), rows("d", status="rejected", reason="d.fits is empty"))
+    store.commit(cutouts(4, 1), rows("e", "b", "f", "g", status="flagged", label="spiral"))
+
+    return store
+
+
+def test_newest_row_wins(store):
+    manifest = store.manifest.to_pydict()
+
+    assert manifest["id"] == ["a", "b", "c", "d", "e", "f", "g"]
+    assert manifest["label"] == ["", "spiral", "", "", "spiral", "spiral", "spiral"]
+    assert manifest["shard"] == [0, 2, 0, -1, 2, 2, 2]
+    assert manifest["sky_g"][0] == 1.5 and np.isnan(manifest["sky_g"][1])
+    assert store.usable.tolist() == [0, 1, 2, 4, 5, 6]
+    assert [store.row(id) for id in "abcdefg"] == list(range(7))
+    with pytest.raises(DataError, match="no galaxy 'x' among 7"):
+        store.row("x")
+
+
+def test_gather(store):
+    everything = np.concatenate([cutouts(3), cutouts(4, 1)])
+    of = np.array([0, 4, 2, -1, 3, 5, 6])
+    rows = np.random.default_rng(2).choice(store.usable, 50)
+
+    assert store.gather(rows).dtype == np.float16
+    np.testing.assert_array_equal(store.gather(rows), everything[of[rows]])
+    assert store.gather(np.array([], np.int64)).shape == (0, 2, 5, 7)
+    with pytest.raises(DataError, match="d was rejected, it has no pixels"):
+        store.gather(np.array([0, 3]))
+
+
+def test_leftovers_are_not_seen(store):
+    (store.folder / "shards/000003.npy").write_bytes(b"half a sha")
+    (store.folder / "manifest/000003.parquet.tmp").write_bytes(b"half a part")
+    again = Store.open(store.folder)
+
+    assert repr(again.manifest.to_pydict()) == repr(store.manifest.to_pydict())
+    with again.lock():
+        again.commit(cutouts(1, 3), rows("h"))
+    np.testing.assert_array_equal(again.gather(np.array([7])), cutouts(1, 3))
+    assert not list(store.folder.rglob("*.tmp"))
+
+
+def test_same_bytes(store, tmp_path):
+    again = Store.create(tmp_path / "again", INFO)
+    again.commit(cutouts(3), rows("a", "b", "c", sky_g=1.5, noise_r=2.0))
+
+    for name in ("store.json", "shards/000000.npy", "manifest/000000.parquet"):
+        assert (again.folder / name).read_bytes() == (store.folder / name).read_bytes()
+
+
+def test_fingerprint_is_blind_to_order(tmp_path):
+    prints = []
+    for name, order in {"x": "ab", "y": "ba", "z": "ac"}.items():
+        store = Store.create(tmp_path / name, INFO)
+        for id in order:
+            store.commit(cutouts(1), rows(id))
+        prints.append(store.fingerprint)
+
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_made_otherwise(store, tmp_path):
+    other = StoreInfo(**(vars(INFO) | {"bands": ("g", "i")}))
+
+    with pytest.raises(ConfigError, match=r"bands=\('g', 'r'\), not \('g', 'i'\)"):
+        Store.create(store.folder, other)
+    with pytest.raises(DataError, match="is not a store"):
+        Store.open(tmp_path)
+    (store.folder / "manifest/000001.parquet").unlink()
+    with pytest.raises(DataError, match="lost 000001"):
+        Store.open(store.folder)
+
+
+@pytest.mark.parametrize("writes", [0, 1])
+def test_full_disk(store, monkeypatch, writes):
+    before = store.manifest
+    calls = []
+
+    def fsync(_):
+        calls.append(_)
+        if len(calls) > writes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(PipelineError, match="is full: what was committed is safe"):
+            store.commit(cutouts(1), rows("h"))
+
+    assert repr(Store.open(store.folder).manifest.to_pydict()) == repr(before.to_pydict())
+    assert not list(store.folder.rglob("*.tmp"))
