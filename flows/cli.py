@@ -1,0 +1,339 @@
+r"""The command line: `tuningfork VERB ...`.
+
+Imports stand inside functions here, and nowhere else, so that `tuningfork --help` is quick.
+The result of a verb is all that goes to standard output; progress and logs go to standard error.
+"""
+
+__all__ = ["app"]
+
+import errno
+import json
+import logging
+import math
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, redirect_stdout
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.errors import ConfigError, PipelineError, suggest
+
+app = typer.Typer(
+    add_completion=False,
+    help="From the images of a sky survey to a galaxy-morphology catalogue.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Config = Annotated[Path, typer.Argument(help="An experiment, e.g. configs/demo.yaml.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="SECTION.KEY=VALUE", help="Replaces one setting; may be repeated."
+    ),
+]
+NoFlow = Annotated[bool, typer.Option("--no-flow", help="Runs without Prefect.")]
+Json = Annotated[bool, typer.Option("--json", help="Writes the result as one JSON object.")]
+
+# What the machine, and neither the code nor the data, is short of
+SHORTAGES = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Where the survey is written.")],
+    galaxies: Annotated[int, typer.Option(help="How many galaxies to draw.", min=1)] = 2000,
+    seed: Annotated[int, typer.Option(help="The same seed writes the same bytes.")] = 0,
+    settings: Settings = None,
+    no_flow: NoFlow = False,
+    as_json: Json = False,
+) -> None:
+    r"""Draws a survey: FITS cutouts and a table of labels."""
+
+    def work() -> dict:
+        given = _replace("simulate", {"galaxies": galaxies, "seed": seed}, settings)
+
+        from pipeline import runs
+
+        return runs.simulate(folder, **given)
+
+    _answer(work, as_json)
+
+
+@app.command()
+def ingest(
+    config: Config, settings: Settings = None, no_flow: NoFlow = False, as_json: Json = False
+) -> None:
+    r"""Reads the new files of an experiment into its store."""
+
+    def work() -> dict:
+        if no_flow:
+            from pipeline import runs
+
+            return runs.ingest(_experiment(config, settings))
+
+        from flows.ingest import ingest as flow
+
+        return flow(str(config), settings or [])
+
+    _answer(work, as_json)
+
+
+@app.command()
+def inspect(
+    store: Annotated[Path, typer.Argument(help="The folder of a store.")],
+    to: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("inspection"),
+    id: Annotated[str | None, typer.Option(help="One galaxy, drawn in all its bands.")] = None,
+    settings: Settings = None,
+    no_flow: NoFlow = False,
+    as_json: Json = False,
+) -> None:
+    r"""Counts a store by status, flag and reason; draws its galaxies."""
+
+    def work() -> dict:
+        given = _replace("inspect", {"to": to, "id": id}, settings)
+
+        from pipeline import runs
+
+        return runs.inspect(store, Path(given["to"]), id=given["id"])
+
+    _answer(work, as_json)
+
+
+@app.command()
+def train(
+    config: Config, settings: Settings = None, no_flow: NoFlow = False, as_json: Json = False
+) -> None:
+    r"""Trains the model of an experiment on its store."""
+
+    def work() -> dict:
+        if no_flow:
+            from pipeline import runs
+
+            return runs.train(_experiment(config, settings))
+
+        from flows.train import train as flow
+
+        return flow(str(config), settings or [])
+
+    _answer(work, as_json)
+
+
+@app.command()
+def evaluate(
+    config: Config, settings: Settings = None, no_flow: NoFlow = False, as_json: Json = False
+) -> None:
+    r"""Measures the model and its baselines on the test galaxies."""
+
+    def work() -> dict:
+        from pipeline import runs
+
+        return runs.evaluate(_experiment(config, settings))
+
+    _answer(work, as_json)
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(help="The folders of two or more runs.")],
+    settings: Settings = None,
+    no_flow: NoFlow = False,
+    as_json: Json = False,
+) -> None:
+    r"""Puts runs side by side."""
+
+    def work() -> dict:
+        _replace("compare", {}, settings)
+
+        from pipeline import runs
+
+        return runs.compare(folders)
+
+    _answer(work, as_json)
+
+
+@app.command()
+def classify(
+    model: Annotated[str, typer.Argument(help="A folder, or a URI of the model registry.")],
+    input: Annotated[Path, typer.Argument(help="A store, or an experiment to take files from.")],
+    to: Annotated[Path, typer.Option(help="A .parquet, .fits, .vot or .csv catalogue.")],
+    settings: Settings = None,
+    no_flow: NoFlow = False,
+    as_json: Json = False,
+) -> None:
+    r"""Writes a catalogue of calibrated class probabilities."""
+
+    def work() -> dict:
+        if no_flow:
+            from pipeline import runs
+
+            return runs.classify(model, input, to, settings or [])
+
+        from flows.classify import classify as flow
+
+        return flow(model, str(input), str(to), settings or [])
+
+    _answer(work, as_json)
+
+
+@app.command()
+def run(
+    config: Config, settings: Settings = None, no_flow: NoFlow = False, as_json: Json = False
+) -> None:
+    r"""Does all of it: from files to a report and a catalogue."""
+
+    def work() -> dict:
+        if no_flow:
+            from pipeline import runs
+
+            return runs.run(_experiment(config, settings))
+
+        from flows.run import run as flow
+
+        return flow(str(config), settings or [])
+
+    _answer(work, as_json)
+
+
+@app.command()
+def show(
+    config: Config, settings: Settings = None, no_flow: NoFlow = False, as_json: Json = False
+) -> None:
+    r"""Prints an experiment with every default filled in."""
+
+    def work() -> dict:
+        return _experiment(config, settings).model_dump(mode="json")
+
+    def text(result: Mapping[str, Any]) -> str:
+        import yaml
+
+        return yaml.safe_dump(result, sort_keys=False, width=99)
+
+    _answer(work, as_json, text)
+
+
+def _experiment(path: Path, settings: Sequence[str] | None) -> Any:
+    from pipeline import config
+
+    return config.load(path, settings or [])
+
+
+def _replace(
+    verb: str, given: Mapping[str, Any], settings: Sequence[str] | None
+) -> dict[str, Any]:
+    r"""Replaces the arguments of a verb that has no experiment by `verb.key=value`."""
+
+    import yaml
+
+    values = dict(given)
+    for setting in settings or []:
+        name, equals, text = setting.partition("=")
+        section, _, key = name.partition(".")
+        if not equals:
+            raise ConfigError(f"--set {setting!r}, expected {verb}.key=value")
+        if section != verb or key not in values:
+            known = [f"{verb}.{word}" for word in values]
+            hint = suggest(name, known) if known else f"{verb} has no settings"
+            raise ConfigError(f"--set {setting!r}: unknown key {name!r}, {hint}")
+        value = yaml.safe_load(text)
+        if isinstance(values[key], int) and not isinstance(value, int):
+            raise ConfigError(f"--set {setting!r}: expected a whole number")
+        values[key] = value
+
+    return values
+
+
+def _answer(
+    work: Callable[[], dict], as_json: bool, text: Callable[[dict], str] | None = None
+) -> None:
+    _log_to_stderr()
+
+    with _ExitCode(), redirect_stdout(sys.stderr):
+        result = _plain(work())
+
+    if as_json:
+        sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
+    elif text is not None:
+        sys.stdout.write(text(result))
+    else:
+        _table(result)
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.addFilter(_without_traceback)
+    logging.basicConfig(handlers=[handler])
+    logging.getLogger("pipeline").setLevel(logging.INFO)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    r"""A user's error is told in words; Prefect would log it with its traceback."""
+
+    if record.exc_info and isinstance(record.exc_info[1], PipelineError):
+        record.exc_info = None
+        record.exc_text = None
+
+    return True
+
+
+class _ExitCode(AbstractContextManager):
+    r"""Ends the process with 1 and one line on a user's error, with 2 and a traceback on ours."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        short = isinstance(error, OSError) and error.errno in SHORTAGES
+
+        if isinstance(error, PipelineError) or short:
+            sys.stderr.write(f"tuningfork: {' '.join(str(error).split())}\n")
+            raise SystemExit(1) from None
+        if isinstance(error, Exception):
+            traceback.print_exception(error)
+            raise SystemExit(2) from None
+
+
+def _plain(value: Any) -> Any:
+    r"""Makes a result of what JSON knows: NaN becomes null, a path text, a NumPy scalar itself."""
+
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+
+    return value if isinstance(value, bool | int | float | str | None) else str(value)
+
+
+def _table(result: Mapping[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for key, value in _rows(result):
+        table.add_row(key, f"{value:.4g}" if isinstance(value, float) else str(value))
+
+    Console(file=sys.stdout, highlight=False, markup=False).print(table)
+
+
+def _rows(result: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in result.items():
+        if isinstance(value, Mapping):
+            yield from _rows(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,148 @@
+r"""What every verb promises at the command line."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from flows.cli import app
+from pipeline import runs
+from pipeline.config import load
+from pipeline.errors import DataError
+
+DEMO = Path(__file__).parents[1] / "configs" / "demo.yaml"
+VERBS = {
+    "simulate": ["sky"],
+    "ingest": [str(DEMO)],
+    "inspect": ["store"],
+    "train": [str(DEMO)],
+    "evaluate": [str(DEMO)],
+    "compare": ["a", "b"],
+    "classify": ["model", "store", "--to", "galaxies.csv"],
+    "run": [str(DEMO)],
+}
+
+
+def call(*args):
+    return CliRunner().invoke(app, [str(arg) for arg in args])
+
+
+def answers(monkeypatch, verb, result):
+    def fake(*args, **kwargs):
+        print("a library that talks")  # noqa: T201
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    monkeypatch.setattr(runs, verb, fake)
+
+
+def test_verbs_are_all():
+    commands = {command.callback.__name__ for command in app.registered_commands}
+    assert commands == VERBS.keys() | {"show"}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_json(verb, monkeypatch):
+    answers(
+        monkeypatch, verb, {"folder": Path("x"), "loss": float("nan"), "by": {"class": (1, 2)}}
+    )
+    done = call(verb, *VERBS[verb], "--json", "--no-flow")
+
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout) == {"folder": "x", "loss": None, "by": {"class": [1, 2]}}
+    assert "a library that talks" in done.stderr
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_errors(verb, monkeypatch):
+    answers(monkeypatch, verb, DataError("m51.fits is empty,\nexpected an image"))
+    done = call(verb, *VERBS[verb], "--no-flow")
+
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    last = done.stderr.splitlines()[-1]
+    assert last == "tuningfork: m51.fits is empty, expected an image"
+    assert "Traceback" not in done.stderr
+
+    answers(monkeypatch, verb, OSError(28, "No space left on device", "store"))
+    done = call(verb, *VERBS[verb], "--no-flow")
+    assert done.exit_code == 1
+    assert "No space left on device" in done.stderr
+
+    answers(monkeypatch, verb, KeyError("ours"))
+    done = call(verb, *VERBS[verb], "--no-flow")
+    assert done.exit_code == 2
+    assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "hint"),
+    [
+        (["trian", DEMO], "Did you mean 'train'?"),
+        (["train", DEMO, "--jsn"], "--json"),
+        (["show", DEMO, "--set", "training.epoch=3"], "did you mean 'epochs'?"),
+        (["show", DEMO, "--set", "trainin.epochs=3"], "did you mean 'training'?"),
+        (["show", DEMO, "--set", "training.optimizer=adamm"], "did you mean 'adamw'?"),
+        (["show", DEMO, "--set", "training.epochs=-3"], "training.epochs=-3"),
+        (["show", DEMO, "--set", "epochs"], "expected section.key=value"),
+        (["show", "demo.yml"], "demo.yml"),
+        (["simulate", "sky", "--set", "simulate.galaxie=3"], "did you mean 'simulate.galaxies'?"),
+        (["simulate", "sky", "--set", "simulate.galaxies=few"], "expected a whole number"),
+        (["compare", "a", "--set", "compare.x=1"], "compare has no settings"),
+    ],
+)
+def test_hints(args, hint):
+    done = call(*args)
+
+    assert done.exit_code in (1, 2)
+    assert hint in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_set_reaches_the_verb(monkeypatch):
+    monkeypatch.setattr(runs, "train", lambda experiment: {"epochs": experiment.training.epochs})
+    done = call("train", DEMO, "--no-flow", "--json", "--set", "training.epochs=7")
+    assert json.loads(done.stdout) == {"epochs": 7}
+
+    monkeypatch.setattr(runs, "simulate", lambda folder, **given: given)
+    done = call("simulate", "sky", "--seed", 4, "--json", "--set", "simulate.galaxies=7")
+    assert json.loads(done.stdout) == {"galaxies": 7, "seed": 4}
+
+
+def test_show_is_complete(tmp_path):
+    r"""What it prints is an experiment again, the same one, with nothing left to a default."""
+
+    printed = tmp_path / "full.yaml"
+    printed.write_text(call("show", DEMO).stdout)
+
+    assert load(printed) == load(DEMO)
+    assert yaml.safe_load(printed.read_text())["training"]["clip"] == 1.0
+    assert json.loads(call("show", DEMO, "--json").stdout) == load(DEMO).model_dump(mode="json")
+
+
+def test_table(monkeypatch):
+    answers(monkeypatch, "evaluate", {"test": {"accuracy": 0.91234, "galaxies": 400}})
+    done = call("evaluate", DEMO)
+    assert done.stdout.split() == ["test.accuracy", "0.9123", "test.galaxies", "400"]
+
+
+def test_help_is_light():
+    r"""No heavy library is imported before a verb needs it."""
+
+    heavy = "{'numpy', 'torch', 'astropy', 'prefect', 'mlflow', 'pandas', 'pydantic', 'lightning'}"
+    code = (
+        f"import sys; from flows.cli import app; "
+        f"app(['--help'], standalone_mode=False); sys.exit(bool({heavy} & set(sys.modules)))"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert time.perf_counter() - start < 5
