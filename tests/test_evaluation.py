@@ -1,0 +1,162 @@
+import json
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn.metrics import roc_auc_score
+
+from pipeline.comparison import Predictions, compare
+from pipeline.errors import DataError
+from pipeline.evaluation import Evaluation, evaluate, majority_class
+
+CLASSES = ("elliptical", "spiral <cw>", "edge/on", "never")
+
+
+def said(labels, skill, seed=0):
+    z = np.random.default_rng(seed).normal(size=(len(labels), 4))
+    z[np.arange(len(labels)), labels] += skill
+    return softmax(z, axis=1)
+
+
+@pytest.fixture(scope="module")
+def labels():
+    return np.random.default_rng(0).choice(3, size=400, p=[0.7, 0.2, 0.1])
+
+
+@pytest.fixture(scope="module")
+def evaluation(labels):
+    network = said(labels, 3)
+    return evaluate(
+        {
+            "network": network,
+            "forest": said(labels, 1, seed=1),
+            "majority class": majority_class(labels, 4, len(labels)),
+        },
+        labels,
+        CLASSES,
+        ids=[f"g{n}" for n in range(len(labels))],
+        uncalibrated={"network": softmax(0.2 * np.log(network), axis=1)},
+        temperature={"network": 0.2},
+        resamples=100,
+    )
+
+
+def test_numbers(evaluation, labels):
+    assert evaluation.model == "network" and evaluation.galaxies == 400
+    majority = evaluation.metrics["majority class"]
+    assert majority["accuracy"].value == evaluation.majority_rate == (labels == 0).mean()
+    assert majority["accuracy"].value < evaluation.metrics["network"]["accuracy"].value
+    assert sum(map(sum, evaluation.confusion["forest"])) == 400
+
+    reliability = evaluation.after["network"]
+    assert reliability.error == pytest.approx(
+        evaluation.metrics["network"]["calibration_error"].value
+    )
+    assert evaluation.before["network"].error > reliability.error
+    assert sum(reliability.count) == 400
+
+
+def test_curves(evaluation, labels):
+    network = said(labels, 3)
+    for k, name in enumerate(CLASSES[:3]):
+        curve = evaluation.roc[name]
+        assert curve.area == pytest.approx(roc_auc_score(labels == k, network[:, k]))
+        assert (curve.x[0], curve.y[0], curve.x[-1], curve.y[-1]) == (0, 0, 1, 1)
+        # Thinned, it is still the same curve
+        assert np.trapezoid(curve.y, curve.x) == pytest.approx(curve.area, abs=0.01)
+        assert len(evaluation.precision_recall[name].x) <= 202
+    assert np.isnan(evaluation.roc["never"].area) and evaluation.roc["never"].x == ()
+
+
+def test_wrong(evaluation, labels):
+    sure = [w.probability for w in evaluation.wrong]
+    assert sure == sorted(sure, reverse=True)
+    for w in evaluation.wrong:
+        assert w.true == CLASSES[labels[w.row]] != w.predicted and w.id == f"g{w.row}"
+        assert w.probability > w.probability_true
+
+
+def test_round_trip(evaluation, tmp_path):
+    path = tmp_path / "evaluation.json"
+    evaluation.save(path)
+
+    json.loads(path.read_text(), parse_constant=pytest.fail)  # strict: no NaN
+    again = Evaluation.load(path)
+    assert repr(again) == repr(evaluation)
+    assert "recall/never" not in again.summary() and "recall/edge/on" in again.summary()
+    assert all(np.isfinite(value) for value in again.summary().values())
+
+    path.write_text("{}")
+    with pytest.raises(DataError, match="no evaluation"):
+        Evaluation.load(path)
+    with pytest.raises(DataError, match="missing"):
+        Evaluation.load(tmp_path / "none.json")
+
+
+def test_refuses(labels):
+    with pytest.raises(DataError, match=r"forest has probabilities \(3, 4\), expected \(400, 4\)"):
+        evaluate({"network": said(labels, 1), "forest": said(labels[:3], 1)}, labels, CLASSES)
+
+
+def run(folder, ids, labels, skill, classes=CLASSES):
+    folder.mkdir(parents=True)
+    network, forest = said(labels, skill), said(labels, 0.5, seed=1)
+    written = Predictions(ids, labels, classes, {"network": network, "forest": forest})
+    written.save(folder / "predictions.parquet")
+
+    read = Predictions.load(folder / "predictions.parquet")
+    assert read.classes == classes and read.ids == list(ids)
+    np.testing.assert_array_equal(read.probabilities["network"], network)
+    return folder
+
+
+def test_compare(labels, tmp_path):
+    ids = [f"g{n}" for n in range(400)]
+    good = run(tmp_path / "good", ids, labels, 3)
+    poor = run(tmp_path / "poor", ids, labels, 1)
+    # The same galaxies in another order are the same test set
+    order = np.random.default_rng(0).permutation(400)
+    table = Predictions.load(poor / "predictions.parquet")
+    table.of([ids[n] for n in order]).save(poor / "predictions.parquet")
+
+    found = compare([poor, good], resamples=200)
+    assert found.galaxies == 400 and found.left_out == 0
+    difference = found.differences["good"]["accuracy"]
+    assert difference.low > 0.2 and difference.p_value < 0.05
+    assert difference.value == pytest.approx(
+        found.metrics["good"]["accuracy"].value - found.metrics["poor"]["accuracy"].value
+    )
+
+    # Other galaxies: refused, then asked for
+    other = run(tmp_path / "other", ids[10:], labels[10:], 2)
+    with pytest.raises(DataError, match="10 ids are in one only"):
+        compare([good, other])
+    found = compare([good, other], common=True, resamples=10)
+    assert (found.galaxies, found.left_out) == (390, 10)
+
+
+def test_compare_refuses(labels, tmp_path):
+    ids = [str(n) for n in range(400)]
+    first = run(tmp_path / "a" / "run", ids, labels, 1)
+    relabelled = run(tmp_path / "b" / "run", ids, (labels + (np.arange(400) < 7)) % 4, 1)
+    renamed = run(tmp_path / "c", ids, labels, 1, classes=("a", "b", "c", "d"))
+    foreign = run(tmp_path / "d", [f"x{i}" for i in ids], labels, 1)
+
+    with pytest.raises(DataError, match=r"a/run and .*b/run label 7 galaxies differently"):
+        compare([first, relabelled])
+    with pytest.raises(DataError, match="c has the classes a, b, c, d"):
+        compare([first, renamed])
+    with pytest.raises(DataError, match="no test galaxy in common"):
+        compare([first, foreign], common=True)
+    with pytest.raises(DataError, match="stands twice"):
+        compare([first, first])
+    with pytest.raises(DataError, match="expected two or more"):
+        compare([first])
+    with pytest.raises(DataError, match="missing"):
+        compare([first, tmp_path / "nothing"])
+
+    (tmp_path / "c" / "predictions.parquet").write_text("not parquet")
+    with pytest.raises(DataError, match="no table of predictions"):
+        compare([first, tmp_path / "c"])
+    with pytest.raises(DataError, match="2 ids of the test set repeat"):
+        Predictions(["a"] * 3, np.zeros(3, np.int64), ("x", "y"), {"n": np.full((3, 2), 0.5)})
