@@ -54,7 +54,8 @@ class Predictions:
     def save(self, path: Path) -> None:
         r"""Writes a Parquet table with `id`, `label`, and a column `model/class` for each."""
 
-        columns = {"id": list(self.ids), "label": [self.classes[k] for k in self.labels]}
+        labels = [self.classes[k] for k in self.labels]
+        columns: dict[str, Sequence[str] | NDArray] = {"id": list(self.ids), "label": labels}
         for model, p in self.probabilities.items():
             columns |= {f"{model}/{c}": p[:, k] for k, c in enumerate(self.classes)}
         names = {"classes": list(self.classes), "models": list(self.probabilities)}
@@ -76,12 +77,11 @@ class Predictions:
             raise DataError(f"{path} is missing, expected the predictions of a run")
         try:
             table = pq.read_table(path)
-            names = {
-                key: json.loads(table.schema.metadata[key]) for key in (b"classes", b"models")
-            }
+            metadata = table.schema.metadata
+            classes = tuple(json.loads(metadata[b"classes"]))
+            models = json.loads(metadata[b"models"])
         except (pa.ArrowInvalid, KeyError, TypeError) as error:
             raise DataError(f"{path} is no table of predictions: {error}") from error
-        classes = tuple(names[b"classes"])
 
         return cls(
             table["id"].to_pylist(),
@@ -89,7 +89,7 @@ class Predictions:
             classes,
             {
                 model: np.stack([table[f"{model}/{c}"].to_numpy() for c in classes], axis=1)
-                for model in names[b"models"]
+                for model in models
             },
         )
 
