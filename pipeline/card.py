@@ -1,0 +1,184 @@
+r"""What is saved of a trained model: a recipe and tensors, never a pickle."""
+
+__all__ = ["Card", "load_card", "save_card"]
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Self
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
+
+from models import build
+from pipeline import __version__
+from pipeline.errors import DataError, suggest
+
+FORMAT = 1
+RECIPE = "card.json"
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class Card:
+    r"""All that it takes to classify a galaxy as it was learnt, except the weights.
+
+    Arguments:
+        model: The name of the network, as :func:`models.build` knows it.
+        args: Its keyword arguments.
+        bands: The names of the :math:`C` bands, from blue to red.
+        height: The number of rows :math:`H` of a cutout.
+        width: The number of columns :math:`W` of a cutout.
+        scale: The scale of the grid, as in :class:`pipeline.store.StoreInfo`.
+        survey: The survey it learnt from.
+        stretch: The arguments of :class:`pipeline.stretch.Stretch`.
+        classes: The names of the :math:`K` classes, in the order of the network's output.
+        mirror: The index of the mirror image of each class, with length `K`.
+        temperature: What logits are divided by, so that probabilities are calibrated.
+        symmetries: Whether logits are averaged over the symmetries of the square.
+        name: What the model is called.
+        fingerprint: That of the store it learnt from.
+        metrics: How well it did on the test galaxies.
+        software: The version of this package that trained it.
+        digest: A hash of the weights, filled in when they are saved.
+    """
+
+    model: str
+    args: Mapping[str, Any]
+    bands: tuple[str, ...]
+    height: int
+    width: int
+    scale: str
+    survey: str
+    stretch: Mapping[str, Any]
+    classes: tuple[str, ...]
+    mirror: tuple[int, ...]
+    temperature: float = 1.0
+    symmetries: bool = False
+    name: str = ""
+    fingerprint: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    software: str = __version__
+    digest: str = ""
+
+    def to_json(self) -> str:
+        r"""Writes the card as text, the same text for the same card."""
+
+        return json.dumps({"format": FORMAT} | asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        r"""Reads what :meth:`to_json` wrote.
+
+        Raises:
+            DataError: If the text is not a card, or one of another format.
+        """
+
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise DataError(f"not JSON: {error}") from error
+        if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+            raise DataError(f"expected a model card of format {FORMAT}, found another")
+
+        known = [f.name for f in fields(cls)]
+        for key in values:
+            if key not in known:
+                raise DataError(f"unknown key {key!r}, {suggest(key, known)}")
+        if missing := [name for name in known if name not in values]:
+            raise DataError(f"no {', '.join(missing)}")
+
+        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+
+        return cls(**values | lists)
+
+    def build(self) -> nn.Module:
+        r"""Creates the network, with weights drawn at random.
+
+        Raises:
+            ValueError: If there is no such network, or if it takes other arguments.
+        """
+
+        return build(self.model, bands=len(self.bands), classes=len(self.classes), **self.args)
+
+
+def save_card(folder: Path, card: Card, model: nn.Module) -> Card:
+    r"""Saves a trained model, in place of what the folder held. A reader sees all of it or none.
+
+    Arguments:
+        folder: Where to.
+        card: The recipe of the model.
+        model: The network, on any device.
+
+    Returns:
+        The card, with the digest of the weights.
+    """
+
+    state = {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
+    weights = save({key: value.contiguous() for key, value in state.items()})
+    card = replace(card, digest=_digest(weights))
+
+    folder = Path(folder)
+    aside, old = (folder.with_name(f".{folder.name}.{word}") for word in ("new", "old"))
+    for leftover in (aside, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    aside.mkdir(parents=True)
+    _write(aside / WEIGHTS, weights)
+    _write(aside / RECIPE, card.to_json().encode())
+    if folder.exists():
+        folder.rename(old)
+    aside.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+    return card
+
+
+def load_card(folder: Path) -> tuple[Card, nn.Module]:
+    r"""Loads a trained model.
+
+    Returns:
+        The card, and the network in evaluation mode, on the CPU.
+
+    Raises:
+        DataError: If the folder is not a model card, or if recipe and weights do not fit. The
+            message names the file.
+    """
+
+    folder = Path(folder)
+    recipe, weights = folder / RECIPE, folder / WEIGHTS
+    try:
+        card = Card.from_json(recipe.read_text())
+        tensors = weights.read_bytes()
+    except OSError as error:
+        raise DataError(f"{folder} is not a model card: {error}") from error
+    except (DataError, UnicodeDecodeError) as error:
+        raise DataError(f"{recipe}: {error}") from error
+    if card.digest != _digest(tensors):
+        raise DataError(f"{weights} is damaged or of another model than {RECIPE} beside it")
+
+    try:
+        model = card.build()
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{recipe}: {error}") from error
+    try:
+        model.load_state_dict(load(tensors))
+    except (RuntimeError, SafetensorError) as error:
+        raise DataError(f"{weights} does not fit {card.model!r}: {error}") from error
+
+    return card, model.eval()
+
+
+def _digest(weights: bytes) -> str:
+    return blake2b(weights, digest_size=16).hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,104 @@
+import json
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+
+from models import build
+from pipeline.card import Card, load_card, save_card
+from pipeline.errors import DataError
+
+CARD = Card(
+    model="cutout_resnet",
+    args={},
+    bands=("g", "r", "i"),
+    height=32,
+    width=48,
+    scale="0.4 arcsec",
+    survey="simulated",
+    stretch={"kind": "asinh", "softening": 3.0},
+    classes=("round", "cw", "acw"),
+    mirror=(0, 2, 1),
+    temperature=1.3,
+    symmetries=True,
+    name="demo",
+    metrics={"accuracy": 0.9},
+)
+
+
+@pytest.fixture
+def model():
+    return build("cutout_resnet", bands=3, classes=3)
+
+
+def test_round_trip(tmp_path, model):
+    x = torch.randn(4, 3, 32, 48)
+    model(x)  # moves the statistics of the normalisations
+    saved = save_card(tmp_path / "model", CARD, model)
+    card, twin = load_card(tmp_path / "model")
+
+    assert card == saved == replace(CARD, digest=card.digest)
+    assert not twin.training
+    assert torch.equal(twin(x), model.eval()(x))
+    assert sorted(os.listdir(tmp_path)) == ["model"]
+    assert {p.name for p in (tmp_path / "model").iterdir()} == {"card.json", "weights.safetensors"}
+
+    again = save_card(tmp_path / "again", CARD, twin)
+    assert again.digest == card.digest
+    for name in ("card.json", "weights.safetensors"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "model" / name).read_bytes()
+
+
+def test_replaced_or_left(tmp_path, model, monkeypatch):
+    r"""A save that fails leaves the model that was there."""
+
+    folder = tmp_path / "model"
+    first = save_card(folder, CARD, model)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "disk full")))
+        with pytest.raises(OSError, match="disk full"):
+            save_card(folder, CARD, build("cutout_resnet", bands=3, classes=3))
+    assert load_card(folder)[0] == first
+
+    second = save_card(folder, CARD, build("cutout_resnet", bands=3, classes=3))
+    assert load_card(folder)[0] == second != first
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def damage_weights(folder):
+    path = folder / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-8])
+
+
+def edit(**changes):
+    def change(folder):
+        path = folder / "card.json"
+        values = json.loads(path.read_text()) | changes
+        path.write_text(json.dumps({k: v for k, v in values.items() if v is not None}))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: (folder / "card.json").unlink(), "is not a model card.*card.json"),
+        (lambda folder: (folder / "weights.safetensors").unlink(), "weights.safetensors"),
+        (lambda folder: (folder / "card.json").write_text("{"), "card.json: not JSON"),
+        (lambda folder: (folder / "card.json").write_text("[1]"), "card.json: expected a model"),
+        (damage_weights, "weights.safetensors is damaged"),
+        (edit(format=2), "card.json: expected a model card of format 1"),
+        (edit(clases=[]), "card.json: unknown key 'clases', did you mean 'classes'?"),
+        (edit(temperature=None), "card.json: no temperature"),
+        (edit(model="cutout_resne"), "card.json: unknown model .* did you mean 'cutout_resnet'?"),
+        (edit(bands=["g"]), "weights.safetensors does not fit 'cutout_resnet'"),
+    ],
+)
+def test_damage(tmp_path, model, change, message):
+    save_card(tmp_path / "model", CARD, model)
+    change(tmp_path / "model")
+
+    with pytest.raises(DataError, match=message):
+        load_card(tmp_path / "model")
