@@ -1,0 +1,196 @@
+r"""What a table says of each galaxy: its position, its size and its label."""
+
+__all__ = ["Columns", "Entry", "read_entries"]
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from astropy import units as u
+from astropy.table import Column, Table
+
+from pipeline.catalogue import read_table
+from pipeline.errors import ConfigError, DataError, suggest
+
+_SEXAGESIMAL = re.compile(r"([+-]?)(\d+)[:h°d ](\d+)[:m' ](\d+\.?\d*)[s\"]?")
+
+
+@dataclass(frozen=True)
+class Columns:
+    r"""A table of galaxies, and which of its columns mean what.
+
+    Arguments:
+        path: The table, in FITS, VOTable, ECSV, CSV or Parquet.
+        id: The column of identifiers.
+        ra: The column of right ascensions, in degrees unless it has another unit, or in
+            hours if it is written like `12:30:49.4`.
+        dec: The column of declinations, in degrees unless it has another unit.
+        size: The column of angular sizes, in arcsec unless it has another unit.
+        label: The column of labels.
+        classes: The classes that labels may name. By default, whatever the table says.
+        rename: The class for labels that go by another name.
+        threshold: For labels that are numbers: below it the first of two classes, from it on
+            the second.
+    """
+
+    path: Path
+    id: str = "id"
+    ra: str | None = None
+    dec: str | None = None
+    size: str | None = None
+    label: str | None = None
+    classes: tuple[str, ...] = ()
+    rename: Mapping[str, str] = field(default_factory=dict)
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and len(self.classes) != 2:
+            raise ConfigError(f"threshold={self.threshold} needs two classes, not {self.classes}")
+        for name in self.rename.values():
+            if self.classes and name not in self.classes:
+                raise ConfigError(f"rename gives {name!r}, {suggest(name, self.classes)}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    r"""One row of a table.
+
+    Arguments:
+        id: The identifier, without spaces around it. Empty if the row has none.
+        row: Its number in the table, from 1.
+        ra: The right ascension in degrees, NaN if unknown.
+        dec: The declination in degrees, NaN if unknown.
+        size_arcsec: The angular size, NaN if unknown.
+        label: The class, empty if unknown.
+        reason: Why the label is unknown although the table has one.
+    """
+
+    id: str
+    row: int
+    ra: float
+    dec: float
+    size_arcsec: float
+    label: str
+    reason: str
+
+
+def read_entries(columns: Columns) -> list[Entry]:
+    r"""Reads a table of galaxies, in its order.
+
+    Raises:
+        ConfigError: If the table has no such column.
+        DataError: If identifiers were stored as numbers too large to be exact.
+    """
+
+    table = read_table(columns.path)
+    for name in (columns.id, columns.ra, columns.dec, columns.size, columns.label):
+        if name is not None and name not in table.colnames:
+            raise ConfigError(
+                f"{columns.path} has no column {name!r}, {suggest(name, table.colnames)}"
+            )
+
+    labels = _labels(table, columns)
+    values = zip(
+        _identifiers(table[columns.id], columns.path),
+        _numbers(table, columns.ra, u.deg, hours=True),
+        _numbers(table, columns.dec, u.deg),
+        _numbers(table, columns.size, u.arcsec),
+        labels,
+        strict=True,
+    )
+
+    return [
+        Entry(id, row, *_on_the_sky(ra, dec), size if size > 0 else math.nan, *label)
+        for row, (id, ra, dec, size, label) in enumerate(values, 1)
+    ]
+
+
+def _on_the_sky(ra: float, dec: float) -> tuple[float, float]:
+    valid = -360 <= ra <= 360 and -90 <= dec <= 90
+
+    return (ra % 360, dec) if valid else (math.nan, math.nan)
+
+
+def _texts(column: Column) -> list[str]:
+    mask = getattr(column, "mask", None)
+    blank = np.zeros(len(column), bool) if mask is None else np.broadcast_to(mask, len(column))
+    values = np.asarray(column).tolist()
+
+    return ["" if hidden else _text(value) for value, hidden in zip(values, blank, strict=True)]
+
+
+def _text(value: object) -> str:
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+    return "" if value is None or text == "nan" else text.strip()
+
+
+def _identifiers(column: Column, path: Path) -> list[str]:
+    values = np.asarray(column)
+    if values.dtype.kind != "f":
+        return _texts(column)
+    if np.any(np.abs(values) >= 2**53):
+        raise DataError(
+            f"{path}: column {column.name!r} holds identifiers as {values.dtype}, which has lost"
+            " their last digits; write them as integers or as text"
+        )
+
+    return [text.removesuffix(".0") for text in _texts(column)]
+
+
+def _numbers(
+    table: Table, name: str | None, unit: u.UnitBase, hours: bool = False
+) -> Sequence[float]:
+    if name is None:
+        return np.full(len(table), math.nan)
+    if np.asarray(table[name]).dtype.kind not in "iuf":
+        return [_number(text, hours) for text in _texts(table[name])]
+
+    factor = _factor(table[name].unit, unit)
+    values = np.ma.filled(np.ma.masked_array(table[name]).astype(np.float64), math.nan)
+
+    return (values * factor).tolist()
+
+
+def _factor(found: u.UnitBase | None, wanted: u.UnitBase) -> float:
+    if found is None or not found.is_equivalent(wanted):
+        return 1.0
+
+    return float(found.to(wanted))
+
+
+def _number(text: str, hours: bool) -> float:
+    if match := _SEXAGESIMAL.fullmatch(text):
+        sign, *parts = match.groups()
+        whole, minutes, seconds = map(float, parts)
+        value = (whole + minutes / 60 + seconds / 3600) * (15 if hours else 1)
+        return -value if sign == "-" else value
+
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _labels(table: Table, columns: Columns) -> list[tuple[str, str]]:
+    if columns.label is None:
+        return [("", "")] * len(table)
+    if columns.threshold is not None:
+        return [(_side(value, columns), "") for value in _numbers(table, columns.label, u.one)]
+
+    return [_label(text, columns) for text in _texts(table[columns.label])]
+
+
+def _side(value: float, columns: Columns) -> str:
+    return "" if math.isnan(value) else columns.classes[int(value >= (columns.threshold or 0.0))]
+
+
+def _label(text: str, columns: Columns) -> tuple[str, str]:
+    label = columns.rename.get(text, text)
+    if not label or not columns.classes or label in columns.classes:
+        return label, ""
+
+    return "", f"unknown label {text!r}, {suggest(text, columns.classes)}"

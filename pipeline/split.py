@@ -1,0 +1,258 @@
+r"""Which galaxies train, which validate and which test.
+
+Cutouts of one galaxy, or of neighbours that see each other's light, are alike: a network that
+trained on one knows the other. So galaxies are grouped on the sky, and a group is never divided.
+"""
+
+__all__ = ["PARTS", "check", "extend", "group", "load", "save", "split"]
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from itertools import compress
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from pipeline.catalogue import read_table, write_table
+from pipeline.errors import ConfigError, DataError, suggest
+
+PARTS = ("train", "validation", "test")
+
+_log = logging.getLogger(__name__)
+
+
+def group(
+    ids: Sequence[str], ra: ArrayLike, dec: ArrayLike, radius_arcsec: float = 0.0
+) -> NDArray[np.int64]:
+    r"""Groups what is one galaxy, or neighbours.
+
+    Two belong together if they share an identifier, or if they are within a radius of each
+    other, and so do all that a chain of such pairs joins.
+
+    Arguments:
+        ids: The identifiers, with length `N`.
+        ra: The right ascensions in degrees, NaN if unknown, with shape `(N,)`.
+        dec: The declinations in degrees, NaN if unknown, with shape `(N,)`.
+        radius_arcsec: The radius, e.g. the side of a cutout, so that no two groups overlap.
+
+    Returns:
+        The number of the group of each, with shape `(N,)`.
+    """
+
+    _, first, same = np.unique(np.asarray(ids, str), return_index=True, return_inverse=True)
+    pairs = [np.stack([np.arange(len(same)), first[same]], axis=1)]
+    ra, dec = np.radians(np.asarray(ra, np.float64)), np.radians(np.asarray(dec, np.float64))
+    known = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
+    if radius_arcsec > 0 and len(known):
+        ra, dec = ra[known], dec[known]
+        points = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], 1)
+        chord = 2 * np.sin(np.radians(min(radius_arcsec / 3600, 180.0)) / 2)
+        pairs.append(known[cKDTree(points).query_pairs(chord, output_type="ndarray")])
+
+    i, j = np.concatenate(pairs).T
+    links = coo_array((np.ones(len(i), bool), (i, j)), shape=(len(same), len(same)))
+
+    return connected_components(links, directed=False)[1].astype(np.int64)
+
+
+def split(
+    ids: Sequence[str],
+    labels: Sequence[str],
+    ra: ArrayLike,
+    dec: ArrayLike,
+    *,
+    fractions: Sequence[float] = (0.7, 0.1, 0.2),
+    seed: int = 0,
+    radius_arcsec: float = 0.0,
+) -> NDArray[np.str_]:
+    r"""Divides galaxies into parts, each with the same share of every class.
+
+    Arguments:
+        ids: The identifiers, with length `N`.
+        labels: The classes, with length `N`. What has none is in no part.
+        ra: The right ascensions in degrees, NaN if unknown, with shape `(N,)`.
+        dec: The declinations in degrees, NaN if unknown, with shape `(N,)`.
+        fractions: The shares of train, validation and test, which sum to 1.
+        seed: The same seed divides the same galaxies alike, in whatever order they come.
+        radius_arcsec: Galaxies closer than this are never divided. See :func:`group`.
+
+    Returns:
+        The part of each, or an empty string, with shape `(N,)`.
+
+    Raises:
+        ConfigError: If the fractions are not three that sum to 1.
+    """
+
+    return extend(
+        {}, ids, labels, ra, dec, fractions=fractions, seed=seed, radius_arcsec=radius_arcsec
+    )
+
+
+def extend(
+    existing: Mapping[str, str],
+    ids: Sequence[str],
+    labels: Sequence[str],
+    ra: ArrayLike,
+    dec: ArrayLike,
+    *,
+    fractions: Sequence[float] = (0.7, 0.1, 0.2),
+    seed: int = 0,
+    radius_arcsec: float = 0.0,
+) -> NDArray[np.str_]:
+    r"""Divides galaxies of which some already have a part.
+
+    What has a part keeps it, and its neighbours follow. A newcomer between two parts is in
+    none, as it would join what must stay apart. The rest is dealt so that the shares are
+    right for old and new together.
+
+    Arguments:
+        existing: The part of each galaxy divided before, by identifier.
+
+    Returns:
+        The part of each, or an empty string, with shape `(N,)`. See :func:`split`.
+    """
+
+    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise ConfigError(f"fractions={list(fractions)}, expected three that sum to 1")
+
+    ids, labels = [str(id) for id in ids], np.asarray(list(labels), str)
+    parts = np.array([existing.get(id, "") for id in ids], f"<U{max(map(len, PARTS))}")
+    used = np.flatnonzero((labels != "") | (parts != ""))
+    if not len(used):
+        return parts
+
+    ra, dec = np.asarray(ra, np.float64)[used], np.asarray(dec, np.float64)[used]
+    groups = group([ids[i] for i in used], ra, dec, radius_arcsec)
+    order = used[np.argsort(groups, kind="stable")]
+    clusters = np.split(order, np.cumsum(np.bincount(groups))[:-1])
+    old = [bool((parts[members] != "").any()) for members in clusters]
+    for members in compress(clusters, old):
+        parts[members] = _follow(members, parts, ids)
+
+    classes = np.unique(labels, return_inverse=True)[1]
+    dealer = _Dealer(classes, parts, fractions)
+    fresh = [members for members, known in zip(clusters, old, strict=True) if not known]
+    names = [min(ids[i] for i in members) for members in fresh]
+    turns = [
+        (*dealer.turn(m), _shuffled(seed, name)) for m, name in zip(fresh, names, strict=True)
+    ]
+    for i in sorted(range(len(fresh)), key=turns.__getitem__):
+        parts[fresh[i]] = dealer.deal(fresh[i])
+
+    return parts
+
+
+def check(
+    parts: Mapping[str, str],
+    ids: Sequence[str],
+    ra: ArrayLike,
+    dec: ArrayLike,
+    radius_arcsec: float = 0.0,
+) -> list[str]:
+    r"""Finds what is wrong with a given split, and logs it.
+
+    Returns:
+        One sentence per kind of trouble: galaxies without a part that others have, parts of
+        unknown galaxies, and groups that straddle. See :func:`group`.
+    """
+
+    found = []
+    if strangers := sorted(set(parts) - set(ids)):
+        found.append(f"{len(strangers)} galaxies of the split are unknown, e.g. {strangers[0]}")
+    if missing := sorted(set(ids) - set(parts)):
+        found.append(f"{len(missing)} galaxies have no part, e.g. {missing[0]}")
+
+    groups = group(ids, ra, dec, radius_arcsec)
+    seen: dict[int, str] = {}
+    pairs = [
+        (seen[number], id)
+        for number, id in zip(groups.tolist(), ids, strict=True)
+        if id in parts and parts[seen.setdefault(number, id)] != parts[id]
+    ]
+    if pairs:
+        example = " and ".join(f"{id} ({parts[id]})" for id in pairs[0])
+        found.append(f"{len(pairs)} neighbours are in different parts, e.g. {example}")
+    for sentence in found:
+        _log.warning("%s", sentence)
+
+    return found
+
+
+def save(path: Path, ids: Sequence[str], parts: Sequence[str]) -> None:
+    r"""Writes the parts as a table `id, part`. What is in no part is left out."""
+
+    rows = [(str(id), str(part)) for id, part in zip(ids, parts, strict=True) if part]
+    write_table(Table(rows=rows, names=["id", "part"], dtype=[str, str]), path)
+
+
+def load(path: Path) -> dict[str, str]:
+    r"""Reads the part of each galaxy from a table `id, part`.
+
+    Raises:
+        DataError: If there are no such columns, or no such part, or a galaxy is in two.
+    """
+
+    table = read_table(path)
+    for name in ("id", "part"):
+        if name not in table.colnames:
+            raise DataError(f"{path} has no column {name!r}, {suggest(name, table.colnames)}")
+
+    parts: dict[str, str] = {}
+    for id, part in zip(map(str, table["id"]), map(str, table["part"]), strict=True):
+        if part not in PARTS:
+            raise DataError(f"{path}: {id} is in {part!r}, {suggest(part, PARTS)}")
+        if parts.setdefault(id.strip(), part) != part:
+            raise DataError(f"{path}: {id} is in {parts[id.strip()]!r} and in {part!r}")
+
+    return parts
+
+
+class _Dealer:
+    r"""Deals groups to the parts that lack their classes most."""
+
+    def __init__(
+        self, classes: NDArray[np.int64], parts: NDArray[np.str_], fractions: Sequence[float]
+    ) -> None:
+        self.classes = classes
+        self.totals = np.bincount(classes)
+        self.missing = self.totals[:, None] * np.asarray(fractions, np.float64)
+        for i, part in enumerate(PARTS):
+            self.missing[:, i] -= np.bincount(classes[parts == part], minlength=len(self.totals))
+
+    def turn(self, members: NDArray[np.int64]) -> tuple[int, int]:
+        r"""The rarest classes are dealt first, and large groups before small ones."""
+
+        return int(self.totals[self.classes[members]].min()), -len(members)
+
+    def deal(self, members: NDArray[np.int64]) -> str:
+        found, counts = np.unique(self.classes[members], return_counts=True)
+        # A class that has few left to deal is the more urgent one.
+        left = np.maximum(self.missing[found].sum(axis=1), 1.0)
+        best = int(np.argmax(counts / left @ self.missing[found]))
+        self.missing[found, best] -= counts
+
+        return PARTS[best]
+
+
+def _follow(
+    members: NDArray[np.int64], parts: NDArray[np.str_], ids: Sequence[str]
+) -> NDArray[np.str_]:
+    known = parts[members]
+    homes = sorted(set(known.tolist()) - {""})
+    if len(homes) == 1:
+        return np.full_like(known, homes[0])
+
+    for i in members[known == ""]:
+        _log.warning("%s is in no part, it has neighbours in %s", ids[i], " and ".join(homes))
+
+    return known
+
+
+def _shuffled(seed: int, name: str) -> bytes:
+    return hashlib.blake2b(f"{seed} {name}".encode(), digest_size=8).digest()

@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+
+from pipeline import split as splits
+from pipeline.errors import ConfigError, DataError
+from pipeline.split import PARTS, check, extend, group, load, save, split
+
+FRACTIONS = (0.7, 0.1, 0.2)
+
+
+def sky(n, seed=0):
+    r"""Galaxies all over the sky, each with a neighbour at 20 arcsec, across RA = 0 too."""
+
+    rng = np.random.default_rng(seed)
+    ra = rng.uniform(0, 360, n)
+    ra[: n // 10] = 1e-4
+    dec = np.degrees(np.arcsin(rng.uniform(-0.999, 0.999, n)))
+    angle = rng.uniform(0, 2 * np.pi, n)
+    step = 20 / 3600
+    near = (ra + step * np.cos(angle) / np.cos(np.radians(dec))) % 360, dec + step * np.sin(angle)
+
+    return np.concatenate([ra, near[0]]), np.concatenate([dec, near[1]])
+
+
+def separation(ra, dec):
+    ra, dec = np.radians(ra), np.radians(dec)
+    a = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], 1)
+
+    return np.degrees(2 * np.arcsin(np.linalg.norm(a[:, None] - a[None], axis=2) / 2)) * 3600
+
+
+def test_singles_are_dealt_exactly():
+    labels = np.repeat(["common", "rare", "single"], [1000, 13, 1])
+    ids = [f"g{i}" for i in range(len(labels))]
+    nowhere = np.full(len(ids), np.nan)
+    parts = split(ids, labels, nowhere, nowhere, fractions=FRACTIONS)
+
+    for name in np.unique(labels):
+        n = (labels == name).sum()
+        counts = [(parts[labels == name] == part).sum() for part in PARTS]
+        assert sum(counts) == n
+        np.testing.assert_allclose(counts, n * np.array(FRACTIONS), atol=1)
+
+
+def test_order_and_seed():
+    ids = np.array([f"g{i}" for i in range(500)])
+    labels = np.where(np.arange(500) % 7, "disc", "bulge")
+    ra, dec = sky(250)
+    one = split(ids, labels, ra, dec, radius_arcsec=30)
+    order = np.random.default_rng(1).permutation(500)
+    again = split(ids[order], labels[order], ra[order], dec[order], radius_arcsec=30)
+
+    assert (again == one[order]).all()
+    assert (split(ids, labels, ra, dec, radius_arcsec=30, seed=1) != one).any()
+
+
+def test_neighbours_never_straddle():
+    ra, dec = sky(300)
+    ids = [f"g{i}" for i in range(600)]
+    ids[5] = ids[500]
+    labels = np.random.default_rng(3).choice(["a", "b", ""], 600, p=[0.7, 0.2, 0.1])
+    parts = split(ids, labels, ra, dec, fractions=FRACTIONS, radius_arcsec=30)
+    close = separation(ra, dec) < 30
+    labelled = (labels != "")[:, None] & (labels != "")
+
+    assert close[:300, 300:].diagonal().all()
+    assert (parts[:, None] == parts)[close & labelled].all()
+    assert (parts[labels == ""] == "").all()
+    assert labels[5] == "" or labels[500] == "" or parts[5] == parts[500]
+    for name in "ab":
+        shares = [(parts[labels == name] == part).mean() for part in PARTS]
+        np.testing.assert_allclose(shares, FRACTIONS, atol=0.03)
+
+
+def test_chain_is_one_group():
+    dec = np.arange(5) * 9 / 3600
+
+    assert len(set(group(list("abcde"), np.zeros(5), dec, 10))) == 1
+    assert len(set(group(list("abcde"), np.zeros(5), dec, 8))) == 5
+    assert len(set(group(list("abcda"), np.zeros(5), dec, 0))) == 4
+
+
+def test_extend_keeps_what_was(caplog):
+    ra, dec = sky(300)
+    ids, labels = [f"g{i}" for i in range(600)], np.tile(["a", "b", "b"], 200)
+    first = np.arange(200)
+    old = split(ids[:200], labels[:200], ra[:200], dec[:200], radius_arcsec=30)
+    existing = dict(zip(ids[:200], old.tolist(), strict=True))
+    parts = extend(existing, ids, labels, ra, dec, fractions=FRACTIONS, radius_arcsec=30)
+
+    assert (parts[first] == old).all()
+    assert (parts[:300] == parts[300:]).all()
+    np.testing.assert_allclose([(parts == part).mean() for part in PARTS], FRACTIONS, atol=0.02)
+
+    between = extend(
+        {"x": "train", "y": "test"}, "xyz", "aaa", [0, 0, 0], [0, 2e-3, 1e-3], radius_arcsec=5
+    )
+    assert between.tolist() == ["train", "test", ""]
+    assert "z is in no part, it has neighbours in test and train" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_saved_table(tmp_path, suffix):
+    path = tmp_path / f"split.{suffix}"
+    save(path, ["587722952767439450", "b", "c"], ["train", "test", ""])
+
+    assert load(path) == {"587722952767439450": "train", "b": "test"}
+
+
+def test_given_split(tmp_path):
+    path = tmp_path / "split.csv"
+    path.write_text("id,part\na,train\nb,valid\n")
+    with pytest.raises(DataError, match="b is in 'valid', did you mean 'validation'"):
+        load(path)
+    path.write_text("id,part\na,train\na,test\n")
+    with pytest.raises(DataError, match="a is in 'train' and in 'test'"):
+        load(path)
+
+    found = check({"a": "train", "b": "test", "x": "train"}, ["a", "b", "c"], [0, 0, 9], [0, 0, 0])
+    assert found == [
+        "1 galaxies of the split are unknown, e.g. x",
+        "1 galaxies have no part, e.g. c",
+    ]
+    assert check({"a": "train", "b": "test"}, ["a", "b"], [0, 0], [0, 1e-4], 1.0) == [
+        "1 neighbours are in different parts, e.g. a (train) and b (test)"
+    ]
+
+
+def test_fractions():
+    with pytest.raises(ConfigError, match="expected three that sum to 1"):
+        split(["a"], ["x"], [0], [0], fractions=(0.5, 0.2, 0.2))
+    assert splits.PARTS == ("train", "validation", "test")
