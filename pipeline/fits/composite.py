@@ -1,0 +1,62 @@
+r"""Colour composites, as JPEG or PNG."""
+
+__all__ = ["read_composite"]
+
+import io
+import warnings
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from pipeline.errors import DataError
+from pipeline.fits.frame import Frame
+
+_COLOURS = {"RGB", "RGBA", "P"}
+_FAULTS = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError)
+
+
+def read_composite(path: Path) -> tuple[list[Frame], str]:
+    r"""Reads the three colours of a composite.
+
+    Arguments:
+        path: A JPEG or PNG file.
+
+    Returns:
+        The blue, green and red frames, float32 from 0 to 255, with row 0 at the bottom as in
+        FITS, and the digest of the file.
+
+    Raises:
+        DataError: If it is not a JPEG or PNG in colour, or if it is damaged.
+    """
+
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
+                mode = image.mode
+                colours = np.asarray(image.convert("RGB")) if mode in _COLOURS else None
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path} is not a JPEG or PNG image") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(f"{path} claims too many pixels for a composite: {error}") from error
+    except _FAULTS as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+
+    if colours is None:
+        raise DataError(f"{path} has mode {mode}, expected a colour composite (RGB)")
+
+    # (H, W, 3) from the top, red first, to (3, H, W) from the bottom, blue first.
+    planes = np.ascontiguousarray(colours[::-1, :, ::-1].transpose(2, 0, 1), np.float32)
+
+    return (
+        [Frame(plane, {}, f"{path}[{name}]") for plane, name in zip(planes, "bgr", strict=True)],
+        blake2b(data, digest_size=16).hexdigest(),
+    )

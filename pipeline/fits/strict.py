@@ -1,0 +1,156 @@
+r"""The pixels of FITS files that follow the standard to the letter."""
+
+__all__ = ["STORED", "Image", "has_planes", "inherited", "read"]
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.fits.cards import BLOCK, STRUCTURAL, Header, Odd, Value, parse_header
+
+STORED = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+_KEPT = {8: "f4", 16: "f4", 32: "f8", 64: "f8", -32: "f4", -64: "f8"}
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    r"""The image of one HDU.
+
+    Arguments:
+        pixels: The values, with shape `(*, H, W)`.
+        header: Its cards.
+        index: Which HDU it is.
+    """
+
+    pixels: NDArray[np.floating]
+    header: Header
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    cards: dict[str, Value]
+    axes: list[int]
+    offset: int
+    size: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        is_table = self.cards.get("XTENSION") == "BINTABLE"
+
+        return () if is_table else tuple(reversed(self.axes))
+
+
+def read(data: bytes, hdu: int | str | None, bands: int) -> Image:
+    r"""Reads the image of one HDU, or refuses.
+
+    Arguments:
+        data: The bytes of the file, decompressed.
+        hdu: The index or name of the HDU, or None for the first that fits.
+        bands: The number of planes.
+
+    Raises:
+        Odd: If anything up to that HDU is not as the standard wants it.
+    """
+
+    primary: Header = {}
+    for index, block in enumerate(_blocks(data)):
+        if isinstance(hdu, str):
+            name = block.cards.get("EXTNAME", "" if index else "PRIMARY")
+            found = str(name).upper() == hdu.strip().upper()
+        else:
+            found = has_planes(block.shape, bands) if hdu is None else index == hdu
+        if found:
+            if not has_planes(block.shape, bands):
+                raise Odd("planes")
+            return Image(_pixels(data, block), inherited(block.cards, primary), index)
+        if index == 0:
+            primary = block.cards
+
+    raise Odd("no such HDU")
+
+
+def has_planes(shape: tuple[int, ...], bands: int) -> bool:
+    r"""Tells whether an image has that many planes and any pixels."""
+
+    lead, planes = shape[:-2], math.prod(shape[:-2])
+    if len(shape) < 2 or min(shape) < 1 or planes != bands:
+        return False
+
+    return bands == 1 or lead[-1] == bands
+
+
+def inherited(cards: Header, primary: Header) -> Header:
+    r"""Adds what an extension inherits: all of a primary HDU that has no image of its own."""
+
+    if not primary or not cards.get("INHERIT", primary.get("NAXIS") == 0):
+        return cards
+
+    return {k: v for k, v in primary.items() if not STRUCTURAL.fullmatch(k)} | dict(cards)
+
+
+def _blocks(data: bytes) -> Iterator[_Block]:
+    start = 0
+    while start < len(data):
+        cards, offset = parse_header(data, start)
+        axes = _axes(cards, first=start == 0)
+        size = abs(_whole(cards, "BITPIX")) // 8 * (math.prod(axes) if axes else 0)
+        if start:
+            size += _whole(cards, "PCOUNT")
+        yield _Block(cards, axes, offset, size)
+        start = offset + size + -size % BLOCK
+
+
+def _axes(cards: dict[str, Value], first: bool) -> list[int]:
+    count = _whole(cards, "NAXIS")
+    names = [f"NAXIS{i + 1}" for i in range(min(count, 10))]
+    expected = ["SIMPLE" if first else "XTENSION", "BITPIX", "NAXIS", *names]
+    expected += [] if first else ["PCOUNT", "GCOUNT"]
+    if list(cards)[: len(expected)] != expected or f"NAXIS{count + 1}" in cards:
+        raise Odd("order")
+    if cards.keys() & {"GROUPS", "ZIMAGE"} or _whole(cards, "BITPIX") not in STORED:
+        raise Odd("kind")
+
+    axes = [_whole(cards, name) for name in names]
+    if min(axes, default=0) < 0:
+        raise Odd("axes")
+    _check_kind(cards, first)
+
+    return axes
+
+
+def _check_kind(cards: dict[str, Value], first: bool) -> None:
+    if first:
+        fine = cards["SIMPLE"] is True and not cards.keys() & {"PCOUNT", "GCOUNT"}
+    else:
+        counts = _whole(cards, "PCOUNT"), _whole(cards, "GCOUNT")
+        is_image = cards["XTENSION"] == "IMAGE" and counts[0] == 0
+        is_table = cards["XTENSION"] == "BINTABLE" and cards["BITPIX"] == 8
+        fine = counts[1] == 1 and counts[0] >= 0 and (is_image or is_table)
+    if not fine:
+        raise Odd("kind")
+
+
+def _whole(cards: dict[str, Value], key: str) -> int:
+    value = cards.get(key)
+    if type(value) is not int:
+        raise Odd(key)
+
+    return value
+
+
+def _pixels(data: bytes, block: _Block) -> NDArray[np.floating]:
+    cards = block.cards
+    if "BLANK" in cards or cards.get("BSCALE", 1) != 1 or cards.get("BZERO", 0) != 0:
+        raise Odd("scaled")
+    if block.offset + block.size > len(data):
+        raise Odd("truncated")
+
+    bitpix = _whole(cards, "BITPIX")
+    count = math.prod(block.shape)
+    raw = np.frombuffer(data, STORED[bitpix], count, block.offset)
+
+    return raw.reshape(block.shape).astype(_KEPT[bitpix])

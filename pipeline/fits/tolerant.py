@@ -1,0 +1,181 @@
+r"""The pixels of all other FITS files, by astropy."""
+
+__all__ = ["read", "room"]
+
+import io
+import itertools
+import math
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.io.fits.verify import VerifyError
+from numpy.typing import NDArray
+
+from pipeline.errors import DataError, suggest
+from pipeline.fits.cards import Value
+from pipeline.fits.strict import STORED, Image, has_planes, inherited
+
+_FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    VerifyError,
+    struct.error,
+    zlib.error,
+)
+r"""All that astropy is seen to raise on damaged files."""
+
+_EXACT = {"f4", "i1", "u1", "i2", "u2"}
+r"""The types whose values float32 holds."""
+
+
+def room(data: bytes) -> int:
+    r"""Returns how many bytes a compressed file may unfold to. No image is so empty."""
+
+    return max(1 << 28, 64 * len(data))
+
+
+def read(path: Path, data: bytes, hdu: int | str | None, bands: int) -> Image:
+    r"""Reads the image of one HDU, or says why not.
+
+    Arguments:
+        path: The file, for messages.
+        data: Its bytes, decompressed.
+        hdu: The index or name of the HDU, or None for the first that fits.
+        bands: The number of planes.
+
+    Raises:
+        DataError: If there is no such HDU, it has another number of planes, or it is damaged.
+    """
+
+    with _guarded(path), fits.open(io.BytesIO(data), memmap=False) as hdus:
+        index = _choose(path, hdus, hdu, bands)
+        image = hdus[index]
+        shape = _shape(image)
+        if not has_planes(shape, bands):
+            raise DataError(f"{path}[{index}] has {_called(shape)}, expected {_wish(bands)}")
+        _check_size(f"{path}[{index}]", image, data)
+
+        # Reading the data changes the header.
+        cards = _cards(image.header)
+        primary = _cards(hdus[0].header) if index else {}
+        pixels = _pixels(image, data)
+
+    return Image(pixels, inherited(cards, primary), index)
+
+
+def _choose(path: Path, hdus: fits.HDUList, hdu: int | str | None, bands: int) -> int:
+    shapes, names = [], []
+    for index in itertools.count():
+        try:
+            item = hdus[index]
+        except IndexError:
+            break
+        shapes.append(_shape(item))
+        names.append(str(item.name))
+        if isinstance(hdu, str):
+            found = names[-1].upper() == hdu.strip().upper()
+        else:
+            found = has_planes(shapes[-1], bands) if hdu is None else index == hdu
+        if found:
+            return index
+
+    if isinstance(hdu, str):
+        raise DataError(f"{path} has no HDU {hdu!r}, {suggest(hdu, filter(None, names))}")
+    if hdu is not None:
+        raise DataError(f"{path} has no HDU {hdu}, expected 0 to {len(names) - 1}")
+    images = [_called(shape) for shape in shapes if shape]
+    held = f"has {' and '.join(images)}" if images else "holds no image"
+
+    raise DataError(f"{path} {held}, expected {_wish(bands)}")
+
+
+def _shape(item: Any) -> tuple[int, ...]:
+    is_image = isinstance(item, (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU))
+    if not is_image or isinstance(item, fits.GroupsHDU):
+        return ()
+
+    return tuple(int(side) for side in item.shape)
+
+
+def _called(shape: tuple[int, ...]) -> str:
+    return f"an image of shape {shape}" if shape else "no image"
+
+
+def _wish(bands: int) -> str:
+    return "an image (H, W)" if bands == 1 else f"a cube ({bands}, H, W)"
+
+
+def _check_size(source: str, image: Any, data: bytes) -> None:
+    claimed = math.prod(image.shape) * abs(int(image.header["BITPIX"])) // 8
+    place = image.fileinfo()
+    left = len(data) - place["datLoc"]
+
+    if isinstance(image, fits.CompImageHDU):
+        if claimed > room(data):
+            raise DataError(f"{source} claims {claimed} bytes of pixels, which is no image")
+        claimed = image._bintable.size
+    if claimed > left:
+        raise DataError(f"{source} is truncated: {max(left, 0)} of {claimed} bytes of pixels")
+
+
+def _cards(header: fits.Header) -> dict[str, Value]:
+    cards: dict[str, Value] = {}
+    for card in header.cards:
+        try:
+            key, value = card.keyword, card.value
+        except (VerifyError, ValueError):
+            continue
+        if key not in ("", "COMMENT", "HISTORY") and isinstance(value, (str, int, float)):
+            cards.setdefault(key, value)
+
+    return cards
+
+
+def _pixels(image: Any, data: bytes) -> NDArray[np.floating]:
+    blank = _blank(image, data)
+    values = np.asarray(image.data)
+    kind = "f4" if values.dtype.str[1:] in _EXACT else "f8"
+    pixels = values.astype(kind)
+    if blank is not None:
+        pixels[blank] = np.nan
+
+    return pixels
+
+
+def _blank(image: Any, data: bytes) -> NDArray[np.bool_] | None:
+    # astropy forgets a BLANK of 0, and that of unsigned integers.
+    blank, bitpix = image.header.get("BLANK"), image.header["BITPIX"]
+    if type(blank) is not int or bitpix < 0 or isinstance(image, fits.CompImageHDU):
+        return None
+    count, offset = math.prod(image.shape), image.fileinfo()["datLoc"]
+
+    return (np.frombuffer(data, STORED[bitpix], count, offset) == blank).reshape(image.shape)
+
+
+@contextmanager
+def _guarded(path: Path) -> Iterator[None]:
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except DataError:
+            raise
+        except _FAULTS as error:
+            reason = str(error).split("\n")[0] or type(error).__name__
+            raise DataError(f"{path} is damaged: {reason}") from error
