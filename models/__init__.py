@@ -81,11 +81,11 @@ def _registered(name: str, args: dict) -> type[nn.Module]:
         hint = f"did you mean {near[0]!r}?" if near else f"expected one of {known}"
         raise ValueError(f"unknown model {name!r}, {hint}")
 
-    known = inspect.signature(MODELS[name]).parameters
+    takes = list(inspect.signature(MODELS[name]).parameters)
     for key in args:
-        if key not in known:
-            near = get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}"
+        if key not in takes:
+            near = get_close_matches(key, takes, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(takes)}"
             raise ValueError(f"{name} has no argument {key!r}, {hint}")
 
     return MODELS[name]

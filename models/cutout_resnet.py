@@ -101,12 +101,13 @@ class Block(nn.Module):
         super().__init__()
 
         widens = before != after
+        last = _convolution(after, after, norm)
+        nn.init.zeros_(last[-1].weight)
         self.residual = nn.Sequential(
             _convolution(before, after, norm, stride=2 if widens else 1),
             nn.ReLU(inplace=True),
-            _convolution(after, after, norm),
+            last,
         )
-        nn.init.zeros_(self.residual[-1][-1].weight)
         self.skip = (
             nn.Sequential(
                 nn.AvgPool2d(2, ceil_mode=True), _convolution(before, after, norm, kernel=1)

@@ -61,19 +61,14 @@ def spread(weight: Tensor, bands: int) -> Tensor:
 def adapt(model: nn.Module, bands: int) -> nn.Module:
     r"""Gives the first convolution `bands` input channels, in place, by :func:`spread`."""
 
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d):
-            break
-    else:
-        raise ValueError(f"{type(model).__name__} has no convolution to fit to {bands} bands")
+    first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
+    if first is None or first.groups != 1:
+        kind = type(model).__name__
+        raise ValueError(f"{kind} has no plain convolution first, to fit to {bands} bands")
 
-    if module.in_channels != bands:
-        if module.groups != 1:
-            raise ValueError(
-                f"the first layer {name!r} is grouped, it fits no other {bands} bands"
-            )
-        module.in_channels = bands
-        module.weight = nn.Parameter(spread(module.weight.detach(), bands))
+    if first.in_channels != bands:
+        first.in_channels = bands
+        first.weight = nn.Parameter(spread(first.weight.detach(), bands))
 
     return model
 
