@@ -145,7 +145,7 @@ def _numbers(
     table: Table, name: str | None, unit: u.UnitBase, hours: bool = False
 ) -> Sequence[float]:
     if name is None:
-        return np.full(len(table), math.nan)
+        return [math.nan] * len(table)
     if np.asarray(table[name]).dtype.kind not in "iuf":
         return [_number(text, hours) for text in _texts(table[name])]
 

@@ -121,9 +121,9 @@ def extend(
     if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
         raise ConfigError(f"fractions={list(fractions)}, expected three that sum to 1")
 
-    ids, labels = [str(id) for id in ids], np.asarray(list(labels), str)
+    ids, given = [str(id) for id in ids], np.asarray(list(labels), str)
     parts = np.array([existing.get(id, "") for id in ids], f"<U{max(map(len, PARTS))}")
-    used = np.flatnonzero((labels != "") | (parts != ""))
+    used = np.flatnonzero((given != "") | (parts != ""))
     if not len(used):
         return parts
 
@@ -135,7 +135,7 @@ def extend(
     for members in compress(clusters, old):
         parts[members] = _follow(members, parts, ids)
 
-    classes = np.unique(labels, return_inverse=True)[1]
+    classes = np.unique(given, return_inverse=True)[1]
     dealer = _Dealer(classes, parts, fractions)
     fresh = [members for members, known in zip(clusters, old, strict=True) if not known]
     names = [min(ids[i] for i in members) for members in fresh]

@@ -1,0 +1,296 @@
+r"""What there is to ingest: the images of a folder, joined to a table of galaxies."""
+
+__all__ = ["Source", "find"]
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.catalogue import match_positions
+from pipeline.errors import ConfigError, DataError
+from pipeline.fits import FitsFile, Frame
+from pipeline.objects import Columns, Entry, read_entries
+from pipeline.patterns import Found, find_files
+
+Files = tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    r"""One galaxy to ingest.
+
+    Arguments:
+        id: Its identifier, which no other source has.
+        files: The file of each band from blue to red, or the one file of all.
+        ra: The right ascension in degrees, NaN if unknown.
+        dec: The declination in degrees, NaN if unknown.
+        label: Its class, empty if unknown.
+        size_arcsec: Its angular size, NaN if unknown.
+        problem: Why it is to be rejected unread. Empty if it is not.
+        flags: What is odd about it.
+        reason: What the flags mean here.
+        field: Whether the files are frames of the sky, out of which the galaxy is to be cut at
+            its position.
+    """
+
+    id: str
+    files: Files = ()
+    ra: float = math.nan
+    dec: float = math.nan
+    label: str = ""
+    size_arcsec: float = math.nan
+    problem: str = ""
+    flags: tuple[str, ...] = ()
+    reason: str = ""
+    field: bool = False
+
+
+def find(
+    root: Path,
+    pattern: str,
+    bands: Sequence[str],
+    *,
+    band_text: Mapping[str, str] | None = None,
+    table: Columns | None = None,
+    match_arcsec: float | None = None,
+    hdu: int | str | None = None,
+) -> list[Source]:
+    r"""Finds the images of galaxies, and what a table says of each.
+
+    A pattern with `{id}` names the images of one galaxy each. One without names frames of the
+    sky, out of which every galaxy of the table is to be cut. Whatever is wrong with an image
+    or a row ends as the `problem` or the `flags` of a source.
+
+    Arguments:
+        root: The folder of the images.
+        pattern: The place of a file below it, such as `{id}/*_{band}.fits`. Without `{band}`
+            all bands of a galaxy are in one file.
+        bands: The bands, from blue to red.
+        band_text: What stands for a band in file names, where it is not its own name.
+        table: The table of galaxies.
+        match_arcsec: The radius within which an image belongs to a row of the table by
+            position. By default it is the identifier that tells.
+        hdu: The extension that has the coordinates, where they are needed.
+
+    Returns:
+        The sources, sorted by identifier.
+
+    Raises:
+        ConfigError: If the pattern or a column is impossible.
+        DataError: If no file fits the pattern, or the table cannot be read.
+
+    Example:
+        >>> columns = Columns(Path("labels.csv"), id="objid", label="class")
+        >>> find(Path("images"), "{id}.fits", ["g", "r", "i"], table=columns)  # doctest: +SKIP
+    """
+
+    texts = {band: (band_text or {}).get(band, band) for band in bands}
+    wanted = tuple(bands) if "{band}" in pattern else ("",)
+    found = find_files(root, pattern, texts)
+    entries, repeats = _unique(read_entries(table), table) if table else ({}, [])
+    if "{id}" not in pattern:
+        if table is None or table.ra is None or table.dec is None:
+            raise ConfigError(
+                f"pattern={pattern!r} has no {{id}}, so it needs a table with ra, dec"
+            )
+        chosen = _from_fields(entries.values(), _fields(found, wanted), hdu)
+        return _sorted([*chosen, *repeats])
+
+    images, extra = _images(found, wanted)
+    if table is None:
+        return _sorted([*images.values(), *extra])
+    name = str(table.path)
+    if match_arcsec is None:
+        joined = _by_id(images, entries, name, f"{root}/{pattern}")
+    else:
+        joined = _by_position(images, entries, name, match_arcsec, hdu)
+
+    return _sorted([*joined, *repeats, *extra])
+
+
+def _unique(entries: list[Entry], table: Columns) -> tuple[dict[str, Entry], list[Source]]:
+    first: dict[str, Entry] = {}
+    repeats = []
+    for entry in entries:
+        row = f"row {entry.row} of {table.path}"
+        if not entry.id:
+            repeats.append(Source(row, problem=f"{row} has no identifier"))
+        elif entry.id in first:
+            used = f"row {first[entry.id].row} is used"
+            repeats.append(Source(entry.id, problem=f"duplicate id: {row} repeats it, {used}"))
+        else:
+            first[entry.id] = entry
+
+    return first, repeats
+
+
+def _images(found: list[Found], bands: tuple[str, ...]) -> tuple[dict[str, Source], list[Source]]:
+    by_id: dict[str, dict[str, Path]] = defaultdict(dict)
+    extra = []
+    for one in found:
+        used = by_id[one.id].setdefault(one.band, one.path)
+        if used != one.path:
+            again = f"duplicate id: {one.path} is there beside {used}, which is used"
+            extra.append(Source(one.id, (one.path,), problem=again))
+
+    return {id: _complete(Source(id), files, bands) for id, files in by_id.items()}, extra
+
+
+def _complete(source: Source, files: Mapping[str, Path], bands: Iterable[str]) -> Source:
+    missing = [band for band in bands if band not in files]
+    problem = ""
+    if missing:
+        beside = ", ".join(str(path) for path in files.values())
+        problem = (
+            f"wrong number of bands: there is no file of {', '.join(missing)} beside {beside}"
+        )
+
+    return replace(
+        source, files=tuple(files[band] for band in bands if band in files), problem=problem
+    )
+
+
+def _told(source: Source, entry: Entry) -> Source:
+    r"""Adds what the table says to a source."""
+
+    return replace(
+        source,
+        ra=entry.ra,
+        dec=entry.dec,
+        label=entry.label,
+        size_arcsec=entry.size_arcsec,
+        flags=("unknown_label",) if entry.reason else (),
+        reason=entry.reason,
+    )
+
+
+def _untold(source: Source, reason: str) -> Source:
+    return replace(source, flags=("not_in_table",), reason=reason)
+
+
+def _by_id(
+    images: Mapping[str, Source], entries: Mapping[str, Entry], table: str, pattern: str
+) -> Iterator[Source]:
+    for id, image in images.items():
+        if id in entries:
+            yield _told(image, entries[id])
+        else:
+            yield _untold(image, f"{table} has no row of {id!r}")
+    for id, entry in entries.items():
+        if id not in images:
+            problem = f"no image: no file matches {pattern.replace('{id}', id)}"
+            yield replace(_told(Source(id), entry), problem=problem)
+
+
+def _by_position(
+    images: Mapping[str, Source],
+    entries: Mapping[str, Entry],
+    table: str,
+    radius: float,
+    hdu: int | str | None,
+) -> Iterator[Source]:
+    rows = list(entries.values())
+    centres = np.array([_centre(image.files[0], hdu) for image in images.values()]).reshape(-1, 2)
+    places = np.array([(row.ra, row.dec) for row in rows]).reshape(-1, 2)
+    (ra, dec), (ra_ref, dec_ref) = centres.T, places.T
+    nearest, _ = match_positions(ra, dec, ra_ref, dec_ref, radius)
+    for image, centre, i in zip(images.values(), centres, nearest.tolist(), strict=True):
+        if i >= 0:
+            yield _told(image, rows[i])
+        elif math.isnan(centre[0]):
+            yield _untold(image, "it has no sky coordinates by which to find it in the table")
+        else:
+            yield _untold(image, f"{table} has no row within {radius:g} arcsec of its centre")
+    for i in sorted(set(range(len(rows))) - set(nearest.tolist())):
+        problem = f"no image: none has its centre within {radius:g} arcsec of this row of {table}"
+        yield replace(_told(Source(rows[i].id), rows[i]), problem=problem)
+
+
+def _centre(path: Path, hdu: int | str | None) -> tuple[float, float]:
+    frame = _frame(path, hdu)
+    if frame is None or frame.scale_arcsec is None:
+        return math.nan, math.nan
+    height, width = frame.pixels.shape
+    ra, dec = frame.sky((width - 1) / 2, (height - 1) / 2)
+
+    return float(ra), float(dec)
+
+
+def _frame(path: Path, hdu: int | str | None) -> Frame | None:
+    try:
+        return FitsFile.open(path).frames(hdu)[0]
+    except (DataError, OSError):
+        # Its own row of the manifest will say what is wrong with it.
+        return None
+
+
+def _fields(found: list[Found], bands: tuple[str, ...]) -> list[Files]:
+    by_rest: dict[tuple[str, ...], dict[str, Path]] = defaultdict(dict)
+    for one in found:
+        by_rest[one.rest][one.band] = one.path
+
+    return [tuple(files[band] for band in bands if band in files) for files in by_rest.values()]
+
+
+def _sorted(sources: Iterable[Source]) -> list[Source]:
+    r"""Sorts, fields together, and gives a name of its own to what repeats one."""
+
+    seen: set[str] = set()
+    ordered = []
+    sources = list(sources)
+    taken = {source.id for source in sources}
+    for source in sorted(
+        sources, key=lambda one: (one.problem.startswith("duplicate"), one.files)
+    ):
+        name, number = source.id, 1
+        while name in seen or (number > 1 and name in taken):
+            number += 1
+            name = f"{source.id}#{number}"
+        seen.add(name)
+        ordered.append(replace(source, id=name) if name != source.id else source)
+
+    return sorted(ordered, key=lambda one: (one.files if one.field else (), one.id))
+
+
+def _from_fields(
+    entries: Iterable[Entry], fields: Sequence[Files], hdu: int | str | None
+) -> Iterator[Source]:
+    rows = list(entries)
+    ra, dec = np.array([(row.ra, row.dec) for row in rows]).reshape(-1, 2).T
+    nearest, distance = np.full(len(rows), -1), np.full(len(rows), np.inf)
+    for i, files in enumerate(fields):
+        away = _away(_frame(files[0], hdu), ra, dec)
+        nearest[away < distance] = i
+        distance = np.minimum(away, distance)
+
+    for row, i in zip(rows, nearest.tolist(), strict=True):
+        source = replace(_told(Source(row.id), row), field=True)
+        if math.isnan(row.ra):
+            yield replace(source, problem="position missing: the table has none for it")
+        elif i < 0:
+            place = f"RA {row.ra:.5f}, Dec {row.dec:.5f}"
+            yield replace(source, problem=f"no image: none of {len(fields)} covers {place}")
+        else:
+            yield replace(source, files=fields[i])
+
+
+def _away(
+    frame: Frame | None, ra: NDArray[np.float64], dec: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    r"""Returns how far positions are from the middle of a frame, infinity if outside of it.
+
+    The edge of the frame is at one.
+    """
+
+    if frame is None:
+        return np.full(len(ra), np.inf)
+    x, y = frame.pixel(ra, dec)
+    height, width = frame.pixels.shape
+    away = np.maximum(abs(x + 0.5 - width / 2) / width, abs(y + 0.5 - height / 2) / height) * 2
+
+    return np.where(away <= 1, away, np.inf)

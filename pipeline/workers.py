@@ -1,0 +1,78 @@
+r"""Work shared out to processes, with the results in order."""
+
+__all__ = ["in_order"]
+
+import multiprocessing
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from typing import Any, TypeVar
+
+from pipeline.errors import PipelineError
+
+T = TypeVar("T")
+
+AHEAD = 3
+r"""How many tasks per process are under way, so that none idles and memory is bounded."""
+
+
+def in_order(
+    function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], workers: int = 1
+) -> Iterator[T]:
+    r"""Calls a function of a module with each tuple of arguments.
+
+    Arguments:
+        function: The function.
+        tasks: The arguments of each call.
+        workers: The number of processes. With one, all happens in this one.
+
+    Yields:
+        The results, in the order of the tasks.
+
+    Raises:
+        PipelineError: If a process dies.
+    """
+
+    workers = min(workers, len(tasks))
+    if workers <= 1:
+        for task in tasks:
+            yield function(*task)
+        return
+
+    # A forked process would inherit threads and locks in whatever state they are.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([function.__module__])
+    pool = ProcessPoolExecutor(workers, context, _begin, (os.getcwd(),))
+    queue = iter(tasks)
+    try:
+        waiting: deque[Future[T]] = deque()
+        for task in islice(queue, AHEAD * workers):
+            waiting.append(pool.submit(function, *task))
+        while waiting:
+            yield waiting.popleft().result()
+            for task in islice(queue, 1):
+                waiting.append(pool.submit(function, *task))
+    except BrokenProcessPool as error:
+        raise PipelineError(
+            "a worker process died, perhaps for lack of memory: what was committed is safe,"
+            " run the same command again with fewer workers"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin(folder: str) -> None:
+    os.chdir(folder)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A killed parent cannot tell its workers to stop.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
