@@ -12,6 +12,7 @@ References:
 __all__ = [
     "FitsFile",
     "Frame",
+    "Value",
     "header_bytes",
     "read_composite",
     "read_frame",
@@ -20,7 +21,7 @@ __all__ = [
     "write_image",
 ]
 
-from pipeline.fits.cards import header_bytes
+from pipeline.fits.cards import Value, header_bytes
 from pipeline.fits.composite import read_composite
 from pipeline.fits.frame import Frame
 from pipeline.fits.reader import FitsFile, read_frame

@@ -1,0 +1,14 @@
+r"""Catalogues: tables of galaxies, in and out, joined on the sky."""
+
+__all__ = [
+    "Column",
+    "concatenate",
+    "match_positions",
+    "read_table",
+    "write_table",
+]
+
+from pipeline.catalogue.formats import Column
+from pipeline.catalogue.matching import match_positions
+from pipeline.catalogue.reading import read_table
+from pipeline.catalogue.writing import concatenate, write_table

@@ -1,0 +1,244 @@
+r"""How rows are spelled in each format of catalogue."""
+
+__all__ = ["FORMATS", "Column", "Rows"]
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.fits import Value, header_bytes
+
+_BLOCK = 2880
+
+# (NumPy, FITS, VOTable, ECSV) for each type of column. Strings are as wide as the longest.
+_TYPES = {
+    pa.bool_(): ("S1", "L", "boolean", "bool"),
+    pa.int16(): (">i2", "I", "short", "int16"),
+    pa.int32(): (">i4", "J", "int", "int32"),
+    pa.int64(): (">i8", "K", "long", "int64"),
+    pa.float32(): (">f4", "E", "float", "float32"),
+    pa.float64(): (">f8", "D", "double", "float64"),
+    pa.string(): ("S{}", "{}A", "char", "string"),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    r"""What a column means.
+
+    Arguments:
+        name: The name.
+        unit: The unit, in the spelling of FITS and VOTable, e.g. `deg`. None if empty.
+        description: What it holds, in a sentence.
+    """
+
+    name: str
+    unit: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Rows:
+    r"""A table that passes by in batches, as often as wanted.
+
+    Arguments:
+        columns: What the columns mean, in order.
+        schema: Their types, which are among seven plain ones.
+        count: The number of rows.
+        batches: Starts again from the first batch.
+        metadata: What is to be known about the table.
+    """
+
+    columns: Sequence[Column]
+    schema: pa.Schema
+    count: int
+    batches: Callable[[], Iterator[pa.RecordBatch]]
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    r"""Rows of fixed width, which FITS and VOTable share, and which columns have nulls."""
+
+    dtype: np.dtype
+    widths: tuple[int, ...]
+    nulls: tuple[bool, ...]
+
+    @classmethod
+    def of(cls, rows: Rows) -> "_Layout":
+        widths, nulls = [1] * len(rows.columns), [False] * len(rows.columns)
+        for batch in rows.batches():
+            for i, values in enumerate(batch.columns):
+                nulls[i] |= values.null_count > 0
+                if pa.types.is_string(values.type):
+                    longest = pc.max(pc.binary_length(values)).as_py() or 0
+                    widths[i] = max(widths[i], longest)
+
+        spelled = [_TYPES[f.type][0].format(w) for f, w in zip(rows.schema, widths, strict=True)]
+        dtype = np.dtype([(f"c{i}", spelling) for i, spelling in enumerate(spelled)])
+
+        return cls(dtype, tuple(widths), tuple(nulls))
+
+    def pack(self, batch: pa.RecordBatch) -> NDArray:
+        packed = np.zeros(batch.num_rows, self.dtype)
+        for name, values in zip(self.dtype.names or (), batch.columns, strict=True):
+            packed[name] = _plain(values)
+
+        return packed
+
+
+def _plain(values: pa.Array) -> NDArray:
+    if pa.types.is_string(values.type):
+        words = _spelled(values).to_pylist()
+        return np.array([word.encode("ascii", "replace") for word in words], dtype=bytes)
+    if pa.types.is_boolean(values.type):
+        text = pc.if_else(values, "T", "F").fill_null("\0")
+        return np.array(text.to_pylist(), dtype=bytes)
+    if pa.types.is_integer(values.type):
+        return values.fill_null(_null(values.type)).to_numpy(zero_copy_only=False)
+
+    return values.to_numpy(zero_copy_only=False)
+
+
+def _null(kind: pa.DataType) -> int:
+    return -(2 ** (kind.bit_width - 1))
+
+
+def _write_parquet(file: BinaryIO, rows: Rows) -> None:
+    notes = [{"unit": c.unit, "description": c.description} for c in rows.columns]
+    fields = [f.with_metadata(n) for f, n in zip(rows.schema, notes, strict=True)]
+    schema = pa.schema(fields, metadata=dict(rows.metadata))
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for batch in rows.batches():
+            writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+
+
+def _write_fits(file: BinaryIO, rows: Rows) -> None:
+    layout = _Layout.of(rows)
+    primary: list[tuple[str, Value]] = [
+        ("SIMPLE", True),
+        ("BITPIX", 8),
+        ("NAXIS", 0),
+        ("EXTEND", True),
+    ]
+    file.write(header_bytes(primary))
+    file.write(header_bytes(_fits_cards(rows, layout)))
+    for batch in rows.batches():
+        file.write(layout.pack(batch).tobytes())
+    file.write(bytes(-rows.count * layout.dtype.itemsize % _BLOCK))
+
+
+def _fits_cards(rows: Rows, layout: _Layout) -> Iterator[tuple[str, Value]]:
+    axes = (layout.dtype.itemsize, rows.count)
+    head: dict[str, Value] = {"XTENSION": "BINTABLE", "BITPIX": 8, "NAXIS": 2}
+    head |= {"NAXIS1": axes[0], "NAXIS2": axes[1], "PCOUNT": 0, "GCOUNT": 1}
+    yield from (head | {"TFIELDS": len(rows.columns), "EXTNAME": "CATALOGUE"}).items()
+    for i, (column, field) in enumerate(zip(rows.columns, rows.schema, strict=True)):
+        yield f"TTYPE{i + 1}", column.name
+        yield f"TFORM{i + 1}", _TYPES[field.type][1].format(layout.widths[i])
+        if column.unit:
+            yield f"TUNIT{i + 1}", column.unit
+        if column.description:
+            yield f"TCOMM{i + 1}", column.description
+        if layout.nulls[i] and pa.types.is_integer(field.type):
+            yield f"TNULL{i + 1}", _null(field.type)
+    yield from rows.metadata.items()
+
+
+def _write_votable(file: BinaryIO, rows: Rows) -> None:
+    layout = _Layout.of(rows)
+    file.write("\n".join(_votable_lines(rows, layout)).encode())
+
+    # Lines of base64 are 57 bytes long: what is left over waits for the next batch.
+    waiting = b""
+    for batch in rows.batches():
+        nulls = np.stack([values.is_null().to_numpy(False) for values in batch.columns], axis=1)
+        flags = np.packbits(nulls, axis=1)
+        body = np.ascontiguousarray(layout.pack(batch)).view(np.uint8)
+        body = body.reshape(batch.num_rows, layout.dtype.itemsize)
+        waiting += np.hstack([flags, body]).tobytes()
+        whole = len(waiting) // 57 * 57
+        file.write(base64.encodebytes(waiting[:whole]))
+        waiting = waiting[whole:]
+    file.write(base64.encodebytes(waiting))
+    file.write(b"</STREAM></BINARY2></DATA></TABLE></RESOURCE></VOTABLE>\n")
+
+
+def _votable_lines(rows: Rows, layout: _Layout) -> Iterator[str]:
+    yield '<?xml version="1.0" encoding="UTF-8"?>'
+    yield '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">'
+    yield f'<RESOURCE type="results"><TABLE name="catalogue" nrows="{rows.count}">'
+    for key, value in rows.metadata.items():
+        if key == "description":
+            yield f"<DESCRIPTION>{escape(value)}</DESCRIPTION>"
+    for key, value in rows.metadata.items():
+        shown = f"name={quoteattr(key)} value={quoteattr(value)}"
+        yield f'<PARAM datatype="char" arraysize="*" {shown}/>'
+    for column, field, width in zip(rows.columns, rows.schema, layout.widths, strict=True):
+        kind = f'datatype="{_TYPES[field.type][2]}"'
+        kind += f' arraysize="{width}"' if pa.types.is_string(field.type) else ""
+        kind += f" unit={quoteattr(column.unit)}" if column.unit else ""
+        yield f"<FIELD name={quoteattr(column.name)} {kind}>"
+        yield f"<DESCRIPTION>{escape(column.description)}</DESCRIPTION></FIELD>"
+    yield '<DATA><BINARY2><STREAM encoding="base64">\n'
+
+
+def _write_csv(file: BinaryIO, rows: Rows) -> None:
+    r"""Writes ECSV, which is CSV with its metadata in comments that TOPCAT understands.
+
+    References:
+        | ECSV: a self-describing table format (Taylor et al., 2022)
+        | https://github.com/astropy/astropy-APEs/blob/main/APE6.rst
+    """
+
+    for line in _ecsv_lines(rows):
+        file.write(f"# {line}\n".encode())
+    text = [pa.string() if pa.types.is_boolean(f.type) else f.type for f in rows.schema]
+    schema = pa.schema([pa.field(f.name, t) for f, t in zip(rows.schema, text, strict=True)])
+    with arrow_csv.CSVWriter(file, schema) as writer:
+        for batch in rows.batches():
+            columns = [_spelled(values) for values in batch.columns]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+
+
+def _ecsv_lines(rows: Rows) -> Iterator[str]:
+    # JSON is YAML too.
+    yield "%ECSV 1.0"
+    yield "---"
+    yield "delimiter: ','"
+    yield "datatype:"
+    for column, field in zip(rows.columns, rows.schema, strict=True):
+        notes = {"name": column.name, "unit": column.unit, "datatype": _TYPES[field.type][3]}
+        notes["description"] = column.description
+        yield f"- {json.dumps({k: v for k, v in notes.items() if v})}"
+    yield f"meta: {json.dumps(dict(rows.metadata))}"
+
+
+def _spelled(values: pa.Array) -> pa.Array:
+    if pa.types.is_boolean(values.type):
+        return pc.if_else(values, "True", "False")
+    if pa.types.is_string(values.type):
+        return pc.replace_substring_regex(values.fill_null(""), r"[\r\n]+", " ")
+
+    return values
+
+
+FORMATS: dict[str, Callable[[BinaryIO, Rows], None]] = {
+    ".parquet": _write_parquet,
+    ".fits": _write_fits,
+    ".vot": _write_votable,
+    ".xml": _write_votable,
+    ".csv": _write_csv,
+    ".ecsv": _write_csv,
+}
+r"""What writes each kind of file, by suffix."""

@@ -1,0 +1,214 @@
+r"""Tables of any format astronomers keep them in."""
+
+__all__ = ["read_table"]
+
+import csv
+import gzip
+import struct
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+from xml.parsers.expat import ExpatError
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+import pyarrow.parquet as pq
+from astropy.table import Column, MaskedColumn, Table
+from astropy.units import Unit
+from numpy.typing import NDArray
+
+from pipeline.errors import DataError, suggest
+
+_FAULTS = (
+    ArithmeticError,
+    AttributeError,
+    ExpatError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    pa.ArrowException,
+)
+r"""All that the readers are seen to raise on damaged files."""
+
+_PADDED = r"^[+-]?0[0-9]"
+_MISSING = ["", "--", "N/A", "NA", "NULL", "NaN", "nan", "null"]
+_PRIVATE = {b"ARROW:schema", b"pandas"}
+
+
+def read_table(path: Path) -> Table:
+    r"""Reads a table.
+
+    Strings are never bytes nor masked, missing numbers are NaN or, among integers, masked.
+    A column of digits of which one begins with 0 is one of names, not of numbers.
+
+    Arguments:
+        path: A `.fits`, `.vot`, `.xml`, `.ecsv`, `.csv` or `.parquet` file; all but the last
+            may be compressed (`.gz`). A `.csv` file may also be separated by `;` or tabs.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
+
+    path = Path(path)
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    suffix = next((s for s in reversed(suffixes) if s != ".gz"), "")
+    if suffix not in _READERS:
+        raise DataError(f"{path} is of no known kind of table, {suggest(suffix, _READERS)}")
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _tidy(_READERS[suffix](path))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    except _FAULTS as error:
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise DataError(f"{path} is not a table that can be read: {reason}") from error
+
+
+def _read_fits(path: Path) -> Table:
+    table = Table.read(path, format="fits")
+    table.meta = {str(key).lower(): value for key, value in table.meta.items()}
+    for i, column in enumerate(table.itercols(), 1):
+        column.description = table.meta.pop(f"tcomm{i}", column.description)
+        table.meta.pop(f"tucd{i}", None)
+
+    return table
+
+
+def _read_votable(path: Path) -> Table:
+    table = Table.read(path, format="votable")
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        for _, element in ElementTree.iterparse(file, ("start",)):
+            kind = element.tag.rpartition("}")[2]
+            if kind == "DATA":
+                break
+            if kind == "PARAM":
+                table.meta[element.get("name", "")] = element.get("value", "")
+
+    return table
+
+
+def _read_ecsv(path: Path) -> Table:
+    return Table.read(path, format="ascii.ecsv")
+
+
+def _read_parquet(path: Path) -> Table:
+    return _from_arrow(pq.read_table(path, partitioning=None))
+
+
+def _read_csv(path: Path) -> Table:
+    data = path.read_bytes()
+    if data.startswith(b"\x1f\x8b"):
+        data = gzip.decompress(data)
+    if data.startswith(b"# %ECSV"):
+        return Table.read(data.decode(), format="ascii.ecsv")
+
+    while data.startswith(b"#"):
+        data = data.partition(b"\n")[2]
+    line = data.partition(b"\n")[0].decode("utf-8-sig").rstrip("\r")
+    delimiter = max(",;\t", key=line.count)
+    names = next(csv.reader([line], delimiter=delimiter), [])
+    text = arrow_csv.read_csv(
+        pa.BufferReader(data),
+        parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        convert_options=arrow_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+    )
+
+    return _from_arrow(
+        pa.table([_typed(column) for column in text.columns], [name.strip() for name in names])
+    )
+
+
+def _typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    text = pc.utf8_trim_whitespace(column)
+    values = pc.if_else(pc.is_in(text, pa.array(_MISSING)), pa.scalar(None, pa.string()), text)
+    if values.null_count == len(values) or pc.any(pc.match_substring_regex(text, _PADDED)).as_py():
+        return text
+    for kind in (pa.int64(), pa.float64(), pa.bool_()):
+        try:
+            return values.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+
+    return text
+
+
+def _from_arrow(data: pa.Table) -> Table:
+    table = Table()
+    for field, values in zip(data.schema, data.columns, strict=True):
+        notes = {k.decode(): v.decode() for k, v in (field.metadata or {}).items()}
+        unit = Unit(notes["unit"], parse_strict="silent") if notes.get("unit") else None
+        column = MaskedColumn(*_from_column(values), unit=unit)
+        table[field.name] = column if column.mask.any() else Column(column)
+        table[field.name].description = notes.get("description")
+    notes = {k: v for k, v in (data.schema.metadata or {}).items() if k not in _PRIVATE}
+    table.meta = {key.decode(): value.decode() for key, value in notes.items()}
+
+    return table
+
+
+def _from_column(values: pa.ChunkedArray) -> tuple[NDArray, str, NDArray[np.bool_]]:
+    r"""Returns the values, no name, and where they are missing."""
+
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    missing = values.is_null().to_numpy()
+    kind = values.type
+    if pa.types.is_floating(kind):
+        return values.to_numpy(), "", np.zeros(len(values), bool)
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        return values.fill_null(False if pa.types.is_boolean(kind) else 0).to_numpy(), "", missing
+    words = ["" if word is None else str(word) for word in values.to_pylist()]
+
+    return np.array(words, dtype=str), "", np.zeros(len(values), bool)
+
+
+def _tidy(table: Table) -> Table:
+    for name in table.colnames:
+        column = table[name]
+        if column.dtype.kind in "SUO":
+            table.replace_column(name, _words(column))
+        elif isinstance(column, MaskedColumn):
+            if column.dtype.kind == "f":
+                table.replace_column(name, Column(column.filled(np.nan)))
+            elif not column.mask.any():
+                table.replace_column(name, Column(column))
+
+    return table
+
+
+def _words(column: Column) -> Column:
+    # The fill of an object column would be text of its own.
+    blank = b"" if column.dtype.kind == "S" else "" if column.dtype.kind == "U" else None
+    values = column.filled(blank) if isinstance(column, MaskedColumn) else np.asarray(column)
+    words = [w.decode("utf-8", "replace") if isinstance(w, bytes) else w for w in values.flat]
+    if not all(isinstance(word, str) or word is None for word in words):
+        return column
+    text = np.array([word or "" for word in words], dtype=str).reshape(values.shape)
+
+    return Column(text, description=column.description)
+
+
+_READERS: dict[str, Callable[[Path], Table]] = {
+    ".fits": _read_fits,
+    ".fit": _read_fits,
+    ".vot": _read_votable,
+    ".votable": _read_votable,
+    ".xml": _read_votable,
+    ".ecsv": _read_ecsv,
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".parquet": _read_parquet,
+}
