@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
+from threading import Barrier
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -229,13 +231,20 @@ class Batches:
         if fluxes.device.type != "cpu":
             return self._view(fluxes, draw)
 
-        # What stays in the cache of a core is several times as fast.
+        # Chunks that stay in the cache of a core, each made by one thread from end to end, are
+        # several times as fast as one batch that all threads share operation by operation. And
+        # numpy asks for huge pages, without which writing new memory costs more than the work.
+        images = torch.from_numpy(np.empty(fluxes.shape, np.float32))
         step = max(1, CHUNK_BYTES // (4 * fluxes[0].numel()))
-        images = torch.empty(fluxes.shape, dtype=torch.float32)
-        for start in range(0, size, step):
+
+        def fill(start: int) -> None:
             stop = min(start + step, size)
             part = None if draw is None else draw.part(start, stop)
             images[start:stop] = self._view(fluxes[start:stop], part)
+
+        threads = torch.get_num_threads() if size > step else 1
+        run = map if threads == 1 else _pool(threads).map
+        list(run(fill, range(0, size, step)))
 
         return images
 
@@ -267,6 +276,19 @@ def class_weights(labels: NDArray[np.int64], classes: int, power: float = 1.0) -
     weights = np.where(counts > 0, weights * counts.sum() / max(total, 1e-300), 1.0)
 
     return torch.from_numpy(weights.astype(np.float32))
+
+
+@lru_cache(maxsize=4)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    pool = ThreadPoolExecutor(threads, "images", torch.set_num_threads, (1,))
+    started = Barrier(threads + 1)
+    for _ in range(threads):
+        pool.submit(started.wait)
+    started.wait()
+    # A thread sets the number for itself and for threads to come, which are not concerned.
+    torch.set_num_threads(threads)
+
+    return pool
 
 
 def _mine(fluxes: Tensor) -> Tensor:

@@ -1,0 +1,90 @@
+r"""Random batches from a store, against the same pixels read from FITS files."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from astropy.io import fits
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmarks.harness import Case, compare, options, report
+from pipeline.dataset import Batches
+from pipeline.store import Store, StoreInfo
+
+BATCH_SIZE = 64
+SHARD = 512
+SIDES = (64, 128)
+
+
+def write(folder: Path, num: int, side: int) -> tuple[Store, list[Path]]:
+    r"""Writes the same galaxies of three bands as a store and as one FITS file each."""
+
+    random = np.random.default_rng(0)
+    store = Store.create(
+        folder / "store", StoreInfo(("g", "r", "i"), side, side, "native", "benchmark")
+    )
+    paths = [folder / f"{i}.fits" for i in range(num)]
+    for start in range(0, num, SHARD):
+        part = paths[start : start + SHARD]
+        fluxes = random.normal(0, 5, (len(part), 3, side, side)).astype(np.float16)
+        for path, flux in zip(part, fluxes, strict=True):
+            fits.writeto(path, flux.astype(np.float32))
+        store.commit(fluxes, [{"id": path.stem, "status": "ok"} for path in part])
+
+    return store, paths
+
+
+def read(paths: list[Path], order: NDArray[np.int64]) -> list[Tensor]:
+    r"""Reads batches from FITS files, in some order."""
+
+    def pixels(path: Path) -> Tensor:
+        with fits.open(path, memmap=False) as hdus:
+            return torch.from_numpy(hdus[0].data.astype(np.float32))
+
+    parts = [order[i : i + BATCH_SIZE] for i in range(0, len(order), BATCH_SIZE)]
+
+    return [torch.stack([pixels(paths[i]) for i in part]) for part in parts]
+
+
+def gather(store: Store, order: NDArray[np.int64]) -> list[Tensor]:
+    r"""Reads batches from a store, in some order."""
+
+    parts = [order[i : i + BATCH_SIZE] for i in range(0, len(order), BATCH_SIZE)]
+
+    return [torch.from_numpy(store.gather(part)).float() for part in parts]
+
+
+def cases(num: int, side: int) -> list[Case]:
+    r"""Compares shuffled epochs: the fluxes alone, then ours stretched too, for each way."""
+
+    name = f"random batches, 3 x {side} x {side}"
+    with tempfile.TemporaryDirectory() as folder:
+        store, paths = write(Path(folder), num, side)
+        order = np.random.default_rng(1).permutation(num)
+        labels = np.zeros(num, np.int64)
+        mapped, resident = (
+            Batches(store, store.usable, labels, BATCH_SIZE, shuffle=True, resident=resident)
+            for resident in (False, True)
+        )
+        sides = {
+            f"{name}, fluxes": lambda: gather(store, order),
+            f"{name}, stretched": lambda: list(mapped),
+            f"{name}, stretched, resident": lambda: list(resident),
+        }
+
+        return [
+            compare(name, ours, lambda: read(paths, order), items=num)
+            for name, ours in sides.items()
+        ]
+
+
+def main() -> None:
+    chosen = options(__doc__ or "")
+    num = 512 if chosen.quick else 2048
+    report([case for side in SIDES for case in cases(num * 64 // side, side)], chosen.json)
+
+
+if __name__ == "__main__":
+    main()
