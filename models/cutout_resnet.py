@@ -102,7 +102,7 @@ class Block(nn.Module):
 
         widens = before != after
         last = _convolution(after, after, norm)
-        nn.init.zeros_(last[-1].weight)
+        nn.init.zeros_(last.get_parameter("1.weight"))
         self.residual = nn.Sequential(
             _convolution(before, after, norm, stride=2 if widens else 1),
             nn.ReLU(inplace=True),
