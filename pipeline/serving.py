@@ -1,0 +1,130 @@
+r"""A model card behind MLflow's `pyfunc`: arrays or paths in, a table of probabilities out.
+
+MLflow keeps the card as it is and the name of this module, no pickle.
+"""
+
+__all__ = ["Server"]
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.calibration import apply
+from pipeline.card import load_card
+from pipeline.dataset import Batches
+from pipeline.errors import DataError
+from pipeline.ingest import Recipe, prepare
+from pipeline.prediction import predict
+from pipeline.sources import Source
+from pipeline.stretch import Stretch
+
+BATCH = 64
+
+
+class Server:
+    r"""Loads a model that answers galaxy by galaxy.
+
+    Arguments:
+        folder: The folder of the model card.
+
+    Raises:
+        DataError: If the folder is not a model card.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.card, self.network = load_card(folder)
+
+    def predict(self, data: Any, params: dict | None = None) -> pd.DataFrame:
+        r"""Classifies cutouts, or the files that hold them.
+
+        Arguments:
+            data: Flux minus sky over the noise, NaN where blank, with shape `(N, C, H, W)`. Or
+                paths, as a table of one column or a list; `{band}` in a path stands for each
+                band, where there is a file for each.
+            params: Ignored. MLflow asks for it.
+
+        Returns:
+            The calibrated probability of each class, and the likeliest as `predicted`. A file
+            that cannot be used has NaN and no class, and its `reason` then stands beside it.
+
+        Raises:
+            DataError: If the cutouts are not what the model has learnt from.
+        """
+
+        values = data.to_numpy() if isinstance(data, pd.DataFrame | pd.Series) else data
+        values = np.asarray(values)
+        if values.size and isinstance(values.reshape(-1)[0], str):
+            return self._files([str(path) for path in values.reshape(-1)])
+
+        return self._table(self._cutouts(values))
+
+    def _cutouts(self, values: NDArray) -> NDArray[np.float64]:
+        shape = len(self.card.bands), self.card.height, self.card.width
+        if values.ndim != 4 or values.shape[1:] != shape:
+            raise DataError(
+                f"cutouts have shape {values.shape}, expected (N, {', '.join(map(str, shape))}):"
+                f" the bands {', '.join(self.card.bands)} in units of the sky noise"
+            )
+        half = np.finfo(np.float16)
+        pixels = values.astype(np.float32).clip(half.min, half.max).astype(np.float16)
+
+        rows = np.arange(len(pixels))
+        stretch = Stretch(**self.card.stretch)
+        batches = Batches(_Held(pixels), rows, rows * 0 - 1, BATCH, stretch=stretch)
+        logits = predict(self.network, batches, self.card.symmetries, self.card.mirror)
+
+        return apply(logits.reshape(-1, len(self.card.classes)), self.card.temperature)
+
+    def _files(self, paths: list[str]) -> pd.DataFrame:
+        card = self.card
+        recipe = Recipe(card.bands, (card.height, card.width), _scale(card.scale))
+        sources = [Source(path, _files(path, card.bands)) for path in paths]
+
+        probabilities = np.full((len(paths), len(card.classes)), np.nan)
+        reasons: list[str] = []
+        for rows, pixels in prepare(sources, recipe, chunk=BATCH):
+            read = np.array([row["status"] != "rejected" for row in rows])
+            here = len(reasons) + np.flatnonzero(read)
+            probabilities[here] = self._cutouts(pixels)
+            reasons += [row["reason"] for row in rows]
+
+        return self._table(probabilities).assign(reason=reasons)
+
+    def _table(self, probabilities: NDArray[np.float64]) -> pd.DataFrame:
+        names = np.array(self.card.classes, object)
+        known = np.isfinite(probabilities).all(axis=1)
+        likeliest = np.where(known, names[probabilities.argmax(axis=1)], "")
+
+        return pd.DataFrame(probabilities, columns=list(names)).assign(predicted=likeliest)
+
+
+class _Held:
+    r"""Pixels that are in memory already."""
+
+    def __init__(self, pixels: NDArray[np.float16]) -> None:
+        self.pixels = pixels
+
+    def gather(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
+        return self.pixels[rows]
+
+
+def _files(path: str, bands: tuple[str, ...]) -> tuple[Path, ...]:
+    if "{band}" not in path:
+        return (Path(path),)
+
+    return tuple(Path(path.replace("{band}", band)) for band in bands)
+
+
+def _scale(text: str) -> str | float:
+    number, _, unit = text.partition(" ")
+
+    return float(number) if unit == "arcsec" else text
+
+
+def _load_pyfunc(folder: str) -> Server:
+    r"""Loads what MLflow kept: the entry point that it looks for in a module."""
+
+    return Server(Path(folder))

@@ -1,0 +1,68 @@
+r"""Where MLflow is, and what it says when it fails."""
+
+__all__ = ["checked", "global_uri", "store_uri", "understood"]
+
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# MLflow reads these when it is imported
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+
+with warnings.catch_warnings():
+    # About annotations of its own, when it is imported
+    warnings.simplefilter("ignore")
+    import mlflow.pyfunc
+
+from mlflow.exceptions import MlflowException
+
+from pipeline.errors import ConfigError
+
+
+def store_uri(folder: Path) -> str:
+    r"""Returns the address of the SQLite file that tracks the runs of a folder.
+
+    Arguments:
+        folder: Where `mlflow.db` is, or will be. Made if it is not there.
+    """
+
+    folder = Path(folder).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+def checked(uri: str) -> str:
+    if not re.match(r"(sqlite|postgresql|mysql|mssql)[+\w]*://|https?://", uri):
+        raise ConfigError(
+            f"tracking.uri={uri!r}, expected sqlite:///..., postgresql://... or http(s)://..."
+        )
+
+    return uri
+
+
+@contextmanager
+def understood(uri: str) -> Iterator[None]:
+    r"""Turns what MLflow raises into an error that names the server."""
+
+    try:
+        yield
+    except MlflowException as error:
+        raise ConfigError(f"{uri}: {error.message}") from error
+
+
+@contextmanager
+def global_uri(uri: str) -> Iterator[None]:
+    r"""Logging a model goes through MLflow's global address: set it, and set it back."""
+
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None: there was none

@@ -1,0 +1,193 @@
+r"""Which model is the champion."""
+
+__all__ = ["Verdict", "promote", "register", "resolve"]
+
+import logging
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+
+from pipeline.comparison import Predictions
+from pipeline.errors import ConfigError, DataError, suggest
+from pipeline.metrics import METRICS, Difference, paired_bootstrap
+from pipeline.tracking.address import checked, global_uri, understood
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+PREDICTIONS = "predictions.parquet"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    r"""Whether a challenger became the champion.
+
+    Arguments:
+        promoted: Whether it did.
+        reason: Why, in a sentence.
+        version: The version of the challenger.
+        champion: The version of the champion it met, or none.
+        difference: What the challenger scores above the champion, or none.
+    """
+
+    promoted: bool
+    reason: str
+    version: str
+    champion: str | None = None
+    difference: Difference | None = None
+
+
+def promote(
+    uri: str,
+    name: str,
+    challenger: Predictions,
+    *,
+    champion: Predictions | None = None,
+    metric: str = "macro_f1",
+    seed: int = 0,
+    resamples: int = 1000,
+) -> Verdict:
+    r"""Makes the challenger the champion if it is measurably better, or if there is none.
+
+    Measurably means that the interval of the paired difference, on the same test galaxies, is
+    on the right side of zero.
+
+    Arguments:
+        uri: The tracking server.
+        name: The name of the registered model.
+        challenger: What the challenger says of the test galaxies.
+        champion: What the champion says of them. By default, what its own run kept.
+        metric: A key of :data:`pipeline.metrics.METRICS`.
+        seed: Seeds the resamples.
+        resamples: Their number.
+
+    Returns:
+        The verdict, which the version also keeps as a tag.
+
+    Raises:
+        DataError: If no challenger is registered under that name.
+    """
+
+    client = MlflowClient(checked(uri), uri)
+    with understood(uri):
+        aliases = client.get_registered_model(name).aliases
+        if CHALLENGER not in aliases:
+            raise DataError(f"{name} has no challenger to promote")
+        version, holder = str(aliases[CHALLENGER]), aliases.get(CHAMPION)
+
+        if holder is None:
+            verdict = Verdict(True, "the first model of its name", version)
+        elif str(holder) == version:
+            verdict = Verdict(False, "it is the champion already", version, str(holder))
+        else:
+            rival = champion or _kept(client, name, str(holder))
+            verdict = _judge(
+                version, str(holder), challenger, rival, metric, seed=seed, resamples=resamples
+            )
+
+        if verdict.promoted:
+            client.set_registered_model_alias(name, CHAMPION, version)
+        client.set_model_version_tag(name, version, "verdict", verdict.reason)
+
+    return verdict
+
+
+def resolve(model: str, uri: str, folder: Path | None = None) -> Path:
+    r"""Finds the model card of a model.
+
+    Arguments:
+        model: A folder, `models:/name@champion`, `models:/name/version` or `runs:/id/model`.
+        uri: The tracking server.
+        folder: Where a card from a server goes. By default, a temporary folder.
+
+    Returns:
+        The folder of the card.
+
+    Raises:
+        DataError: If there is no such model.
+    """
+
+    if not re.match(r"(models|runs):/", model):
+        if not Path(model).is_dir():
+            raise DataError(f"{model} is neither a folder nor models:/... nor runs:/...")
+        return Path(model)
+
+    with global_uri(checked(uri)), understood(uri):
+        try:
+            path = mlflow.artifacts.download_artifacts(
+                model, dst_path=str(folder or tempfile.mkdtemp(prefix="tuningfork-"))
+            )
+            flavor = Model.load(path).flavors["python_function"]
+        except (MlflowException, OSError) as error:
+            raise DataError(f"{uri} has no model {model}: {error}") from error
+    if flavor.get("loader_module") != "pipeline.serving":
+        raise DataError(f"{model} was not made by this package, expected a model card")
+
+    return Path(path) / flavor["data"]
+
+
+def _judge(
+    version: str,
+    holder: str,
+    challenger: Predictions,
+    champion: Predictions | None,
+    metric: str,
+    **bootstrap: int,
+) -> Verdict:
+    if metric not in METRICS:
+        raise ConfigError(f"metric={metric!r}, {suggest(metric, METRICS)}")
+    if champion is None:
+        return Verdict(False, f"version {holder} kept no predictions", version, holder)
+    if set(champion.ids) != set(challenger.ids) or champion.classes != challenger.classes:
+        reason = f"version {holder} was tested on other galaxies or classes"
+        return Verdict(False, reason, version, holder)
+
+    first = next(iter(challenger.probabilities.values()))
+    second = next(iter(champion.of(challenger.ids).probabilities.values()))
+    found = paired_bootstrap(first, second, challenger.labels, **bootstrap)[metric]
+    better = found.low > 0 if METRICS[metric] else found.high < 0
+    reason = (
+        f"{metric.replace('_', ' ')} {found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
+        f" beside version {holder}: {'measurably' if better else 'not measurably'} better"
+    )
+
+    return Verdict(better, reason, version, holder, found)
+
+
+def _kept(client: MlflowClient, name: str, version: str) -> Predictions | None:
+    run_id = client.get_model_version(name, version).run_id or ""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return Predictions.load(
+                Path(client.download_artifacts(run_id, PREDICTIONS, dst_path=folder))
+            )
+        except (MlflowException, OSError, DataError) as error:
+            _log.warning("version %s of %s: %s", version, name, error)
+            return None
+
+
+def register(client: MlflowClient, name: str, model: str, run_id: str) -> str:
+    r"""Registers a model as the challenger, and returns its version.
+
+    Arguments:
+        client: The tracking server.
+        name: The name of the registered model. Made if there is none.
+        model: The address of the logged model.
+        run_id: The run that made it.
+    """
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    version = str(client.create_model_version(name, model, run_id).version)
+    client.set_registered_model_alias(name, CHALLENGER, version)
+
+    return version

@@ -1,0 +1,299 @@
+r"""One run of MLflow."""
+
+__all__ = ["Tracker"]
+
+import getpass
+import json
+import logging
+import re
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import mlflow
+import numpy as np
+from matplotlib.figure import Figure
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+from mlflow.types import ColSpec, Schema, TensorSpec
+from numpy.typing import NDArray
+
+from pipeline.errors import ConfigError
+from pipeline.provenance import provenance, versions
+from pipeline.tracking.address import checked, global_uri, understood
+from pipeline.tracking.registry import register
+
+LONGEST = 500  # characters of a parameter that every server takes
+FLUSH_SECONDS = 1.0
+
+REQUIREMENTS = (
+    *("astropy", "lightning", "numba", "numpy", "pandas", "photutils", "pillow", "pyarrow"),
+    *(
+        "pydantic",
+        "pyyaml",
+        "safetensors",
+        "scikit-learn",
+        "scipy",
+        "timm",
+        "torch",
+        "torchvision",
+    ),
+)
+r"""What a served model needs."""
+
+_log = logging.getLogger(__name__)
+
+
+class Tracker:
+    r"""Creates one MLflow run, open between `with` and its end.
+
+    The run ends as `FINISHED`, as `KILLED` if it was interrupted, or as `FAILED`. Metrics wait
+    in memory and go out together, about once a second and whatever happens at the end.
+
+    Arguments:
+        uri: The tracking server, or `sqlite:///...`, whose artifacts then lie beside the file.
+        experiment: The name of the experiment. Made if there is none.
+        name: The name of the run. By default MLflow finds one.
+        tags: More tags of the run.
+        system_metrics: Whether the use of processor, memory, disk and GPU is recorded.
+        run_id: The run to go on with, rather than a new one.
+
+    Raises:
+        ConfigError: If `uri` is a folder, which MLflow no longer takes, or cannot be reached.
+
+    Example:
+        >>> with Tracker(store_uri(Path("runs")), "demo") as tracker:  # doctest: +SKIP
+        ...     tracker.log({"validation_loss": 0.3}, step=1)
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        experiment: str,
+        *,
+        name: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        system_metrics: bool = False,
+        run_id: str | None = None,
+    ) -> None:
+        self.uri = checked(uri)
+        self.experiment = experiment
+        self.name = name
+        self.tags = dict(tags or {})
+        self.run_id = run_id or ""
+        self._system_metrics = system_metrics
+        self._monitor: SystemMetricsMonitor | None = None
+        self._waiting: list[Metric] = []
+        self._flushed = 0.0
+
+    def __enter__(self) -> Self:
+        with understood(self.uri):
+            self._client = MlflowClient(self.uri, self.uri)
+            self.experiment_id = _experiment(self._client, self.experiment)
+            if self.run_id:
+                self._client.update_run(self.run_id, status="RUNNING")
+            else:
+                tags = _tags() | self.tags
+                run = self._client.create_run(self.experiment_id, tags=tags, run_name=self.name)
+                self.run_id = run.info.run_id
+
+        if self._system_metrics:
+            self._monitor = SystemMetricsMonitor(
+                self.run_id, resume_logging=True, tracking_uri=self.uri
+            )
+            self._monitor.start()
+
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        status = "FINISHED"
+        if kind is not None:
+            killed = issubclass(kind, KeyboardInterrupt | SystemExit)
+            status = "KILLED" if killed else "FAILED"
+        if self._monitor:
+            self._monitor.finish()
+        try:
+            self.flush()
+            self._client.set_terminated(self.run_id, status)
+        except MlflowException as failure:
+            if error is None:
+                raise ConfigError(f"{self.uri} did not take the end of the run") from failure
+            _log.warning("%s did not take the end of the run: %s", self.uri, failure)
+
+    @property
+    def url(self) -> str:
+        r"""Where to look at the run: a page, or the command that serves it."""
+
+        if self.uri.startswith("http"):
+            page = f"experiments/{self.experiment_id}/runs/{self.run_id}"
+            return f"{self.uri.rstrip('/')}/#/{page}"
+
+        return f"mlflow ui --backend-store-uri {self.uri}"
+
+    def configure(self, configuration: Mapping[str, Any], text: str) -> None:
+        r"""Records the whole configuration, as flat parameters and as a file.
+
+        Arguments:
+            configuration: Sections and values, nested. Long values are cut in the parameters.
+            text: The same as YAML, kept whole as `config.yaml`.
+        """
+
+        params = [Param(_key(key), _short(value)) for key, value in _flat(configuration)]
+        self._client.log_batch(self.run_id, params=params)
+        self._client.log_text(self.run_id, text, "config.yaml")
+
+    def log(self, values: Mapping[str, float], step: int = 0) -> None:
+        r"""Records metrics. A server that is away for a while costs a warning, and no metric.
+
+        Arguments:
+            values: The metrics, e.g. of an epoch.
+            step: The epoch.
+        """
+
+        now = int(time.time() * 1000)
+        self._waiting += [Metric(_key(k), float(v), now, step) for k, v in values.items()]
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            try:
+                self.flush()
+            except MlflowException as error:
+                _log.warning("%s does not take metrics, they wait: %s", self.uri, error)
+                self._flushed = time.monotonic()
+
+    def flush(self) -> None:
+        r"""Sends the metrics that wait."""
+
+        if self._waiting:
+            self._client.log_batch(self.run_id, metrics=self._waiting)
+        self._waiting = []
+        self._flushed = time.monotonic()
+
+    def dataset(self, name: str, fingerprint: str, folder: Path, context: str) -> None:
+        r"""Records which data the run saw, by their fingerprint.
+
+        Arguments:
+            name: What the data are called.
+            fingerprint: That of the store. 36 characters of it are kept.
+            folder: Where the store is.
+            context: What they served for, e.g. `training`.
+        """
+
+        source = json.dumps({"uri": Path(folder).resolve().as_uri()})
+        seen = Dataset(name=name, digest=fingerprint[:36], source_type="local", source=source)
+        tag = InputTag("mlflow.data.context", context)
+        self._client.log_inputs(self.run_id, [DatasetInput(seen, [tag])])
+
+    def figure(self, name: str, figure: Figure) -> None:
+        r"""Keeps a figure as `figures/name.png`."""
+
+        self._client.log_figure(
+            self.run_id, figure, f"figures/{name}.png", save_kwargs={"dpi": 150}
+        )
+
+    def file(self, path: Path, folder: str | None = None) -> None:
+        r"""Keeps a file, e.g. the report, in a folder of the run."""
+
+        self._client.log_artifact(self.run_id, str(path), folder)
+
+    def model(self, card: Path, name: str, example: NDArray, classes: list[str]) -> str:
+        r"""Keeps a model, and registers it as the challenger.
+
+        It loads with `mlflow.pyfunc.load_model` and takes an array of cutouts in units of the
+        noise, or a table with one column of file paths: :mod:`pipeline.serving`.
+
+        Arguments:
+            card: The folder of the model card.
+            name: The name of the registered model.
+            example: A few cutouts, with shape `(B, C, H, W)`.
+            classes: The names of the classes.
+
+        Returns:
+            The version in the registry.
+        """
+
+        source = Path(__file__).parents[2]
+        with global_uri(self.uri), understood(self.uri):
+            logged = self._client.create_logged_model(
+                self.experiment_id, "model", source_run_id=self.run_id
+            )
+            info = Model.log(
+                None,
+                mlflow.pyfunc,
+                run_id=self.run_id,
+                model_id=logged.model_id,
+                loader_module="pipeline.serving",
+                data_path=str(card),
+                code_paths=[str(source / "pipeline"), str(source / "models")],
+                signature=_signature(classes),
+                input_example=example.astype(np.float32),
+                pip_requirements=[f"{k}=={v}" for k, v in versions(REQUIREMENTS).items()],
+            )
+
+            return register(self._client, name, info.model_uri, self.run_id)
+
+
+def _experiment(client: MlflowClient, name: str) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return client.create_experiment(name, _artifacts(client.tracking_uri))
+        except MlflowException:  # somebody else was faster
+            found = client.get_experiment_by_name(name)
+    if found is None or found.lifecycle_stage != "active":
+        raise ConfigError(f"the experiment {name!r} was deleted: restore it or take another name")
+
+    return found.experiment_id
+
+
+def _artifacts(uri: str) -> str | None:
+    if not uri.startswith("sqlite:///"):
+        return None
+    file = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+
+    return (file.resolve().parent / "mlartifacts").as_uri()
+
+
+def _signature(classes: list[str]) -> ModelSignature:
+    r"""One input of any shape, since both arrays and paths are welcome; a table comes out."""
+
+    numbers = [ColSpec("double", name) for name in classes]
+    outputs = Schema([*numbers, ColSpec("string", "predicted")])
+
+    return ModelSignature(Schema([TensorSpec(np.dtype("O"), (-1,))]), outputs)
+
+
+def _tags() -> dict[str, str]:
+    facts = provenance()
+    tags = {"mlflow.user": getpass.getuser(), "mlflow.source.name": facts["command"]}
+    if "git commit" in facts:
+        tags["mlflow.source.git.commit"] = facts["git commit"].rstrip("+")
+        tags["git.dirty"] = str(facts["git commit"].endswith("+")).lower()
+
+    return tags | {f"version.{key}": facts[key] for key in ("tuningfork", "torch") if key in facts}
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[^\w\-. :/]", "_", name)
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."

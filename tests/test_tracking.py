@@ -1,0 +1,322 @@
+r"""Runs, registry and served models, on a real SQLite file and on a real server."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from urllib.request import urlopen
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.figure import Figure
+from mlflow import MlflowClient
+
+import models
+from pipeline.calibration import apply
+from pipeline.card import Card, save_card
+from pipeline.comparison import Predictions
+from pipeline.errors import ConfigError, DataError
+from pipeline.fits import write_image
+from pipeline.stretch import Stretch
+from pipeline.tracking import Tracker, promote, resolve, store_uri
+
+# MLflow's own
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
+]
+
+CLASSES = ("elliptical", "cw", "acw")
+IDS = [f"g{n}" for n in range(300)]
+LABELS = np.arange(300) % 3
+
+
+def said(skill, seed=0):
+    z = np.random.default_rng(seed).normal(size=(300, 3))
+    z[np.arange(300), LABELS] += skill
+    return Predictions(IDS, LABELS, CLASSES, {"network": apply(z)})
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("card") / "model"
+    network = models.build("lenet", bands=2, classes=3)
+    recipe = Card(
+        model="lenet",
+        args={},
+        bands=("g", "r"),
+        height=24,
+        width=32,
+        scale="native",
+        survey="drawn",
+        stretch={"kind": "asinh", "softening": 3.0},
+        classes=CLASSES,
+        mirror=(0, 2, 1),
+        temperature=1.5,
+    )
+    save_card(folder, recipe, network)
+    return folder, network.eval()
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory):
+    return store_uri(tmp_path_factory.mktemp("tracking"))
+
+
+@pytest.fixture
+def cutouts():
+    x = np.random.default_rng(0).normal(size=(3, 2, 24, 32)).astype(np.float32)
+    x[1, 0, :5] = np.nan
+    return x
+
+
+def test_run(uri, tmp_path):
+    configuration = {"seed": 0, "model": {"name": "lenet", "args": {}}, "long": "x" * 9000}
+    with Tracker(uri, "first", name="a run", tags={"who": "a test"}) as tracker:
+        tracker.configure(configuration, "seed: 0\n")
+        for epoch in range(150):
+            tracker.log({"loss": 1 / (epoch + 1), "recall/edge <on>": 0.5}, step=epoch)
+        tracker.dataset("drawn", "0123456789abcdef" * 4, tmp_path, "training")
+        tracker.figure("roc", Figure())
+        (tmp_path / "report.html").write_text("<p>")
+        tracker.file(tmp_path / "report.html")
+
+    client = MlflowClient(uri)
+    run = client.get_run(tracker.run_id)
+    assert run.info.status == "FINISHED" and run.info.run_name == "a run"
+    assert run.data.params["model.name"] == "lenet" and run.data.params["model.args"] == "{}"
+    assert len(run.data.params["long"]) == 500
+    assert run.data.tags["who"] == "a test" and "version.torch" in run.data.tags
+    assert len(run.data.tags.get("mlflow.source.git.commit", "0" * 40)) == 40
+    history = client.get_metric_history(tracker.run_id, "loss")
+    assert [(m.step, m.value) for m in history] == [(n, 1 / (n + 1)) for n in range(150)]
+    assert run.data.metrics["recall/edge _on_"] == 0.5
+    [seen] = run.inputs.dataset_inputs
+    assert seen.dataset.digest == "0123456789abcdef" * 2 + "0123"
+    assert {t.key: t.value for t in seen.tags} == {"mlflow.data.context": "training"}
+    kept = {file.path for file in client.list_artifacts(tracker.run_id)}
+    assert kept == {"config.yaml", "figures", "report.html"}
+    # Nothing beside the file it was given, and no trace of it outside
+    assert run.info.artifact_uri.startswith("file:///" + uri.removeprefix("sqlite:////")[:-9])
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")]
+)
+def test_interrupted(uri, error, status):
+    def fail():
+        with Tracker(uri, "first") as tracker:
+            runs.append(tracker)
+            tracker.log({"loss": 1.0}, step=0)
+            tracker.log({"loss": 2.0}, step=1)  # still waits when it fails
+            raise error
+
+    runs = []
+    with pytest.raises(error):
+        fail()
+    [tracker] = runs
+    run = MlflowClient(uri).get_run(tracker.run_id)
+    assert run.info.status == status and run.data.metrics["loss"] == 2.0
+
+    # It can go on
+    with Tracker(uri, "first", run_id=tracker.run_id) as again:
+        again.log({"loss": 3.0}, step=2)
+    run = MlflowClient(uri).get_run(tracker.run_id)
+    assert run.info.status == "FINISHED" and run.data.metrics["loss"] == 3.0
+
+
+def test_batches_of_metrics(uri, monkeypatch):
+    sent = []
+    log_batch = MlflowClient.log_batch
+    monkeypatch.setattr(
+        MlflowClient,
+        "log_batch",
+        lambda self, run_id, metrics=(), **rest: (
+            sent.append(len(metrics)) or log_batch(self, run_id, metrics, **rest)
+        ),
+    )
+    start = time.perf_counter()
+    with Tracker(uri, "first") as tracker:
+        for epoch in range(300):
+            tracker.log({f"m{i}": 0.0 for i in range(10)}, step=epoch)
+    assert sum(sent) == 3000
+    assert len(sent) <= 2 + (time.perf_counter() - start)  # about one a second
+
+
+def registered(uri, card, cutouts, predictions, tmp_path, name="galaxies"):
+    with Tracker(uri, "models") as tracker:
+        predictions.save(tmp_path / "predictions.parquet")
+        tracker.file(tmp_path / "predictions.parquet")
+        return tracker.model(card, name, cutouts, list(CLASSES))
+
+
+def test_champion(uri, card, cutouts, tmp_path):
+    folder, _ = card
+    client = MlflowClient(uri)
+
+    def aliases():
+        return {k: str(v) for k, v in client.get_registered_model("galaxies").aliases.items()}
+
+    with pytest.raises(ConfigError, match="galaxies"):
+        promote(uri, "galaxies", said(1))
+
+    assert registered(uri, folder, cutouts, said(1), tmp_path) == "1"
+    assert aliases() == {"challenger": "1"}
+    assert promote(uri, "galaxies", said(1)).promoted
+    again = promote(uri, "galaxies", said(1))
+    assert not again.promoted and "already" in again.reason
+
+    # As good as the champion is not better than it
+    registered(uri, folder, cutouts, said(1, seed=1), tmp_path)
+    verdict = promote(uri, "galaxies", said(1, seed=1))
+    assert not verdict.promoted and "not measurably" in verdict.reason
+    assert aliases() == {"challenger": "2", "champion": "1"}
+
+    registered(uri, folder, cutouts, said(3), tmp_path)
+    elsewhere = said(3).of(IDS[:200])
+    assert "other galaxies" in promote(uri, "galaxies", elsewhere).reason
+    verdict = promote(uri, "galaxies", said(3), metric="log_loss")
+    assert verdict.promoted and verdict.champion == "1" and verdict.difference.high < 0
+    assert aliases() == {"challenger": "3", "champion": "3"}
+    assert client.get_model_version("galaxies", "3").tags["verdict"] == verdict.reason
+
+    registered(uri, folder, cutouts, said(1), tmp_path)
+    with pytest.raises(ConfigError, match="did you mean 'macro_f1'"):
+        promote(uri, "galaxies", said(1), metric="macro_f")
+
+
+def test_resolve(uri, card, cutouts, tmp_path):
+    folder, _ = card
+    version = registered(uri, folder, cutouts, said(1), tmp_path, "found")
+    run_id = MlflowClient(uri).get_model_version("found", version).run_id
+
+    for name in ("models:/found@challenger", f"models:/found/{version}", f"runs:/{run_id}/model"):
+        found = resolve(name, uri, tmp_path)
+        for file in folder.iterdir():
+            assert (found / file.name).read_bytes() == file.read_bytes()
+    assert resolve(str(folder), uri) == folder
+
+    for name in ("models:/found@champion", "models:/none/1", "runs:/nothing/model"):
+        with pytest.raises(DataError, match=f"has no model {name}"):
+            resolve(name, uri)
+    with pytest.raises(DataError, match="neither a folder"):
+        resolve("nowhere", uri)
+
+
+SERVED = """
+import sys, warnings
+warnings.simplefilter("ignore")
+import numpy as np, pandas as pd, mlflow
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model("models:/served@challenger")
+out = model.predict(np.load(sys.argv[2]))
+out.to_json(sys.argv[3], orient="records")
+"""
+
+
+def test_served(uri, card, cutouts, tmp_path):
+    folder, network = card
+    registered(uri, folder, cutouts, said(1), tmp_path, "served")
+
+    # In another process, in another folder, by nothing but MLflow: the code came along
+    np.save(tmp_path / "x.npy", cutouts)
+    arguments = [uri, str(tmp_path / "x.npy"), str(tmp_path / "out.json")]
+    subprocess.run([sys.executable, "-c", SERVED, *arguments], cwd=tmp_path, check=True)
+    out = pd.read_json(tmp_path / "out.json")
+
+    x = torch.from_numpy(cutouts.astype(np.float16))
+    with torch.inference_mode():
+        logits = network(Stretch("asinh", 3.0)(x)).numpy()
+    np.testing.assert_allclose(out[list(CLASSES)], apply(logits, 1.5), atol=1e-6)
+    assert list(out["predicted"]) == [CLASSES[k] for k in logits.argmax(axis=1)]
+
+
+def test_served_files(uri, card, cutouts, tmp_path):
+    folder, _ = card
+    registered(uri, folder, cutouts, said(1), tmp_path, "files")
+    rng = np.random.default_rng(1)
+    rows, columns = np.indices((24, 32))
+    galaxy = 800 * np.exp(-np.hypot(rows - 11.5, columns - 15.5) / 3)
+    sky = rng.normal(100, 5, (2, 24, 32)) + galaxy
+    write_image(tmp_path / "cube.fits", sky.astype(np.float32), {})
+    for band, image in zip("gr", sky, strict=True):
+        write_image(tmp_path / f"g1.{band}.fits", image.astype(np.float32), {})
+    (tmp_path / "broken.fits").write_bytes(b"SIMPLE")
+
+    model = mlflow_load(uri, "models:/files@challenger")
+    paths = [str(tmp_path / name) for name in ("cube.fits", "g1.{band}.fits", "broken.fits")]
+    out = model.predict(pd.DataFrame({"path": paths}))
+
+    assert out["predicted"][0] in CLASSES and out["predicted"][2] == ""
+    np.testing.assert_array_equal(out.loc[0, list(CLASSES)], out.loc[1, list(CLASSES)])
+    assert "broken.fits" in out["reason"][2] and np.isnan(out["cw"][2])
+    with pytest.raises(DataError, match=r"shape \(3, 1, 24, 32\), expected \(N, 2, 24, 32\)"):
+        model.predict(cutouts[:, :1])
+
+
+def mlflow_load(uri, name):
+    from mlflow import pyfunc, set_tracking_uri  # noqa: PLC0415
+
+    set_tracking_uri(uri)
+    try:
+        return pyfunc.load_model(name)
+    finally:
+        set_tracking_uri(None)
+
+
+@pytest.mark.parametrize("uri", ["./mlruns", "file:///tmp/mlruns", "databricks"])
+def test_refuses(uri):
+    with pytest.raises(ConfigError, match="expected sqlite"):
+        Tracker(uri, "first")
+
+
+@contextmanager
+def server(folder):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", store_uri(folder), "--host", "127.0.0.1"]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        for _ in range(200):
+            with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
+                break
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # it and its workers: nothing of it is kept
+        process.wait()
+
+
+def test_server(uri, card, cutouts, tmp_path):
+    folder, _ = card
+    # Tables that exist need not be made
+    shutil.copy(uri.removeprefix("sqlite:///"), tmp_path)
+    with server(tmp_path) as remote:
+        with Tracker(remote, "remote") as tracker:
+            tracker.configure({"seed": 1}, "seed: 1\n")
+            tracker.log({"loss": 0.5}, step=3)
+            said(1).save(tmp_path / "predictions.parquet")
+            tracker.file(tmp_path / "predictions.parquet")
+            tracker.model(folder, "remote", cutouts, list(CLASSES))
+            assert tracker.run_id in tracker.url
+        assert promote(remote, "remote", said(1)).promoted
+        found = resolve("models:/remote@champion", remote, tmp_path / "got")
+
+        client = MlflowClient(uri)
+        [run] = client.search_runs([tracker.experiment_id])
+        assert run.data.params == {"seed": "1"} and run.data.metrics == {"loss": 0.5}
+    weights = "weights.safetensors"
+    assert (found / weights).read_bytes() == (folder / weights).read_bytes()
