@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
+from astropy.io.fits.hdu.compressed._compression import CfitsioException
 from astropy.io.fits.verify import VerifyError
 from numpy.typing import NDArray
 
@@ -26,6 +27,7 @@ _FAULTS = (
     ArithmeticError,
     AssertionError,
     AttributeError,
+    CfitsioException,
     EOFError,
     LookupError,
     MemoryError,
