@@ -3,6 +3,7 @@ r"""Batches of galaxies, on the device, from a store."""
 __all__ = ["Batch", "Batches", "Pixels", "class_weights"]
 
 import math
+import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,11 +21,8 @@ from pipeline.augment import Augment, Draw
 from pipeline.errors import ConfigError, DataError
 from pipeline.stretch import Stretch
 
-HOST_BYTES = 2**30
-r"""What may be held in the memory of the host, at most, where `resident` is `auto`."""
-
 DEVICE_SHARE = 0.4
-r"""The share of the free memory of an accelerator that may be held where `resident` is `auto`."""
+r"""The share of the free memory of a GPU that may be held where `resident` is `auto`."""
 
 CHUNK_BYTES = 2**20
 
@@ -73,9 +71,9 @@ class Batches:
             frequent class it sees a random part, of a rare one each galaxy several times, as
             evenly as possible.
         seed: Seeds the order and the views.
-        resident: Whether to hold all fluxes on the device, in float16, after the first batch
-            was asked for. With `auto`, if they fit in :data:`HOST_BYTES` of the host, or in
-            :data:`DEVICE_SHARE` of the free memory of an accelerator.
+        resident: Whether to hold all fluxes on the device, in float16, from the first batch
+            on. With `auto`, if they fit in :data:`DEVICE_SHARE` of the free memory of a GPU;
+            on the CPU the memory map serves as well, and memory stays flat.
         prefetch: The number of batches gathered and moved ahead in the background, if they
             are not resident. 0 for none.
 
@@ -165,14 +163,14 @@ class Batches:
             yield from map(self._load, parts)
 
     def _is_resident(self) -> bool:
-        if self.resident != "auto" or self._held is not None or not len(self.rows):
-            return self._held is not None or bool(self.resident)
+        if self.resident != "auto" or self._held is not None:
+            return bool(self.resident)
+        if torch.device(self.device).type != "cuda":
+            return False
 
         size = len(self.rows) * self.store.gather(self.rows[:1]).nbytes
-        if torch.device(self.device).type == "cuda":
-            return size <= DEVICE_SHARE * torch.cuda.mem_get_info(self.device)[0]
 
-        return size <= HOST_BYTES
+        return size <= DEVICE_SHARE * torch.cuda.mem_get_info(self.device)[0]
 
     def _hold(self) -> Tensor:
         if self._held is None:
@@ -289,6 +287,10 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     torch.set_num_threads(threads)
 
     return pool
+
+
+# A forked process has the pool, but none of its threads.
+os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def _mine(fluxes: Tensor) -> Tensor:

@@ -79,10 +79,14 @@ def test_order_and_views_depend_on_seed_and_epoch_alone(fake, monkeypatch):
         for batch, other in zip(expected, out, strict=True):
             assert all(torch.equal(a, b) for a, b in zip(batch, other, strict=True))
 
-    # In chunks, as large batches are made on the CPU
+    # In chunks, by any number of threads, as large batches are made on the CPU
     monkeypatch.setattr("pipeline.dataset.CHUNK_BYTES", 3000)
-    for batch, other in zip(expected, reference, strict=True):
-        torch.testing.assert_close(batch.images, other.images)
+    threads = torch.get_num_threads()
+    for number in (1, 3, threads):
+        torch.set_num_threads(number)
+        for batch, other in zip(expected, reference, strict=True):
+            torch.testing.assert_close(batch.images, other.images)
+    assert torch.get_num_threads() == threads
 
     for change in ({"seed": 4}, {}):
         other = batches(fake, **(options | change))
@@ -135,15 +139,14 @@ def test_balanced(fake):
     assert {counts[row] for row in range(52, 55)} <= {6, 7}
 
 
-def test_memory_decides_what_is_resident(fake, monkeypatch):
+@pytest.mark.parametrize(("free", "held"), [(10**6, True), (1000, False)])
+def test_free_memory_decides_what_is_resident(fake, monkeypatch, free, held):
     data = batches(fake)
-    next(iter(data))
-    assert data._held is not None
+    assert not data._is_resident()  # the CPU has the memory map
 
-    monkeypatch.setattr("pipeline.dataset.HOST_BYTES", 1000)
-    data = batches(fake)
-    next(iter(data))
-    assert data._held is None
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (free, 10**6))
+    data.device = torch.device("cuda")
+    assert data._is_resident() is held
 
 
 def test_no_galaxies(fake):
