@@ -1,0 +1,425 @@
+import bz2
+import gzip
+import logging
+import math
+import multiprocessing
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from PIL import Image
+
+from benchmarks.kills import Ingest, torture
+from pipeline.errors import ConfigError, PipelineError
+from pipeline.fits import write_extensions, write_image
+from pipeline.ingest import Recipe, ingest
+from pipeline.objects import Columns
+from pipeline.sources import find
+from pipeline.store import Store, StoreInfo
+
+BANDS = ("g", "r")
+SIZE = (31, 37)
+
+
+def galaxy(seed=0, shape=(41, 49), bands=2):
+    r"""A clockwise spiral of two arms in noise, with shape (C, H, W)."""
+
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(float)
+    x, y = x - shape[1] // 2, y - shape[0] // 2
+    r, angle = np.hypot(x, y), np.arctan2(y, x)
+    arms = np.exp(-r / 3) * (1 + 0.8 * np.cos(2 * (angle - 2.5 * np.log(r + 1))))
+    noise = np.random.default_rng(seed).normal(size=(bands, *shape))
+
+    return (300 * arms * np.arange(1, bands + 1)[:, None, None] + noise + 7).astype(np.float32)
+
+
+def sky(shape=(41, 49), mirrored=False, ra=150.0, dec=2.0):
+    step = 0.4 / 3600
+    return {
+        **{"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": ra, "CRVAL2": dec},
+        **{"CRPIX1": (shape[1] + 1) / 2, "CRPIX2": (shape[0] + 1) / 2},
+        **{"CD1_1": step if mirrored else -step, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": step},
+    }
+
+
+def store_of(folder, recipe):
+    info = StoreInfo(recipe.bands, *recipe.size, scale=recipe.scale_text, survey="test")
+    return Store.create(folder, info)
+
+
+def run(folder, sources, recipe=None, **options):
+    recipe = recipe or Recipe(BANDS, SIZE)
+    store = store_of(folder, recipe)
+    counts = ingest(sources, store, recipe, **options)
+    return store, counts
+
+
+def rows_of(store):
+    return {row["id"]: row for row in store.manifest.to_pylist()}
+
+
+def contents(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def images(tmp_path):
+    for i in range(20):
+        write_image(tmp_path / f"images/{i:02d}.fits", galaxy(i), sky())
+
+    return tmp_path / "images"
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path):
+    (tmp_path / "images").mkdir()
+
+
+def test_store_undoes_to_the_file(images, tmp_path):
+    store, counts = run(tmp_path / "store", find(images, "{id}.fits", BANDS))
+    assert counts == {"ok": 20, "flagged": 0, "rejected": 0, "unchanged": 0}
+
+    for i in (0, 7):
+        row = rows_of(store)[f"{i:02d}"]
+        stored = store.gather(np.array([i]))[0].astype(np.float64)
+        noise, level = ([row[f"{name}_{b}"] for b in BANDS] for name in ("noise", "sky"))
+        flux = stored * np.array(noise)[:, None, None] + np.array(level)[:, None, None]
+        np.testing.assert_allclose(flux, galaxy(i)[:, 5:36, 6:43], rtol=2e-3, atol=1e-2)
+        assert level == pytest.approx([7, 7], abs=1.5) and noise == pytest.approx([1, 1], abs=0.5)
+        assert row["scale_arcsec"] == pytest.approx(0.4)
+        assert (row["ra"], row["dec"]) == pytest.approx((150, 2))
+
+
+def one_file_per_band(root, pixels):
+    for band, plane in zip(BANDS, pixels, strict=True):
+        write_image(root / f"x_{band}.fits", plane, sky())
+
+
+def extension_per_band(root, pixels):
+    write_extensions(root / "x.fits", {"SCI_R": pixels[1], "SCI_G": pixels[0]}, sky())
+
+
+def cube_in_an_extension(root, pixels):
+    write_extensions(root / "x.fits", {"WEIGHT": pixels * 0 + 1, "SCI": pixels}, sky())
+
+
+def tile_compressed(root, pixels):
+    whole = fits.CompImageHDU(pixels.astype(np.int32), fits.Header(sky()), "SCI", "RICE_1")
+    fits.HDUList([fits.PrimaryHDU(), whole]).writeto(root / "x.fits.fz")
+
+
+def gzipped(root, pixels):
+    write_image(root / "x", pixels, sky())
+    (root / "x.fits.gz").write_bytes(gzip.compress((root / "x").read_bytes()))
+
+
+def bzipped(root, pixels):
+    write_image(root / "x", pixels, sky())
+    (root / "x.fits.bz2").write_bytes(bz2.compress((root / "x").read_bytes()))
+
+
+def scaled_integers(root, pixels):
+    scaled = fits.PrimaryHDU(pixels.copy(), fits.Header(sky()))
+    scaled.scale("int16", bscale=1, bzero=100)
+    scaled.writeto(root / "x.fits")
+
+
+def doubles(root, pixels):
+    write_image(root / "x.fits", pixels.astype("<f8"), sky())
+
+
+@pytest.mark.parametrize(
+    ("write", "pattern", "hdu"),
+    [
+        (one_file_per_band, "{id}_{band}.fits", None),
+        (extension_per_band, "{id}.fits", "SCI_{band}"),
+        (cube_in_an_extension, "{id}.fits", "sci"),
+        (cube_in_an_extension, "{id}.fits", 2),
+        (tile_compressed, "{id}.fits.fz", None),
+        (gzipped, "{id}.fits.gz", None),
+        (bzipped, "{id}.fits.bz2", None),
+        (scaled_integers, "{id}.fits", None),
+        (doubles, "{id}.fits", 0),
+    ],
+)
+def test_layouts(write, pattern, hdu, tmp_path):
+    pixels = np.round(galaxy())
+    write(tmp_path / "images", pixels)
+    recipe = Recipe(BANDS, SIZE, hdu=hdu)
+    store, _ = run(tmp_path / "store", find(tmp_path / "images", pattern, BANDS), recipe)
+    row = rows_of(store)["x"]
+
+    assert row["status"] == "ok", row["reason"]
+    stored = store.gather(np.array([0]))[0].astype(np.float64)
+    for c, band in enumerate(BANDS):
+        flux = stored[c] * row[f"noise_{band}"] + row[f"sky_{band}"]
+        np.testing.assert_allclose(flux, pixels[c, 5:36, 6:43], rtol=2e-3, atol=1e-2)
+
+
+def test_composite(tmp_path):
+    flux = np.clip(galaxy(bands=3) / 4, 0, 255).astype(np.uint8)
+    Image.fromarray(flux[::-1, ::-1].transpose(1, 2, 0)).save(tmp_path / "images/x.png")
+    Image.fromarray(flux[0]).save(tmp_path / "images/grey.png")
+    (tmp_path / "images/cut.jpeg").write_bytes(b"\xff\xd8\xff\xe0 half")
+    recipe = Recipe(("g", "r", "i"), SIZE, pixel_scale=0.4)
+    store, _ = run(tmp_path / "store", find(tmp_path / "images", "{id}.*", recipe.bands), recipe)
+    rows = rows_of(store)
+
+    assert rows["x"]["status"] != "rejected" and rows["x"]["scale_arcsec"] == 0.4
+    assert "expected a colour composite" in rows["grey"]["reason"]
+    assert rows["cut"]["status"] == "rejected" and "cut.jpeg" in rows["cut"]["reason"]
+    stored = store.gather(np.array([store.row("x")]))[0].astype(np.float64)
+    for c, band in enumerate(recipe.bands):
+        flux_c = stored[c] * rows["x"][f"noise_{band}"] + rows["x"][f"sky_{band}"]
+        np.testing.assert_allclose(flux_c, flux[c, 5:36, 6:43], atol=0.3)
+
+
+def test_a_mirror_keeps_the_handedness(tmp_path):
+    r"""One sky, seen by a camera and by one with a mirror more, is stored as one image."""
+
+    seen = galaxy()
+    write_image(tmp_path / "images/plain.fits", seen, sky())
+    write_image(tmp_path / "images/mirror.fits", seen[..., ::-1], sky(mirrored=True))
+    store, _ = run(tmp_path / "store", find(tmp_path / "images", "{id}.fits", BANDS))
+    plain, mirror = store.gather(np.array([store.row("plain"), store.row("mirror")]))
+
+    np.testing.assert_allclose(mirror, plain, rtol=1e-2, atol=1e-2)
+    assert np.corrcoef(plain[0].ravel(), plain[0, :, ::-1].ravel())[0, 1] < 0.99
+
+
+def damaged(root):
+    r"""Writes what goes wrong, and returns the start of what should be said of each."""
+
+    def image(name, pixels, **cards):
+        write_image(root / f"{name}.fits", np.asarray(pixels, np.float32), sky() | cards)
+
+    whole = galaxy()
+    for name in ("good", "good too", "cut", "flagged"):
+        image(name, whole)
+    (root / "cut.fits").write_bytes((root / "cut.fits").read_bytes()[:9000])
+    (root / "empty.fits").write_bytes(b"")
+    (root / "text.fits").write_text("<html>404</html>" * 100)
+    (root / "gone.fits").symlink_to(root / "deleted.fits")
+    table = fits.BinTableHDU.from_columns([fits.Column("x", "D", array=np.arange(99.0))])
+    table.writeto(root / "table.fits")
+    image("single", whole[0])
+    image("many", np.concatenate([whole, whole]))
+    image("nan", whole * np.nan)
+    image("constant", whole * 0 + 3)
+    image("half", np.where(np.arange(49) < 30, np.nan, whole))
+    image("infinite", np.where(whole == whole.max(), np.inf, whole))
+    corner = whole.copy()
+    corner[:, :12, :20] = np.nan
+    image("edge", corner)
+
+    return {
+        "cut": "truncated",
+        "empty": "empty",
+        "text": "not a FITS file",
+        "gone": "cannot be read",
+        "table": "no image",
+        "single": "expected a cube (2, H, W)",
+        "many": "expected a cube (2, H, W)",
+        "nan": "blank",
+        "constant": "constant",
+        "half": "covered",
+        "infinite": "infinite",
+        "absent": "no file matches",
+        "good#2": "duplicate id",
+        "nowhere": "position missing",
+    }
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_everything_that_goes_wrong(workers, tmp_path):
+    root = tmp_path / "images"
+    wrong = damaged(root)
+    write_image(root / "nowhere.fits", galaxy(), {})
+    places = "\n".join(
+        f"{name},150,2,{'elliptic' if name == 'flagged' else 'spiral'}"
+        for name in ("good", *wrong, "edge", "flagged")
+        if name not in {"nowhere", "good#2"}
+    )
+    table = tmp_path / "t.csv"
+    table.write_text(f"id,ra,dec,kind\n{places}\ngood,1,1,spiral\nnowhere,,,spiral\n")
+    columns = Columns(*(table, "id", "ra", "dec"), label="kind", classes=("spiral", "elliptical"))
+    sources = find(root, "{id}.fits", BANDS, table=columns)
+    # What is not in the table has no position to cut at.
+    (root / "good too.fits").rename(root / "unlisted.fits")
+    sources = find(root, "{id}.fits", BANDS, table=columns)
+    store, counts = run(tmp_path / "store", sources, Recipe(BANDS, SIZE), workers=workers)
+    rows = rows_of(store)
+
+    assert counts["rejected"] == len(wrong) - 1 and rows["nowhere"]["status"] != "rejected"
+    for name, words in wrong.items():
+        if name != "nowhere":
+            assert rows[name]["status"] == "rejected", name
+            assert words in rows[name]["reason"], rows[name]["reason"]
+            assert "fits" in rows[name]["reason"] or "t.csv" in rows[name]["reason"]
+    assert rows["good"]["status"] == "ok" and rows["good"]["label"] == "spiral"
+    flags = {name: rows[name]["flags"] for name in ("edge", "flagged", "unlisted")}
+    assert flags == {"edge": "edge", "flagged": "unknown_label", "unlisted": "not_in_table"}
+    assert "did you mean 'elliptical'" in rows["flagged"]["reason"]
+    assert rows["edge"]["coverage_g"] == pytest.approx(1 - 7 * 14 / (31 * 37))
+
+    at = Recipe(BANDS, SIZE, at="position")
+    store, _ = run(tmp_path / "at", sources, at, workers=workers)
+    reasons = {id: row["reason"] for id, row in rows_of(store).items()}
+    assert "position missing" in reasons["nowhere"] and "position missing" in reasons["unlisted"]
+    assert rows_of(store)["good"]["status"] == "ok"
+
+
+def test_fields(tmp_path):
+    r"""Galaxies are cut out of frames at their positions, at the edge too."""
+
+    rng = np.random.default_rng(0)
+    frame = rng.normal(size=(120, 150)).astype(np.float32)
+    stamp = galaxy(bands=1)[0, :25, :31] - 7
+    places = {"inside": (60, 70), "edge": (60, 12)}
+    for y, x in places.values():
+        lo = max(0, x - 15)
+        frame[y - 12 : y + 13, lo : x + 16] += stamp[:, lo - x + 15 :]
+    for band in BANDS:
+        write_image(tmp_path / f"images/f_{band}.fits", frame, sky(frame.shape))
+    scale = 0.4 / 3600
+    lines = [
+        f"{id},{150 - (x - 74.5) * scale / math.cos(math.radians(2)):.8f},"
+        f"{2 + (y - 59.5) * scale:.8f}"
+        for id, (y, x) in places.items()
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["id,ra,dec", *lines, "out,151,2"]))
+    columns = Columns(tmp_path / "t.csv", ra="ra", dec="dec")
+    sources = find(tmp_path / "images", "*_{band}.fits", BANDS, table=columns)
+    recipe = Recipe(BANDS, (25, 31))
+    store, counts = run(tmp_path / "store", sources, recipe)
+    rows = rows_of(store)
+
+    assert rows["out"]["status"] == "rejected" and "covers RA 151" in rows["out"]["reason"]
+    assert rows["edge"]["flags"] == "edge"
+    assert rows["edge"]["coverage_g"] == pytest.approx(28 / 31)
+    for id, (y, x) in places.items():
+        stored = store.gather(np.array([store.row(id)]))[0, 0].astype(np.float64)
+        flux = stored * rows[id]["noise_g"] + rows[id]["sky_g"]
+        covered = np.isfinite(flux)
+        cut = frame[y - 12 : y + 13, max(0, x - 15) : x + 16]
+        np.testing.assert_allclose(flux[covered], cut.ravel(), rtol=2e-3, atol=2e-2)
+
+
+def test_only_what_is_new(images, tmp_path):
+    run(tmp_path / "store", find(images, "{id}.fits", BANDS), chunk=8)
+    before = contents(tmp_path / "store")
+    store, counts = run(tmp_path / "store", find(images, "{id}.fits", BANDS), chunk=8)
+    assert counts["unchanged"] == 20 and contents(tmp_path / "store") == before
+
+    write_image(images / "03.fits", galaxy(99), sky())
+    write_image(images / "new.fits", galaxy(98), sky())
+    seen = []
+    store, counts = run(
+        tmp_path / "store",
+        find(images, "{id}.fits", BANDS),
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert counts["unchanged"] == 19 and counts["ok"] == 2 and seen[-1] == (2, 2)
+    assert store.row("03") == 3 and store.row("new") == 20 and len(store.manifest) == 21
+    assert all((tmp_path / "store" / name).read_bytes() == old for name, old in before.items())
+
+    fresh, _ = run(tmp_path / "fresh", find(images, "{id}.fits", BANDS))
+    assert fresh.fingerprint == store.fingerprint
+    rows = np.arange(20)
+    np.testing.assert_array_equal(fresh.gather(rows), store.gather(rows))
+
+
+def test_scale_of_a_size_column(tmp_path):
+    for id, shape in {"a": (80, 90), "b": (160, 180)}.items():
+        write_image(tmp_path / f"images/{id}.fits", galaxy(shape=shape), sky(shape))
+    (tmp_path / "t.csv").write_text("id,petro\na,5\nb,10\nc,\n")
+    write_image(tmp_path / "images/c.fits", galaxy(), sky())
+    columns = Columns(tmp_path / "t.csv", size="petro")
+    sources = find(tmp_path / "images", "{id}.fits", BANDS, table=columns)
+    recipe = Recipe(BANDS, (20, 25), scale="4 x petro")
+    store, _ = run(tmp_path / "store", sources, recipe)
+    rows = rows_of(store)
+
+    assert store.info.scale == "4 x petro"
+    assert rows["a"]["scale_arcsec"] == pytest.approx(0.8)
+    assert rows["b"]["scale_arcsec"] == pytest.approx(1.6)
+    assert "size missing" in rows["c"]["reason"]
+    with pytest.raises(ConfigError, match="expected 'native'"):
+        Recipe(BANDS, SIZE, scale="petro x 4")
+
+
+def test_workers_make_the_same_bytes(images, tmp_path):
+    sources = find(images, "{id}.fits", BANDS)
+    run(tmp_path / "one", sources, workers=1, chunk=7)
+    run(tmp_path / "two", sources, workers=2, chunk=7)
+
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_two_at_once(images, tmp_path, caplog):
+    sources = find(images, "{id}.fits", BANDS)
+    run(tmp_path / "one", sources, chunk=4)
+    seen = []
+    threads = [
+        threading.Thread(target=lambda: seen.append(run(tmp_path / "two", sources, chunk=4)[1]))
+        for _ in range(3)
+    ]
+    with caplog.at_level(logging.WARNING):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert sorted(counts["unchanged"] for counts in seen) == [0, 20, 20]
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert "waiting for it to end" in caplog.text
+
+
+def test_kills(tmp_path):
+    outcome = torture("ingest", Ingest(galaxies=100, workers=2), tmp_path, kills=4)
+
+    assert outcome.kills == 4 and not outcome.differing
+    assert not multiprocessing.active_children()
+
+
+def test_full_disk_leaves_a_valid_store(images, tmp_path, monkeypatch):
+    sources = find(images, "{id}.fits", BANDS)
+    run(tmp_path / "whole", sources, chunk=8)
+    commit, calls = Store.commit, []
+
+    def full(self, pixels, rows):
+        calls.append(rows)
+        if len(calls) == 2:
+            raise PipelineError("the disk is full")
+        commit(self, pixels, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "commit", full)
+        with pytest.raises(PipelineError, match="full"):
+            run(tmp_path / "store", sources, chunk=8)
+    assert len(Store.open(tmp_path / "store").usable) == 8
+    run(tmp_path / "store", sources, chunk=8)
+
+    assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+
+
+def test_real_data(shared_data: Path, tmp_path):
+    root = shared_data / "decals_grz"
+    recipe = Recipe(("g", "r", "z"), (128, 160))
+    store, _ = run(tmp_path / "store", find(root, "{id}.fits", recipe.bands), recipe)
+    rows = rows_of(store)
+
+    assert "truncated" in rows["example_incomplete"]["reason"]
+    assert rows["example_bad_pix"]["status"] == "flagged"
+    assert rows["example_bad_pix"]["coverage_g"] < rows["example_bad_pix"]["coverage_z"] == 1
+    root = shared_data / "specimens"
+    one = Recipe(("f105w",), (32, 32), pixel_scale=0.06)
+    store, _ = run(tmp_path / "hst", find(root, "{id}.fits.gz", one.bands), one)
+    counts = {row["id"]: row["status"] for row in store.manifest.to_pylist()}
+    assert counts.pop("abell_2744_dwarf_galaxy_f105w_rms") == "rejected"
+    assert "rejected" not in counts.values() and len(counts) == 4
+
+    near = [(rows[id]["ra"], rows[id]["dec"]) for id in ("example_d", "example_bad_pix")]
+    np.testing.assert_allclose(*near, atol=1e-3)

@@ -1,0 +1,169 @@
+import math
+
+import numpy as np
+import pytest
+
+from pipeline.errors import ConfigError, DataError
+from pipeline.fits import write_image
+from pipeline.objects import Columns
+from pipeline.sources import find
+
+LONG = "587722952767439450"
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+
+
+def image(path, ra, dec, shape=(20, 30), scale=1.0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    axes = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": ra, "CRVAL2": dec}
+    axes |= {"CRPIX1": (shape[1] + 1) / 2, "CRPIX2": (shape[0] + 1) / 2}
+    axes |= {"CDELT1": -scale / 3600, "CDELT2": scale / 3600}
+    write_image(path, np.zeros(shape, np.float32), axes)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("cutouts/{id}.acs.{band}_6ac_.fits", "cutouts/{}.acs.{}_6ac_.fits"),
+        ("{id}/*_{band}.fits", "{}/fc_12.3-4_dss_{}.fits"),
+        ("{band}/{id}/{id}_{band}.fits.gz", "{1}/{0}/{0}_{1}.fits.gz"),
+        ("tile?/{id}-{band}*", "tile7/{}-{}.fits.fz"),
+    ],
+)
+def test_patterns(tmp_path, pattern, name):
+    for band in ("dss2blue", "r"):
+        touch(tmp_path, name.format("N 4192", band), name.format(LONG, band))
+    touch(tmp_path, "README", "cutouts/x.acs.k_6ac_.fits", ".hidden/x_r.fits")
+    found = find(tmp_path, pattern, ["b", "r"], band_text={"b": "dss2blue"})
+
+    assert [source.id for source in found] == [LONG, "N 4192"]
+    for source in found:
+        names = [name.format(source.id, band) for band in ("dss2blue", "r")]
+        assert [str(path.relative_to(tmp_path)) for path in source.files] == names
+        assert not source.problem and not source.flags
+
+
+def test_joined_by_id(tmp_path):
+    touch(tmp_path, f"{LONG}_g.fits", f"{LONG}_r.fits", "b_g.fits", "c_g.fits", "c_r.fits")
+    touch(tmp_path, "e_g.fits", "e_r.fits", "f_g.fits", "f_r.fits")
+    (tmp_path / "labels.csv").write_text(
+        "objid,ra,dec,kind,r50\n"
+        f"{LONG},12:30:00.0,-01:30:00,S,3.5\n"
+        "b,10,20,elliptical,\n d ,,,elliptical,-1\ne,0,0,sprial,1\nf,370,91,,2\n"
+        "e,0,0,elliptical,1\n,0,0,S,1\n"
+    )
+    columns = Columns(
+        tmp_path / "labels.csv",
+        id="objid",
+        ra="ra",
+        dec="dec",
+        size="r50",
+        label="kind",
+        classes=("spiral", "elliptical"),
+        rename={"S": "spiral"},
+    )
+    found = {s.id: s for s in find(tmp_path, "{id}_{band}.fits", ["g", "r"], table=columns)}
+
+    good = found[LONG]
+    assert (good.label, good.size_arcsec, good.problem, good.flags) == ("spiral", 3.5, "", ())
+    assert good.ra == pytest.approx(187.5) and good.dec == pytest.approx(-1.5)
+    assert f"there is no file of r beside {tmp_path}/b_g.fits" in found["b"].problem
+    assert found["c"].flags == ("not_in_table",) and "has no row of 'c'" in found["c"].reason
+    assert f"no file matches {tmp_path}/d_{{band}}.fits" in found["d"].problem
+    assert math.isnan(found["d"].size_arcsec) and math.isnan(found["d"].ra)
+    assert found["e"].flags == ("unknown_label",) and not found["e"].label
+    assert "unknown label 'sprial', did you mean 'spiral'?" in found["e"].reason
+    assert math.isnan(found["f"].ra) and not found["f"].label and not found["f"].flags
+    assert (
+        "duplicate id: row 6" in found["e#2"].problem and "row 4 is used" in found["e#2"].problem
+    )
+    assert "has no identifier" in found[f"row 7 of {tmp_path}/labels.csv"].problem
+    assert len(found) == 8
+
+
+def test_two_files_of_one_id(tmp_path):
+    touch(tmp_path, "a/x.fits", "b/x.fits", "b/x#2.fits")
+    found = {s.id: s for s in find(tmp_path, "*/{id}.fits", ["r"])}
+
+    assert found["x"].files == (tmp_path / "a/x.fits",) and not found["x"].problem
+    assert found["x#2"].files == (tmp_path / "b/x#2.fits",) and not found["x#2"].problem
+    assert found["x#3"].files == (tmp_path / "b/x.fits",)
+    assert f"duplicate id: {tmp_path}/b/x.fits" in found["x#3"].problem
+
+
+def test_threshold(tmp_path):
+    touch(tmp_path, "1.fits", "2.fits", "3.fits")
+    (tmp_path / "t.csv").write_text("id,p\n1,0.49\n2,0.5\n3,\n")
+    columns = Columns(tmp_path / "t.csv", label="p", classes=("smooth", "featured"), threshold=0.5)
+    found = find(tmp_path, "{id}.fits", ["r"], table=columns)
+
+    assert [source.label for source in found] == ["smooth", "featured", ""]
+
+
+def test_joined_by_position(tmp_path):
+    image(tmp_path / "x.fits", 359.99999, 10.0)
+    image(tmp_path / "y.fits", 30.0, -45.0)
+    touch(tmp_path, "z.fits")
+    (tmp_path / "t.csv").write_text("id,ra,dec,k\n7,0.0001,10.0001,S\n8,30.01,-45,E\n")
+    columns = Columns(tmp_path / "t.csv", ra="ra", dec="dec", label="k")
+    found = {s.id: s for s in find(tmp_path, "{id}.fits", ["r"], table=columns, match_arcsec=2.0)}
+
+    assert found["x"].label == "S" and found["x"].ra == 0.0001
+    assert found["y"].flags == ("not_in_table",) and "within 2 arcsec" in found["y"].reason
+    assert found["z"].flags == ("not_in_table",) and "no sky coordinates" in found["z"].reason
+    assert "no image: none has its centre within 2 arcsec" in found["8"].problem
+    assert "7" not in found
+
+
+def test_fields(tmp_path):
+    for band, shape in {"g": (40, 60), "r": (50, 60)}.items():
+        image(tmp_path / f"frames/one_{band}.fits", 10.0, 0.0, shape)
+        image(tmp_path / f"frames/two_{band}.fits", 10.0 + 40 / 3600, 0.0, shape)
+    (tmp_path / "t.csv").write_text(
+        "id,ra,dec\nleft,9.999,0.005\nright,10.0113,0\nmiddle,10.0054,0\nmiss,10,0.006\nno,,1\n"
+    )
+    columns = Columns(tmp_path / "t.csv", ra="ra", dec="dec")
+    found = find(tmp_path, "frames/*_{band}.fits", ["g", "r"], table=columns)
+    files = {s.id: [path.name for path in s.files] for s in found}
+
+    assert files["left"] == files["middle"] == ["one_g.fits", "one_r.fits"]
+    assert files["right"] == ["two_g.fits", "two_r.fits"]
+    assert all(source.field for source in found)
+    problems = {s.id: s.problem for s in found if s.problem}
+    assert problems == {
+        "miss": "no image: none of 2 covers RA 10.00000, Dec 0.00600",
+        "no": "position missing: the table has none for it",
+    }
+
+
+def test_mistakes(tmp_path):
+    touch(tmp_path, "1.fits", "t.csv")
+    (tmp_path / "t.csv").write_text("objid,label\n1,a\n")
+
+    with pytest.raises(ConfigError, match=r"pattern has \{ib\}, did you mean '\{id\}'"):
+        find(tmp_path, "{ib}.fits", ["r"])
+    with pytest.raises(DataError, match=r"matches '\{id\}.fit', which holds 1.fits, t.csv"):
+        find(tmp_path, "{id}.fit", ["r"])
+    with pytest.raises(DataError, match="cannot list"):
+        find(tmp_path / "nowhere", "{id}.fits", ["r"])
+    with pytest.raises(ConfigError, match="has no column 'id', expected one of objid, label"):
+        find(tmp_path, "{id}.fits", ["r"], table=Columns(tmp_path / "t.csv"))
+    with pytest.raises(ConfigError, match="it needs a table with ra, dec"):
+        find(tmp_path, "*.fits", ["r"], table=Columns(tmp_path / "t.csv", id="objid"))
+    with pytest.raises(ConfigError, match="needs two classes"):
+        Columns(tmp_path / "t.csv", threshold=0.5)
+
+
+def test_digits_are_not_lost(tmp_path):
+    touch(tmp_path, f"{LONG}.fits", "12.fits")
+    (tmp_path / "t.csv").write_text(f"id,label\n{LONG},a\n12,b\n,c\n")
+    found = find(tmp_path, "{id}.fits", ["r"], table=Columns(tmp_path / "t.csv", label="label"))
+    assert {s.id: s.label for s in found if s.files} == {LONG: "a", "12": "b"}
+
+    (tmp_path / "t.csv").write_text(f"id,label\n{LONG}.0,a\n")
+    with pytest.raises(DataError, match="has lost their last digits"):
+        find(tmp_path, "{id}.fits", ["r"], table=Columns(tmp_path / "t.csv", label="label"))
