@@ -37,12 +37,14 @@ class Background(NamedTuple):
         bins: The image averaged over squares of pixels, less the sky and its gradient, with
             shape `(h, w)`. NaN where less than half of a bin is covered.
         bin_noise: The standard deviation of a bin.
+        side: The side of a bin, in pixels.
     """
 
     sky: float
     noise: float
     bins: NDArray[np.float64]
     bin_noise: float
+    side: int
 
 
 def background(image: NDArray, quantum: float = 0.0) -> Background:
@@ -69,12 +71,14 @@ def background(image: NDArray, quantum: float = 0.0) -> Background:
     """
 
     side = max(1, round(min(image.shape) / BINS))
-    bins = _average(np.ascontiguousarray(image), side)
+    # One type of input, one compiled version: processes that start together cannot mix them up.
+    image = np.ascontiguousarray(image, np.float64)
+    bins = _average(image, side)
     floor = quantum / sqrt(12)
     level, bin_noise, sky = _level(bins, floor / side)
-    noise = _noise(image, np.repeat(np.repeat(sky, side, 0), side, 1), LAG, quantum)
+    noise = _noise(image, np.repeat(np.repeat(sky, side, 0), side, 1), LAG, float(quantum))
 
-    return Background(level, max(noise, floor), bins - level, bin_noise)
+    return Background(level, max(noise, floor), bins - level, bin_noise, side)
 
 
 @njit(cache=True)
@@ -92,7 +96,7 @@ def _average(image: NDArray, side: int) -> NDArray:  # pragma: no cover
     return out
 
 
-@njit(cache=True)
+@njit
 def _mean(patch: NDArray, least: int) -> float:  # pragma: no cover
     r"""Averages what is not blank, if it is at least so many pixels."""
 
@@ -131,7 +135,7 @@ def _level(bins: NDArray, floor: float) -> tuple[float, float, NDArray]:  # prag
     return level, noise, sky
 
 
-@njit(cache=True)
+@njit
 def _flatten(bins: NDArray) -> None:  # pragma: no cover
     r"""Subtracts the gradient seen between points opposite with respect to the centre."""
 
@@ -145,7 +149,7 @@ def _flatten(bins: NDArray) -> None:  # pragma: no cover
     bins -= slope_y * y.reshape(-1, 1) + slope_x * x
 
 
-@njit(cache=True)
+@njit
 def _median(values: NDArray) -> float:  # pragma: no cover
     r"""Returns the median of what is not blank, zero if nothing is left."""
 
@@ -154,7 +158,7 @@ def _median(values: NDArray) -> float:  # pragma: no cover
     return np.median(values) if values.size else 0.0
 
 
-@njit(cache=True)
+@njit
 def _smooth(bins: NDArray) -> tuple[NDArray, NDArray]:  # pragma: no cover
     r"""Averages each bin with the valid ones around it; returns their number too."""
 
@@ -171,7 +175,7 @@ def _smooth(bins: NDArray) -> tuple[NDArray, NDArray]:  # pragma: no cover
     return out, weight
 
 
-@njit(cache=True)
+@njit
 def _grown(mask: NDArray) -> NDArray:  # pragma: no cover
     r"""Grows a mask by one bin in the four directions."""
 
@@ -184,7 +188,7 @@ def _grown(mask: NDArray) -> NDArray:  # pragma: no cover
     return out
 
 
-@njit(cache=True)
+@njit
 def _mode(values: NDArray, noise: float) -> float:  # pragma: no cover
     r"""Finds the centre of a Gaussian of known width from its lower side."""
 
@@ -202,7 +206,7 @@ def _mode(values: NDArray, noise: float) -> float:  # pragma: no cover
     return mode
 
 
-@njit(cache=True)
+@njit
 def _differences(image: NDArray, sky: NDArray, lag: int, most: int) -> NDArray:  # pragma: no cover
     r"""Returns differences between sky pixels at a lag, about as many as asked for."""
 
@@ -218,7 +222,7 @@ def _differences(image: NDArray, sky: NDArray, lag: int, most: int) -> NDArray: 
     )
 
 
-@njit(cache=True)
+@njit
 def _along(
     before: NDArray, after: NDArray, first: NDArray, second: NDArray, step: int
 ) -> NDArray:  # pragma: no cover
@@ -236,7 +240,7 @@ def _along(
     return out[:count] - np.median(out[:count]) if count else out[:0]
 
 
-@njit(cache=True)
+@njit
 def _spread(image: NDArray, sky: NDArray, lag: int, most: int) -> float:  # pragma: no cover
     r"""Returns the noise of the sky from the median absolute difference. Zero if none is left."""
 

@@ -5,10 +5,12 @@ __all__ = ["Quality", "assess"]
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.special import ndtri
 
-from pipeline.background import background
+from pipeline.background import Background, background
 from pipeline.errors import DataError
 
 LEAST_COVERAGE = 0.5
@@ -20,11 +22,18 @@ r"""A band that covers less of the cutout is cut by an edge."""
 DETECTION = 4.0
 r"""The significance of 3 x 3 bins that makes a source."""
 
-OFF_CENTRE = 0.12
-r"""The distance of target and centre, as a fraction of the shorter side, that is too much."""
+REACH = 0.12
+r"""The distance from the centre, as a fraction of the shorter side, at which a source is looked
+for."""
+
+OFF_CENTRE = 0.25
+r"""The distance of the target from the centre that is too much: half way to the edge."""
 
 NEIGHBOUR = 1.0
 r"""The flux of a neighbour, as a fraction of that of the target, that is too much."""
+
+SADDLE = 0.7
+r"""The height of a saddle, as a fraction of the lower summit, above which the two are one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +68,8 @@ def assess(
     - `edge`: a band covers less than 98 % of it;
     - `saturated`: a band has a plateau at its top;
     - `low_signal`: no source stands out in the sum of all bands;
-    - `off_centre`: the source nearest to the centre is further from it than 12 % of the side;
+    - `off_centre`: no source is within 12 % of the side from the centre, or the centroid of the
+      one there is further from it than 25 %;
     - `bright_neighbour`: another source is brighter than the target.
 
     None of them depends on the unit of the pixels, nor on a pedestal.
@@ -76,13 +86,11 @@ def assess(
 
     Raises:
         DataError: If this is no usable image of the sky: with infinite values, blank, constant,
-            mostly uncovered, or a map of noise or weight.
+            mostly uncovered, or a map of noise.
     """
 
-    covered = ~np.isnan(pixels)
-    coverage = covered.mean(axis=(1, 2))
-    low = np.where(covered, pixels, np.inf).min(axis=(1, 2))
-    high = np.where(covered, pixels, -np.inf).max(axis=(1, 2))
+    pixels = np.ascontiguousarray(pixels, np.float64)
+    coverage, low, high = np.array([_extent(plane) for plane in pixels]).T
     _reject(coverage, low, high)
     coverage = np.where(high > low, coverage, 0.0)
 
@@ -90,11 +98,17 @@ def assess(
     steps = np.zeros(bands) if quantum is None else np.asarray(quantum, float)
     levels = np.full(bands, np.nan) if saturation_level is None else saturation_level
     sky, noise = np.full((2, bands), np.nan)
-    maps = []
+    maps, suspect = [], []
     for c in np.flatnonzero(coverage > 0):
         found = background(pixels[c], steps[c])
-        sky[c], noise[c] = found.sky, found.noise or _last_resort(pixels[c])
+        sky[c], noise[c] = max(found.sky, low[c]), found.noise or _last_resort(pixels[c])
         maps.append(found.bins / (found.bin_noise or noise[c]))
+        suspect.append(steps[c] == 0 and _is_noise_map(found, low[c], coverage[c], pixels[c].size))
+    if all(suspect):
+        raise DataError(
+            "looks like a map of noise, not an image: all values are positive, their scatter has"
+            " no lower tail, and averaging reduces it more than that of a sky"
+        )
     saturation = np.array(
         [_saturation(p, *values) for p, *values in zip(pixels, high, sky, levels, strict=True)]
     )
@@ -119,6 +133,37 @@ def _reject(coverage: NDArray, low: NDArray, high: NDArray) -> None:
         raise DataError(
             f"only {best:.0%} of the cutout has data, expected {LEAST_COVERAGE:.0%} or more"
         )
+
+
+def _is_noise_map(found: Background, low: float, coverage: float, size: int) -> bool:
+    r"""Whether positive values scatter as no sky does.
+
+    A sky reaches down by the extreme of as many Gaussian numbers as it has pixels, and its bins
+    scatter as much as white noise would, or more. Stacked exposures print a fine regular
+    pattern on their map of noise, which does neither.
+    """
+
+    tail = found.sky - low
+    expected = -ndtri(1 / (coverage * size)) * found.noise
+    texture = found.bin_noise * found.side / found.noise if found.noise else 1
+
+    return low > 0 and tail < 0.75 * expected and texture < 0.8
+
+
+@njit(cache=True)
+def _extent(image: NDArray) -> tuple[float, float, float]:  # pragma: no cover
+    r"""Returns the fraction of pixels that are not blank, the lowest of them and the highest."""
+
+    count, low, high = 0, np.inf, -np.inf
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            value = image[i, j]
+            if not np.isnan(value):
+                count += 1
+                low = min(low, value)
+                high = max(high, value)
+
+    return count / image.size, low, high
 
 
 def _last_resort(image: NDArray) -> float:
@@ -154,32 +199,33 @@ def _composition(maps: list[NDArray]) -> set[str]:
     signal = np.nansum(stack, axis=0) / np.sqrt(np.maximum(count, 1))
     signal = 3 * ndimage.uniform_filter(signal, 3)
 
-    middle = (np.array(signal.shape) - 1) / 2
-    reach = OFF_CENTRE * min(signal.shape)
-    labels, _ = ndimage.label(signal > DETECTION)
-    if not labels.any():
+    sources = signal > DETECTION
+    if not sources.any():
         return {"low_signal"}
 
-    peak = _climb(signal, middle)
-    if labels[peak] == 0 or np.hypot(*(peak - middle)) > reach:
+    middle = (np.array(signal.shape) - 1) / 2
+    found = np.argwhere(sources)
+    distance = np.hypot(*(found - middle).T)
+    if distance.min() > REACH * min(signal.shape):
         return {"off_centre"}
 
     flags = set()
-    inside = labels == labels[peak]
-    core = ndimage.label(inside & (signal > signal[peak] / 2))[0]
-    centroid = ndimage.center_of_mass(signal, core, core[peak])
-    if np.hypot(*(centroid - middle)) > reach:
+    peak = _climb(signal, found[distance.argmin()])
+    core, _ = ndimage.label(signal > signal[peak] / 2)
+    bins = np.argwhere(core == core[peak])
+    centroid = np.average(bins, axis=0, weights=signal[*bins.T])
+    if np.hypot(*(centroid - middle)) > OFF_CENTRE * min(signal.shape):
         flags.add("off_centre")
-    if _outshone(signal, peak):
+    if _outshone(signal, *peak):
         flags.add("bright_neighbour")
 
     return flags
 
 
 def _climb(signal: NDArray, start: NDArray) -> tuple[int, int]:
-    r"""Walks uphill from the centre to the top of the target."""
+    r"""Walks uphill to the top of a source."""
 
-    y, x = (int(value) for value in np.round(start))
+    y, x = (int(value) for value in start)
     while True:
         top, left = max(y - 1, 0), max(x - 1, 0)
         around = signal[top : y + 2, left : x + 2]
@@ -189,21 +235,49 @@ def _climb(signal: NDArray, start: NDArray) -> tuple[int, int]:
         y, x = top + int(dy), left + int(dx)
 
 
-def _outshone(signal: NDArray, peak: tuple[int, int]) -> bool:
+@njit(cache=True)
+def _outshone(signal: NDArray, y: int, x: int) -> bool:  # pragma: no cover
     r"""Whether a source is brighter than the target, where the two part.
 
-    As the level rises from the sky to the top of the target, its neighbours break off one after
-    the other. Each is compared with the target at the level at which it does.
+    As the level sinks from the top to the sky, summits grow into sources and sources flow
+    together. Where one meets the target, their fluxes above that level are compared, unless
+    the saddle is nearly as high as one of the summits: such a summit is a detail.
     """
 
-    attached = np.ones(signal.shape, bool)
-    for level in np.geomspace(DETECTION, signal[peak], 12)[:-1]:
-        labels, count = ndimage.label(signal > level)
-        flux = ndimage.sum_labels(signal, labels, np.arange(count + 1))
-        free = np.unique(labels[attached & (labels > 0)])
-        target = labels[peak]
-        if (flux[free[free != target]] > NEIGHBOUR * flux[target]).any():
-            return True
-        attached = labels == target
+    height, width = signal.shape
+    values = signal.ravel()
+    parent = np.full(values.size, -1)
+    flux, top = values.copy(), values.copy()
+    target = y * width + x
+    for k in np.argsort(-values):
+        if values[k] <= DETECTION:
+            break
+        parent[k] = k
+        for n in (k - width, k + width, k - 1, k + 1):
+            beside = 0 <= n < values.size and (n // width == k // width or n % width == k % width)
+            if not beside or parent[n] < 0:
+                continue
+            a, b = _root(parent, k), _root(parent, n)
+            if a == b:
+                continue
+            apart = values[k] < SADDLE * min(top[a], top[b])
+            own = _root(parent, target)
+            if apart and own in (a, b) and flux[a + b - own] > NEIGHBOUR * flux[own]:
+                return True
+            parent[b] = a
+            flux[a] += flux[b]
+            top[a] = max(top[a], top[b])
 
-    return False
+    roots = np.flatnonzero(parent == np.arange(values.size))
+
+    return flux[roots].max() > NEIGHBOUR * flux[_root(parent, target)]
+
+
+@njit
+def _root(parent: NDArray, k: int) -> int:  # pragma: no cover
+    r"""Returns the first bin of a source. Minus one for a bin that is in none yet."""
+
+    while k >= 0 and parent[k] >= 0 and parent[k] != k:
+        k = parent[k]
+
+    return k if parent[k] >= 0 else -1

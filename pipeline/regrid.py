@@ -68,7 +68,7 @@ def regrid(image: NDArray, place: Affine, size: tuple[int, int]) -> NDArray:
     if straight:
         flux, covered = _separable(filled, blank, turned, size)
     else:
-        flux, covered = _rotated(filled, blank, turned.matrix, turned.offset, *size)
+        flux, covered = _turned(filled, blank, turned, size)
 
     return _complete(flux, covered, place.area).astype(image.dtype)
 
@@ -120,6 +120,21 @@ def _separable(
     return flux, rows @ (~blank).astype(image.dtype) @ columns.T
 
 
+def _turned(
+    image: NDArray, blank: NDArray, place: Affine, size: tuple[int, int]
+) -> tuple[NDArray, NDArray]:
+    r"""Sums by area where the grids are turned against each other."""
+
+    # One type of input, one compiled version: processes that start together cannot mix them up.
+    return _rotated(
+        np.ascontiguousarray(image, np.float64),
+        np.ascontiguousarray(blank),
+        np.ascontiguousarray(place.matrix, np.float64),
+        np.ascontiguousarray(place.offset, np.float64),
+        *size,
+    )
+
+
 @lru_cache(maxsize=64)
 def _overlaps(n_out: int, n_in: int, start: float, step: float) -> NDArray[np.float64]:
     r"""The length that each output pixel has in each input pixel, with shape `(n_out, n_in)`."""
@@ -141,7 +156,7 @@ def _complete(flux: NDArray, covered: NDArray, area: float) -> NDArray:
     return np.where(share >= 0.5, flux / np.maximum(share, 0.5), np.nan)
 
 
-@njit(cache=True)
+@njit
 def _halfplane(
     polygon: NDArray, n: int, axis: int, edge: float, sign: float, out: NDArray
 ) -> int:  # pragma: no cover
@@ -166,7 +181,7 @@ def _halfplane(
     return m
 
 
-@njit(cache=True)
+@njit
 def _area(polygon: NDArray, n: int) -> float:  # pragma: no cover
     total = 0.0
     for k in range(n):
@@ -176,7 +191,7 @@ def _area(polygon: NDArray, n: int) -> float:  # pragma: no cover
     return abs(total) / 2
 
 
-@njit(cache=True)
+@njit
 def _share(
     image: NDArray, blank: NDArray, polygon: NDArray, scratch: NDArray
 ) -> tuple[float, float]:  # pragma: no cover
@@ -208,7 +223,7 @@ def _share(
 def _rotated(
     image: NDArray, blank: NDArray, matrix: NDArray, offset: NDArray, height: int, width: int
 ) -> tuple[NDArray, NDArray]:  # pragma: no cover
-    r"""Sums by area where the grids are turned against each other."""
+    r"""Sums each output pixel, a parallelogram around its place."""
 
     flux = np.zeros((height, width))
     covered = np.zeros((height, width))
