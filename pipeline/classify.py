@@ -1,0 +1,309 @@
+r"""From galaxies to a catalogue of calibrated class probabilities."""
+
+__all__ = ["classify", "columns"]
+
+import json
+import logging
+import shutil
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from pipeline import __version__
+from pipeline.calibration import apply
+from pipeline.card import Card, load_card
+from pipeline.catalogue import Column, concatenate
+from pipeline.catalogue.formats import FORMATS
+from pipeline.dataset import Batch
+from pipeline.errors import ConfigError, DataError, suggest
+from pipeline.feeds import Feed, Records
+from pipeline.fits import replacing
+from pipeline.prediction import predict
+from pipeline.stretch import Stretch
+
+BATCH_PIXELS = 2**21
+r"""A batch has this many pixels at most, over all bands, and as many galaxies as :data:`BATCH`."""
+
+BATCH = {"cpu": 128, "cuda": 1024}
+PART = 8
+r"""The number of batches per part, which is what a kill costs. More in long catalogues, so that
+there are :data:`PARTS` at most."""
+
+PARTS = 500
+
+AHEAD = 4
+r"""The number of batches that are read ahead."""
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+def classify(
+    model: Path, feed: Feed, to: Path, *, version: str = "", device: str = "auto"
+) -> dict[str, Any]:
+    r"""Classifies all inputs of a feed.
+
+    One row per input, in order: position, calibrated probabilities
+
+    .. math:: p = \mathrm{softmax}(z / T)
+
+    of the logits :math:`z` at the temperature :math:`T` of the card, the likeliest class, the
+    entropy :math:`-\sum_k p_k \log_2 p_k` in bits, flags, status and reason. A rejected input
+    has NaN for numbers and no class.
+
+    Parts are written to the folder `TO.parts` as they are done. Run again after a kill, with
+    the same model and inputs, it skips them, and ends with the bytes it would have ended with.
+    The memory it takes does not grow with the number of inputs, except for what the feed knows
+    of each.
+
+    Arguments:
+        model: The folder of a model card.
+        feed: What to classify.
+        to: The catalogue: `.parquet`, `.fits`, `.vot` or `.csv`.
+        version: The version of the model, to be named in the catalogue. By default, the digest
+            of its weights.
+        device: Where to compute. By default, an accelerator if there is one.
+
+    Returns:
+        The numbers of inputs, of those classified, rejected, and found done, and of galaxies
+        by class.
+
+    Raises:
+        ConfigError: If the catalogue is of no known format.
+        DataError: If the cutouts are not what the model has learnt from, if there are none, or
+            if the model is damaged.
+    """
+
+    suffix = Path(to).suffix.lower()
+    if suffix not in FORMATS:
+        raise ConfigError(f"{to} ends in {suffix!r}, {suggest(suffix, FORMATS)}")
+    card, network = load_card(model)
+    _check(card, feed, Path(model))
+    place = _device(device)
+
+    plan = _Plan.of(card, feed, place)
+    folder = Path(f"{to}.parts")
+    done = plan.resume(folder)
+    logger.info("%d inputs, %d of %d parts are done", len(feed), done, plan.parts)
+
+    files = [folder / f"{part:06d}.parquet" for part in range(plan.parts)]
+    made = _parts(network.to(place), card, feed, plan, done)
+    for path, table in zip(files[done:], made, strict=True):
+        with replacing(path) as file:
+            pq.write_table(table, file)
+
+    metadata = _metadata(card, version) | {"data": feed.fingerprint or _content(files)}
+    concatenate(files, to, columns(card.classes), metadata)
+    counts = _counts(files)
+    shutil.rmtree(folder)
+
+    return {"catalogue": str(to), "inputs": len(feed), "parts_found_done": done} | counts
+
+
+def columns(classes: Sequence[str]) -> list[Column]:
+    r"""Returns the columns of a catalogue, with units and descriptions."""
+
+    return [
+        Column("id", "", "Identifier of the input"),
+        Column("ra", "deg", "Right ascension (ICRS), NaN if unknown"),
+        Column("dec", "deg", "Declination (ICRS), NaN if unknown"),
+        *(Column(f"p_{name}", "", f"Calibrated probability of class {name}") for name in classes),
+        Column("class", "", "The likeliest class, empty if rejected"),
+        Column("entropy", "bit", "Entropy of the probabilities, 0 if certain"),
+        Column("flags", "", "What is odd about the input, comma-separated"),
+        Column("status", "", "ok, flagged or rejected"),
+        Column("reason", "", "Why it is flagged or rejected"),
+    ]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    r"""What has to be the same for parts to fit together."""
+
+    model: str
+    feed: str
+    inputs: int
+    batch: int
+    part: int
+    device: str
+    software: str
+
+    @classmethod
+    def of(cls, card: Card, feed: Feed, device: torch.device) -> "_Plan":
+        volume = len(feed.info.bands) * feed.info.height * feed.info.width
+        batch = min(BATCH[device.type], max(1, BATCH_PIXELS // volume))
+        return cls(
+            model=_hash(card.to_json()),
+            feed=feed.stamp,
+            inputs=len(feed),
+            batch=batch,
+            part=batch * max(PART, -(-len(feed) // (batch * PARTS))),
+            device=device.type,
+            software=f"{__version__}, torch {torch.__version__}",
+        )
+
+    @property
+    def parts(self) -> int:
+        return -(-self.inputs // self.part)
+
+    def resume(self, folder: Path) -> int:
+        r"""Returns how many parts are done, after deleting those of another plan."""
+
+        text = json.dumps(asdict(self), indent=1) + "\n"
+        path = folder / "plan.json"
+        if not path.exists() or path.read_text() != text:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            with replacing(path) as file:
+                file.write(text.encode())
+
+        found = {int(part.stem) for part in folder.glob("[0-9]*.parquet")}
+
+        return next(number for number in count() if number not in found)
+
+
+def _check(card: Card, feed: Feed, model: Path) -> None:
+    if not len(feed):
+        raise DataError("nothing to classify: there is no input")
+
+    info = feed.info
+    wanted = {"bands": card.bands, "size": (card.height, card.width), "scale": card.scale}
+    found = {"bands": info.bands, "size": (info.height, info.width), "scale": info.scale}
+    wanted |= {"survey": card.survey} | ({"classes": card.classes} if info.classes else {})
+    found |= {"survey": info.survey} | ({"classes": info.classes} if info.classes else {})
+    wrong = [
+        f"{name} {_words(found[name])}, expected {_words(wanted[name])}"
+        for name in wanted
+        if found[name] != wanted[name]
+    ]
+    if wrong:
+        raise DataError(f"the input does not fit the model {model}: found {'; '.join(wrong)}")
+
+
+def _words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _device(name: str) -> torch.device:
+    if name != "auto":
+        return torch.device(name)
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _parts(
+    network: nn.Module, card: Card, feed: Feed, plan: _Plan, done: int
+) -> Iterator[pa.Table]:
+    r"""Yields the parts that are not done. Batches are read while others are computed."""
+
+    stretch = Stretch(**card.stretch)
+    place = next(network.parameters()).device
+    rows: list[Mapping[str, Any]] = []
+    found: list[NDArray[np.float64]] = []
+    for records, pixels in _ahead(feed.stream(done * plan.part, plan.batch)):
+        rows += records
+        if len(pixels):
+            images = stretch(torch.from_numpy(pixels).to(place))
+            unknown = torch.full((len(images),), -1)
+            batch = Batch(images, unknown, unknown)
+            z = predict(network, [batch], card.symmetries, card.mirror)
+            if not np.isfinite(z).all():
+                raise DataError(
+                    f"the model {card.name!r} answers NaN to {records[0]['id']} or after"
+                )
+            found.append(apply(z, card.temperature))
+        if len(rows) == plan.part:
+            yield _table(rows, found, card.classes)
+            rows, found = [], []
+    if rows:
+        yield _table(rows, found, card.classes)
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="classify")
+    try:
+        waiting = deque(pool.submit(next, items, None) for _ in range(AHEAD))
+        while (item := waiting.popleft().result()) is not None:
+            waiting.append(pool.submit(next, items, None))
+            yield item
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _table(records: Records, found: list[NDArray[np.float64]], classes: Sequence[str]) -> pa.Table:
+    r"""Joins the records of a part with the probabilities of those that have any."""
+
+    readable = np.array([record["status"] != "rejected" for record in records])
+    p = np.full((len(records), len(classes)), np.nan)
+    if found:
+        p[readable] = np.concatenate(found)
+    entropy = -(p * np.log2(p, where=p > 0, out=np.zeros_like(p))).sum(axis=1)
+    entropy[~readable] = np.nan
+    best = np.where(readable, np.array(classes)[p.argmax(axis=1)], "")
+
+    made = {f"p_{name}": pa.array(p[:, k], pa.float32()) for k, name in enumerate(classes)}
+    made |= {"entropy": pa.array(entropy, pa.float32()), "class": pa.array(best, pa.string())}
+    for name in ("ra", "dec"):
+        made[name] = pa.array([record[name] for record in records], pa.float64())
+    for name in ("id", "flags", "status", "reason", "digest"):
+        made[name] = pa.array([record.get(name, "") for record in records], pa.string())
+
+    # The digest stays in the parts: it tells what was in the files
+    return pa.table({name: made[name] for name in [*(c.name for c in columns(classes)), "digest"]})
+
+
+def _content(files: Sequence[Path]) -> str:
+    r"""Hashes which inputs there were, and what was in their files."""
+
+    hashes = [_hash(repr(pq.read_table(f, columns=["id", "digest"]).to_pydict())) for f in files]
+
+    return _hash("".join(hashes))
+
+
+def _hash(text: str) -> str:
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _metadata(card: Card, version: str) -> dict[str, str]:
+    return {
+        "description": f"Galaxy morphology by {card.name or card.model}",
+        "model": card.name or card.model,
+        "model_version": version or card.digest,
+        "model_digest": card.digest,
+        "training_data": card.fingerprint,
+        "software": f"tuningfork {__version__}",
+        "survey": card.survey,
+        "bands": ",".join(card.bands),
+        "scale": card.scale,
+    }
+
+
+def _counts(files: Sequence[Path]) -> dict[str, Any]:
+    status: Counter[str] = Counter()
+    classes: Counter[str] = Counter()
+    for path in files:
+        table = pq.read_table(path, columns=["status", "class"])
+        status.update(table["status"].to_pylist())
+        classes.update(name for name in table["class"].to_pylist() if name)
+
+    rejected = status["rejected"]
+
+    return {
+        "classified": status.total() - rejected,
+        "rejected": rejected,
+        "by_status": dict(sorted(status.items())),
+        "by_class": dict(sorted(classes.items())),
+    }

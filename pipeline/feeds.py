@@ -1,0 +1,111 @@
+r"""What a model is asked to classify: the galaxies of a store, or files that are in none yet."""
+
+__all__ = ["Feed", "FileFeed", "Records", "StoreFeed"]
+
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.ingest import Recipe, prepare, stamp
+from pipeline.sources import Source
+from pipeline.store import Store, StoreInfo
+
+COLUMNS = ("id", "ra", "dec", "flags", "status", "reason", "digest")
+
+Records = Sequence[Mapping[str, Any]]
+
+
+class Feed(Protocol):
+    r"""Inputs in a fixed order, read a batch at a time.
+
+    Arguments:
+        info: What all cutouts have in common.
+        fingerprint: That of the data. Empty if it is not known before all is read.
+        stamp: A hash that changes if the inputs do, known before any is read.
+    """
+
+    info: StoreInfo
+    fingerprint: str
+    stamp: str
+
+    def __len__(self) -> int:
+        r"""Returns the number of inputs :math:`N`."""
+
+    def stream(self, start: int, size: int) -> Iterator[tuple[Records, NDArray[np.float16]]]:
+        r"""Reads the inputs from one of them on.
+
+        Arguments:
+            start: The first input.
+            size: The number of inputs per batch; the last batch may have fewer.
+
+        Yields:
+            The manifest rows of a batch, with :data:`COLUMNS` at least, and the flux over the
+            noise of those that are not rejected, with shape `(n, C, H, W)`.
+        """
+
+
+class StoreFeed:
+    r"""All inputs that a store has seen, in its order, those rejected among them.
+
+    Arguments:
+        store: The store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.info = store.info
+        self.fingerprint = store.fingerprint
+        self._table = store.manifest.select(COLUMNS)
+
+        digest = blake2b(self.info.to_json().encode(), digest_size=16)
+        for batch in self._table.to_batches(max_chunksize=65536):
+            digest.update(repr(batch.to_pydict()).encode())
+        self.stamp = digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def stream(self, start: int, size: int) -> Iterator[tuple[Records, NDArray[np.float16]]]:
+        r"""Reads the inputs from one of them on. See :meth:`Feed.stream`."""
+
+        usable = self.store.usable
+        for first in range(start, len(self), size):
+            low, high = np.searchsorted(usable, (first, first + size))
+            records = self._table.slice(first, size).to_pylist()
+            yield records, self.store.gather(usable[low:high])
+
+
+class FileFeed:
+    r"""Files, read as an ingest would read them, but kept nowhere.
+
+    Arguments:
+        sources: What :func:`pipeline.sources.find` found.
+        recipe: How to read them.
+        info: What all cutouts have in common.
+        workers: The number of processes that read.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], recipe: Recipe, info: StoreInfo, workers: int = 1
+    ) -> None:
+        self.sources = sources
+        self.recipe = recipe
+        self.info = info
+        self.fingerprint = ""
+        self.workers = workers
+
+        digest = blake2b(self.info.to_json().encode(), digest_size=16)
+        for source in sources:
+            digest.update(f"{source.id}\t{stamp(source, recipe)}\n".encode())
+        self.stamp = digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def stream(self, start: int, size: int) -> Iterator[tuple[Records, NDArray[np.float16]]]:
+        r"""Reads the inputs from one of them on. See :meth:`Feed.stream`."""
+
+        return prepare(self.sources[start:], self.recipe, workers=self.workers, chunk=size)
