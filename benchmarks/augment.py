@@ -14,7 +14,7 @@ from benchmarks.harness import Case, compare, options, report
 from pipeline.augment import Augment
 from pipeline.dataset import Batches
 
-BATCH_SIZE = 256
+BATCH_SIZE = 64
 SIDES = (64, 128)
 
 
