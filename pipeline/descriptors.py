@@ -69,9 +69,8 @@ def simple_numbers(
         f"colour_{blue}_{red}": flux[:, i] - flux[:, i + 1]
         for i, (blue, red) in enumerate(zip(bands[:-1], bands[1:], strict=True))
     }
-    percentiles = np.arcsinh(
-        np.percentile(x.reshape(*x.shape[:2], np.prod(x.shape[2:])), PERCENTILES, axis=2) / 2
-    )  # (P, B, C)
+    flat = x.reshape(*x.shape[:2], x.shape[2] * x.shape[3])
+    percentiles = np.arcsinh(np.percentile(flat, PERCENTILES, axis=2) / 2)  # (P, B, C)
     for p, values in zip(PERCENTILES, percentiles, strict=True):
         columns |= {f"p{p}_{band}": values[:, i] for i, band in enumerate(bands)}
     for share, radius in zip(SHARES, radii.T, strict=True):
@@ -124,16 +123,13 @@ def _radii(light: NDArray, y0: NDArray, x0: NDArray) -> tuple[NDArray, NDArray]:
     rings = max(min(height, width) // 2, 1)
     ring = np.minimum(apart.astype(np.int64), rings) + np.arange(size)[:, None, None] * (rings + 1)
     sums = np.bincount(ring.ravel(), light.ravel(), size * (rings + 1))
-    sums = sums.reshape(size, rings + 1)
-    growth = np.cumsum(sums[:, :rings], axis=1)  # within 1, 2, ... pixels
-    growth = np.concatenate([np.zeros((size, 1)), growth], axis=1)
-    growth = growth / np.maximum(growth[:, -1:], 1e-12)
+    growth = np.zeros((size, rings + 1))  # within 0, 1, 2, ... pixels
+    growth[:, 1:] = np.cumsum(sums.reshape(size, rings + 1)[:, :rings], axis=1)
+    growth /= np.maximum(growth[:, -1:], 1e-12)
+    steps = np.arange(rings + 1)
+    radii = np.array([np.interp(SHARES, g, steps) for g in growth]).reshape(size, len(SHARES))
 
-    radii = np.stack(
-        [np.array([np.interp(s, g, np.arange(len(g))) for g in growth]) for s in SHARES]
-    )
-
-    return np.maximum(radii.T, 0.5), apart
+    return np.maximum(radii, 0.5), apart
 
 
 def _smooth(image: NDArray) -> NDArray:

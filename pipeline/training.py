@@ -26,7 +26,7 @@ from pipeline.dataset import Batch, Batches
 from pipeline.errors import ConfigError, DataError
 from pipeline.metrics import measure
 from pipeline.optimization import MONITORS, PRECISIONS, Training, optimizer
-from pipeline.prediction import predict, score
+from pipeline.prediction import channels_last, predict, score
 from pipeline.targets import ClassTarget
 
 logger = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ class _Learner(L.LightningModule):
         self.losses = []
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = self.target(self.net(batch.images), batch.labels)
+        loss = self.target(self.net(channels_last(batch.images)), batch.labels)
         self.check()
         self.unchecked = loss.detach(), batch
         self.losses.append(loss.detach())
@@ -163,7 +163,7 @@ class _Learner(L.LightningModule):
         self.answers = []
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        scores = self.net(batch.images).float()
+        scores = self.net(channels_last(batch.images)).float()
         self.answers.append((scores, batch.labels))
         if not torch.isfinite(scores).all():
             self.stop(batch, "a score of validation")
