@@ -105,11 +105,11 @@ def bases() -> list[Case]:
         Case("plain.fits.gz", gzip.compress(plain["f4"], mtime=0)),
         Case("plain.fits.bz2", bz2.compress(plain["i2"])),
     ]
-    for method in ("RICE_1", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1"):
-        whole = np.abs(sky[0]).astype("i2")
-        cases.append(Case(f"{method}_i2.fits.fz", _tiled(whole, method)))
-        if method != "PLIO_1":
-            cases.append(Case(f"{method}_f4.fits.fz", _tiled(sky[0].astype("f4"), method)))
+    for method in ("RICE_1", "GZIP_1", "GZIP_2"):
+        for dtype in ("i2", "f4"):
+            pixels = sky[0].astype(dtype)
+            cases.append(Case(f"{method}_{dtype}.fits.fz", _tiled(pixels, method)))
+    cases.append(Case("HCOMPRESS_1.fits.fz", _tiled(sky[0].astype("i2"), "HCOMPRESS_1")))
     cases.append(Case("RICE_cube.fits.fz", _tiled(sky.astype("f4"), "RICE_1"), 1, 3))
 
     return cases
@@ -273,10 +273,15 @@ def examine(path: Path, case: Case) -> Outcome:
             expected = expected_pixels(path, index).reshape(pixels.shape)
         except Exception as error:  # noqa: BLE001
             return Outcome("wrong", f"accepted, astropy: {error!r}", seconds)
-    if not np.array_equal(pixels.astype("f8"), expected.astype("f8"), equal_nan=True):
+    if not _same(pixels, expected):
         return Outcome("wrong", "other pixels than astropy", seconds)
 
     return Outcome("identical", "", seconds)
+
+
+def _same(pixels: NDArray, expected: NDArray) -> bool:
+    with np.errstate(all="ignore"):
+        return np.array_equal(pixels.astype("f8"), expected.astype("f8"), equal_nan=True)
 
 
 def expected_pixels(path: Path, index: int) -> NDArray:

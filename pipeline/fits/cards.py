@@ -1,6 +1,6 @@
 r"""Header cards: 80 characters each, to and from Python values."""
 
-__all__ = ["BLOCK", "STRUCTURAL", "Header", "Odd", "Value", "header_bytes", "parse_header"]
+__all__ = ["BLOCK", "CARD", "STRUCTURAL", "Header", "Odd", "Value", "header_bytes", "parse_header"]
 
 import math
 import re

@@ -107,13 +107,14 @@ def read_frame(path: Path, hdu: int | str | None = None) -> Frame:
 
 
 def _decompress(path: Path, data: bytes, opener: Any) -> bytes:
-    limit = tolerant.room(data)
+    limit, plain = tolerant.room(data), bytearray()
     try:
         with opener(io.BytesIO(data)) as file:
-            plain = file.read(limit + 1)
+            while len(plain) <= limit and (chunk := file.read(1 << 20)):
+                plain += chunk
     except (OSError, EOFError, zlib.error, ValueError, MemoryError) as error:
         raise DataError(f"{path} cannot be decompressed: {error}") from error
     if len(plain) > limit:
         raise DataError(f"{path} decompresses to more than {limit} bytes, which is no image")
 
-    return plain
+    return bytes(plain)

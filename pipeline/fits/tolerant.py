@@ -5,6 +5,7 @@ __all__ = ["read", "room"]
 import io
 import itertools
 import math
+import re
 import struct
 import warnings
 import zlib
@@ -20,7 +21,7 @@ from astropy.io.fits.verify import VerifyError
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError, suggest
-from pipeline.fits.cards import Value
+from pipeline.fits.cards import CARD, Value
 from pipeline.fits.strict import STORED, Image, has_planes, inherited
 
 _FAULTS = (
@@ -41,6 +42,11 @@ _FAULTS = (
     zlib.error,
 )
 r"""All that astropy is seen to raise on damaged files."""
+
+_TOO_MANY = re.compile(rb"(?:NAXIS  |ZNAXIS |TFIELDS) *= *\+?\d{4,}")
+
+_METHODS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "NOCOMPRESS")
+r"""The compressions that cannot write where they should not, once their settings are sound."""
 
 _EXACT = {"f4", "i1", "u1", "i2", "u2"}
 r"""The types whose values float32 holds."""
@@ -65,6 +71,11 @@ def read(path: Path, data: bytes, hdu: int | str | None, bands: int) -> Image:
         DataError: If there is no such HDU, it has another number of planes, or it is damaged.
     """
 
+    # astropy counts to the number of axes or columns, however long that takes.
+    for match in _TOO_MANY.finditer(data):
+        if match.start() % CARD == 0:
+            raise DataError(f"{path} is damaged: {match[0].decode()}")
+
     with _guarded(path), fits.open(io.BytesIO(data), memmap=False) as hdus:
         index = _choose(path, hdus, hdu, bands)
         image = hdus[index]
@@ -83,11 +94,7 @@ def read(path: Path, data: bytes, hdu: int | str | None, bands: int) -> Image:
 
 def _choose(path: Path, hdus: fits.HDUList, hdu: int | str | None, bands: int) -> int:
     shapes, names = [], []
-    for index in itertools.count():
-        try:
-            item = hdus[index]
-        except IndexError:
-            break
+    for index, item in enumerate(_walk(path, hdus)):
         shapes.append(_shape(item))
         names.append(str(item.name))
         if isinstance(hdu, str):
@@ -107,6 +114,20 @@ def _choose(path: Path, hdus: fits.HDUList, hdu: int | str | None, bands: int) -
     raise DataError(f"{path} {held}, expected {_wish(bands)}")
 
 
+def _walk(path: Path, hdus: fits.HDUList) -> Iterator[Any]:
+    end = 0
+    for index in itertools.count():
+        try:
+            item = hdus[index]
+        except IndexError:
+            return
+        place = item.fileinfo()
+        if place["hdrLoc"] != end or place["datSpan"] < 0:
+            raise DataError(f"{path}[{index}] is damaged: it does not follow the HDU before it")
+        end = place["datLoc"] + place["datSpan"]
+        yield item
+
+
 def _shape(item: Any) -> tuple[int, ...]:
     is_image = isinstance(item, (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU))
     if not is_image or isinstance(item, fits.GroupsHDU):
@@ -124,16 +145,41 @@ def _wish(bands: int) -> str:
 
 
 def _check_size(source: str, image: Any, data: bytes) -> None:
-    claimed = math.prod(image.shape) * abs(int(image.header["BITPIX"])) // 8
-    place = image.fileinfo()
-    left = len(data) - place["datLoc"]
+    r"""Refuses what is not all there, before any memory is taken for it."""
 
+    claimed = math.prod(image.shape) * abs(int(image.header["BITPIX"])) // 8
+    left = len(data) - image.fileinfo()["datLoc"]
     if isinstance(image, fits.CompImageHDU):
         if claimed > room(data):
             raise DataError(f"{source} claims {claimed} bytes of pixels, which is no image")
-        claimed = image._bintable.size
+        with fits.open(io.BytesIO(data), memmap=False, disable_image_compression=True) as hdus:
+            header = hdus[int(source[source.rindex("[") + 1 : -1])].header
+        _check_tiles(source, header, image.shape)
+        claimed = header["NAXIS1"] * header["NAXIS2"] + header["PCOUNT"]
     if claimed > left:
         raise DataError(f"{source} is truncated: {max(left, 0)} of {claimed} bytes of pixels")
+
+
+def _check_tiles(source: str, header: fits.Header, shape: tuple[int, ...]) -> None:
+    r"""Refuses what would lead the decompression, which is not memory-safe, astray."""
+
+    method = header.get("ZCMPTYPE")
+    if method not in _METHODS:
+        known = ", ".join(_METHODS)
+        raise DataError(f"{source} is compressed by {method}, expected {known}: unpack it first")
+
+    sides = [header.get(f"ZTILE{i + 1}", 1 if i else shape[-1]) for i in range(len(shape))]
+    if not all(type(side) is int and side > 0 for side in sides):
+        raise DataError(f"{source} has tiles of {sides} pixels")
+    tiles = math.prod(-(-n // side) for n, side in zip(reversed(shape), sides, strict=True))
+    if tiles != header["NAXIS2"]:
+        raise DataError(f"{source} has {header['NAXIS2']} tiles, expected {tiles}")
+
+    values = {header.get(f"ZNAME{i}"): header.get(f"ZVAL{i}") for i in (1, 2)}
+    block, width = values.get("BLOCKSIZE", 32), values.get("BYTEPIX", 4)
+    seed = header.get("ZDITHER0", 1)
+    if block not in (16, 32) or width not in (1, 2, 4) or not 1 <= seed <= 10_000:
+        raise DataError(f"{source} has BLOCKSIZE {block}, BYTEPIX {width}, ZDITHER0 {seed}")
 
 
 def _cards(header: fits.Header) -> dict[str, Value]:
