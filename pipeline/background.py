@@ -76,7 +76,7 @@ def background(image: NDArray, quantum: float = 0.0) -> Background:
     bins = _average(image, side)
     floor = quantum / sqrt(12)
     level, bin_noise, sky = _level(bins, floor / side)
-    noise = _noise(image, np.repeat(np.repeat(sky, side, 0), side, 1), LAG, float(quantum))
+    noise = _noise(image, sky, side, float(quantum))
 
     return Background(level, max(noise, floor), bins - level, bin_noise, side)
 
@@ -250,16 +250,28 @@ def _spread(image: NDArray, sky: NDArray, lag: int, most: int) -> float:  # prag
 
 
 @njit(cache=True)
-def _noise(image: NDArray, sky: NDArray, lag: int, quantum: float) -> float:  # pragma: no cover
+def _noise(image: NDArray, sky: NDArray, side: int, quantum: float) -> float:  # pragma: no cover
     r"""Returns the noise of a pixel: the rms of differences without outliers.
 
     The median alone would be a multiple of the quantum.
     """
 
-    differences = _differences(image, sky, lag, 16384)
+    differences = _differences(image, _enlarged(sky, side), LAG, 16384)
     if differences.size < 50:
         differences = _differences(image, np.ones(image.shape, np.bool_), 1, 16384)
     scale = max(MAD * np.median(np.abs(differences)), quantum / np.sqrt(6))
     inside = differences[np.abs(differences) <= 3.5 * scale]
 
     return np.sqrt(np.mean(inside**2) / 2) if inside.size else 0.0
+
+
+@njit
+def _enlarged(bins: NDArray, side: int) -> NDArray:  # pragma: no cover
+    r"""Repeats each bin over its pixels."""
+
+    out = np.empty((bins.shape[0] * side, bins.shape[1] * side), bins.dtype)
+    for i in range(bins.shape[0]):
+        for j in range(bins.shape[1]):
+            out[i * side : (i + 1) * side, j * side : (j + 1) * side] = bins[i, j]
+
+    return out

@@ -182,6 +182,8 @@ def _saturation(image: NDArray, high: float, sky: float, level: float) -> float:
     as many as those in the tenth of the range below them: no real source is as flat.
     """
 
+    if np.isnan(sky):
+        return 0.0
     if np.isfinite(level):
         return float(np.mean(image >= 0.99 * level))
 
