@@ -326,7 +326,7 @@ def along_tail(f: Body, h: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, e
     r"""Places the debris of an encounter on an arc that widens and fades outwards."""
 
     along = (torch.arange(a.shape[1]) + a) / a.shape[1]
-    radius = f["size"] * (0.7 + 2.3 * along) * (1 + 0.08 * (b - 0.5))
+    radius = f["size"] * (0.7 + f["tail_size"] * along) * (1 + 0.08 * (b - 0.5))
     azimuth = (radius / f["size"]).log() / torch.deg2rad(f["pitch"]).tan() + 0.15 * (c - 0.5)
 
     return radius, azimuth, 0.1 + 0.12 * along, (1.05 - along) * (0.6 + 0.8 * e)

@@ -41,7 +41,7 @@ DISK = {
     "disk_size": (0.58, 0.72),
     "arms": (0.0, 0.0),
     "arm_count": (2.0, 2.9),
-    "pitch": (15.0, 30.0),
+    "pitch": (14.0, 27.0),
     "bar": (0.0, 0.0),
     "bar_size": (0.55, 0.85),
     "ring": (0.0, 0.0),
@@ -54,13 +54,16 @@ DISK = {
     "knots": (0.0, 0.0),
     "clumps": (0.0, 0.0),
     "tail": (0.0, 0.0),
+    "tail_size": (1.3, 3.0),
 }
 SPIRAL = DISK | {
-    "arms": (1.2, 2.6),
-    "arm_count": (2.0, 4.3),
+    "bulge": (0.06, 0.25),
+    "inclination": (0.0, 52.0),
+    "arms": (1.6, 3.2),
+    "arm_count": (2.0, 3.25),
     "bar": (-0.25, 0.14),
     "dust": (0.1, 0.6),
-    "texture": (0.4, 0.8),
+    "texture": (0.35, 0.65),
     "knots": (0.02, 0.14),
 }
 LAWS = {
@@ -105,9 +108,9 @@ LAWS = {
     | {
         "bulge": (-0.1, 0.05),
         "inclination": (10.0, 66.0),
-        "texture": (0.3, 0.8),
-        "lopsided": (0.4, 1.0),
-        "clumps": (0.2, 0.5),
+        "texture": (0.6, 1.0),
+        "lopsided": (0.5, 1.2),
+        "clumps": (0.3, 0.55),
     },
     "merger": DISK
     | {
@@ -287,8 +290,8 @@ def draw(
     dice = Dice(numbers)
     redshift = dice.between(0.03**2, 0.08**2).sqrt()
     modulus, kpc_per_arcsec = distance_modulus(redshift)
-    absolute = dice.normal(-20.4, 0.45)
-    radius_kpc = 3.9 * 10 ** (dice.normal(0.0, 0.07) - 0.08 * (absolute + 20.4))
+    absolute = dice.normal(-20.6, 0.45)
+    radius_kpc = 4.2 * 10 ** (dice.normal(0.0, 0.07) - 0.08 * (absolute + 20.6))
     magnitude = absolute + modulus
 
     first, second = body(dice, labels), body(dice, labels)

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
+from astropy.table import Table
 from torch import Tensor
 
+from pipeline.catalogue import write_table
 from pipeline.errors import ConfigError
 from pipeline.fits import write_image
 from pipeline.simulate.camera import CAMERA, FAULTS, blur, expose, spoil
@@ -30,6 +31,25 @@ NUMBERS = 1024
 r"""The uniform random numbers that make one galaxy and what is around it."""
 
 LABEL_COLUMNS = ("id", "ra", "dec", "label", "redshift", "petro_r")
+
+UNITS = {
+    "ra": "deg",
+    "dec": "deg",
+    "petro_r": "arcsec",
+    "radius_kpc": "kpc",
+    "magnitude": "mag",
+    "size": "arcsec",
+    "x": "arcsec",
+    "y": "arcsec",
+    "inclination": "deg",
+    "pitch": "deg",
+    "angle": "rad",
+    "bar_angle": "rad",
+    "phase": "rad",
+    **{f"flux_{band}": "nmgy" for band in CAMERA.bands},
+    **{f"seeing_{band}": "arcsec" for band in CAMERA.bands},
+}
+r"""The units of the truth. Other lengths are in units of the half-light radius, `size`."""
 
 
 def simulate(
@@ -70,9 +90,12 @@ def simulate(
         )
         rows = [row for part in parts for row in part]
 
-    table = pd.DataFrame(rows)
-    table.to_parquet(folder / "truth.parquet", index=False)
-    table[list(LABEL_COLUMNS)].to_csv(folder / "labels.csv", index=False)
+    table = Table(rows)
+    labels = table[list(LABEL_COLUMNS)]  # without units, so that the CSV has no comments
+    for name in table.colnames:
+        table[name].unit = UNITS.get(name)
+    write_table(table, folder / "truth.parquet")
+    write_table(labels, folder / "labels.csv")
     logger.info("simulated %d galaxies in %s", galaxies, folder)
 
     return folder / "labels.csv"
@@ -100,17 +123,13 @@ def write_block(
     petro = petrosian_radius(alone[:, 1], scene) * CAMERA.scale
     rows = []
     for k, index in enumerate(indices[: galaxies - start]):
-        random = generator(seed, index, stream=1)
-        fault = str(random.choice(FAULTS)) if random.uniform() < faults else ""
-        pixels = spoil(expose(flux[k].numpy(), CAMERA, random), fault, CAMERA, random)
-        row = truth(index, k, scene, known) | {
-            "petro_r": round(float(petro[k]), 2),
-            "fault": fault,
-        }
-        row |= place(generator(seed, index, stream=2))
+        random, broken = generator(seed, index, stream=1), fault(seed, index, faults)
+        pixels = spoil(expose(flux[k].numpy(), CAMERA, random), broken, CAMERA, random)
+        row = truth(index, k, scene, known) | place(generator(seed, index, stream=2))
+        row |= {"petro_r": round(float(petro[k]), 2), "fault": broken}
         path = folder / "cutouts" / f"{row['id']}.fits"
         write_image(path, pixels, cards(row, scene.seeing[k], side))
-        if fault == "truncated":
+        if broken == "truncated":
             os.truncate(path, int(random.uniform(0.3, 0.9) * path.stat().st_size))
         rows.append(row)
 
@@ -180,6 +199,14 @@ def truth(index: int, k: int, scene: Scene, known: dict[str, Tensor]) -> dict[st
     return row | {key: float(value[k]) for key, value in scene.body.items()}
 
 
+def fault(seed: int, index: int, share: float) -> str:
+    r"""Returns what is wrong with the picture of galaxy `index`, mostly nothing."""
+
+    random = generator(seed, index, stream=3)
+
+    return str(random.choice(FAULTS)) if random.uniform() < share else ""
+
+
 def place(random: np.random.Generator) -> dict[str, float]:
     r"""Draws a position, evenly over a cap of the sky."""
 
@@ -208,10 +235,8 @@ def cards(row: dict[str, str | float], seeing: Tensor, side: int) -> dict[str, s
         "CRVAL2": row["dec"],
         "CRPIX1": (side + 1) / 2,
         "CRPIX2": (side + 1) / 2,
-        "CD1_1": -CAMERA.scale / 3600,
-        "CD1_2": 0.0,
-        "CD2_1": 0.0,
-        "CD2_2": CAMERA.scale / 3600,
+        "CDELT1": -CAMERA.scale / 3600,
+        "CDELT2": CAMERA.scale / 3600,
         "RADESYS": "ICRS",
     }
     for k, band in enumerate(CAMERA.bands):
