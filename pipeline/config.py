@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -29,11 +29,14 @@ class Simulate(Config):
     galaxies: int = Field(2000, gt=0)
     r"""How many galaxies to draw."""
 
-    side: int = Field(64, ge=16)
+    side: int = Field(64, ge=32)
     r"""The side of each cutout, in pixels."""
 
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     r"""The same seed writes the same bytes."""
+
+    faults: float = Field(0.04, ge=0, le=1)
+    r"""The share of galaxies with a fault of the camera."""
 
 
 class Table(Config):
@@ -91,7 +94,7 @@ class Data(Config):
     pixel_scale: float | None = Field(None, gt=0)
     r"""Arcsec per pixel of files without sky coordinates."""
 
-    size: int | tuple[int, int] = 64
+    size: Annotated[int, Field(ge=8)] | tuple[int, int] = 64
     r"""The grid of the store, in pixels: a side, or `[height, width]`."""
 
     scale: Literal["native"] | float | str = "native"
@@ -104,11 +107,20 @@ class Data(Config):
     table: Table | None = None
     labels: Labels | None = None
 
+    store: Path | None = None
+    r"""The folder of the cutouts. By default, `store` in the folder of the experiment."""
+
     chunk: int = Field(256, gt=0)
     r"""The number of inputs per shard."""
 
     workers: int = Field(2, gt=0)
     r"""The number of processes that read."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        r"""The number of rows and columns `(H, W)` of the grid."""
+
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
 
 
 class Split(Config):
@@ -118,28 +130,30 @@ class Split(Config):
     validation: float = Field(0.1, gt=0, lt=1)
     test: float = Field(0.2, gt=0, lt=1)
     radius_arcsec: float = Field(0.0, ge=0)
-    r"""Galaxies closer than this are kept in one part. At least half a cutout, if 0."""
+    r"""Galaxies closer than this are kept in one part; 0 for the width of a cutout."""
 
 
 class Stretch(Config):
-    kind: Literal["asinh", "lupton", "linear", "log"] = "asinh"
-    softening: float = Field(3.0, gt=0)
-    r"""Where the stretch bends, in units of the sky noise."""
+    r"""See :class:`pipeline.stretch.Stretch`."""
 
+    kind: Literal["asinh", "lupton", "linear", "log"] = "asinh"
+    softening: float = Field(3.0, ge=1e-3)
     scale: float = Field(1.0, gt=0)
-    r"""What the stretched pixels are divided by, so that a network sees numbers of order 1."""
 
 
 class Augment(Config):
-    rotation: bool = True
-    reflection: bool = True
+    r"""See :class:`pipeline.augment.Augment`, whose defaults change nothing."""
+
+    quarter_turns: bool = False
+    rotation: float = Field(180.0, ge=0, le=180)
+    reflection: float = Field(0.5, ge=0, le=1)
     scale: float = Field(0.1, ge=0)
-    shear: float = Field(0.0, ge=0)
+    shear: float = Field(0.0, ge=0, le=1)
     shift: float = Field(2.0, ge=0)
-    noise: float = Field(0.0, ge=0)
-    blur: float = Field(0.0, ge=0)
-    band_dropout: float = Field(0.0, ge=0, lt=1)
     flux_jitter: float = Field(0.0, ge=0)
+    blur: float = Field(0.0, ge=0, le=20)
+    noise: float = Field(0.0, ge=0)
+    band_dropout: float = Field(0.0, ge=0, lt=1)
 
 
 class Batches(Config):
@@ -166,6 +180,8 @@ class Model(Config):
 
 
 class Training(Config):
+    r"""See :class:`pipeline.optimization.Training`."""
+
     epochs: int = Field(30, gt=0)
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: float = Field(2e-3, gt=0)
@@ -174,15 +190,17 @@ class Training(Config):
     warmup_epochs: float = Field(2.0, ge=0)
     label_smoothing: float = Field(0.05, ge=0, lt=1)
     patience: int = Field(0, ge=0)
-    r"""Epochs without a better one before it stops; 0 for never."""
-
-    precision: str = "auto"
+    precision: Literal["auto", "32", "bf16", "16"] = "auto"
     clip: float = Field(1.0, ge=0)
     class_weights: float = Field(0.0, ge=0, le=1)
     r"""The loss of a class is weighted by its count to the power of minus this."""
 
     devices: int = Field(1, gt=0)
-    monitor: Literal["validation_loss", "validation_macro_f1"] = "validation_loss"
+    monitor: Literal["validation_loss", "validation_accuracy", "validation_macro_f1"] = (
+        "validation_loss"
+    )
+    freeze: bool = False
+    backbone_lr: float = Field(1.0, ge=0)
 
 
 class Evaluation(Config):
@@ -203,6 +221,9 @@ class Tracking(Config):
 
     register_as: str | None = None
     r"""The name of the registered model. By default, `name`."""
+
+    system_metrics: bool = True
+    r"""Record the use of processor, memory and GPU."""
 
 
 class Experiment(Config):

@@ -1,0 +1,239 @@
+r"""From files to a store and a split."""
+
+__all__ = ["Sample", "feed", "ingest", "sample", "simulate", "store_folder"]
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pipeline import split as splitting
+from pipeline.config import Data, Experiment
+from pipeline.errors import ConfigError, DataError
+from pipeline.feeds import FileFeed
+from pipeline.fits import replacing
+from pipeline.ingest import Recipe
+from pipeline.ingest import ingest as ingest_sources
+from pipeline.labels import Scheme
+from pipeline.objects import Columns
+from pipeline.simulate import simulate as draw_survey
+from pipeline.sources import Source, find
+from pipeline.store import Store, StoreInfo
+from pipeline.surveys import SURVEYS
+
+
+def simulate(
+    folder: Path, galaxies: int = 2000, seed: int = 0, side: int = 64, faults: float = 0.04
+) -> dict:
+    r"""Draws a survey, unless the folder already has it."""
+
+    folder = Path(folder)
+    asked = {"galaxies": galaxies, "seed": seed, "side": side, "faults": faults}
+    receipt = folder / "survey.json"
+    drawn = receipt.exists() and json.loads(receipt.read_text()) == asked
+    if not drawn:
+        receipt.unlink(missing_ok=True)
+        draw_survey(folder, **asked)
+        with replacing(receipt) as file:
+            file.write(json.dumps(asked).encode())
+
+    return {"survey": str(folder), "drawn": not drawn, **asked}
+
+
+def ingest(experiment: Experiment) -> dict:
+    r"""Reads what is new of the files of an experiment into its store, and splits it."""
+
+    data = experiment.data
+    if experiment.simulate:
+        simulate(data.root, **experiment.simulate.model_dump())
+
+    store = Store.create(store_folder(experiment), _info(data))
+    with _bar("ingest") as progress:
+        counts = ingest_sources(
+            _sources(data),
+            store,
+            _recipe(data),
+            workers=data.workers,
+            chunk=data.chunk,
+            progress=progress,
+        )
+
+    found = {"store": str(store.folder), **counts, "galaxies": len(store.usable)}
+    if data.labels:
+        parts = sample(experiment).parts
+        found |= {"split": {part: int((parts == part).sum()) for part in splitting.PARTS}}
+
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    r"""The labelled galaxies of a store, and the part that each plays.
+
+    Arguments:
+        store: The store.
+        scheme: What the labels mean.
+        rows: The rows of the manifest, with shape `(N,)`.
+        ids: The identifiers, with length `N`.
+        labels: The index of the class of each, with shape `(N,)`.
+        parts: `train`, `validation` or `test`, with shape `(N,)`.
+    """
+
+    store: Store
+    scheme: Scheme
+    rows: NDArray[np.int64]
+    ids: list[str]
+    labels: NDArray[np.int64]
+    parts: NDArray[np.str_]
+
+    def of(self, part: str) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
+        r"""Returns the rows, labels and identifiers of one part."""
+
+        here = np.flatnonzero(self.parts == part)
+
+        return self.rows[here], self.labels[here], [self.ids[i] for i in here]
+
+
+def sample(experiment: Experiment) -> Sample:
+    r"""Opens the store of an experiment and divides its galaxies, as they were before.
+
+    Raises:
+        ConfigError: If the experiment has no labels.
+        DataError: If there is no store, or if a part has no galaxy.
+    """
+
+    labels = experiment.data.labels
+    if labels is None:
+        raise ConfigError(f"{experiment.name}: data.labels is missing, expected a scheme")
+    scheme = Scheme.of(labels.classes, labels.mirror)
+    folder = store_folder(experiment)
+    if not (folder / "store.json").exists():
+        raise DataError(f"{folder} is not a store yet, expected `tuningfork ingest` before")
+
+    store = Store.open(folder)
+    used = store.manifest.take(store.usable)
+    ids, names = used["id"].to_pylist(), used["label"].to_pylist()
+    parts = _parts(experiment, store, ids, names)
+    for part in splitting.PARTS:
+        if not (parts == part).any():
+            raise DataError(f"{folder}: no galaxy for {part} among {sum(map(bool, names))} labels")
+
+    kept = np.flatnonzero(parts != "")
+    index = np.array([scheme.index(names[i]) for i in kept], np.int64)
+
+    return Sample(store, scheme, store.usable[kept], [ids[i] for i in kept], index, parts[kept])
+
+
+def store_folder(experiment: Experiment) -> Path:
+    r"""Returns where the store of an experiment is."""
+
+    return experiment.data.store or experiment.home / "store"
+
+
+def feed(data: Data) -> FileFeed:
+    r"""Prepares the files of an experiment to be read without being kept."""
+
+    return FileFeed(_sources(data), _recipe(data), _info(data), workers=data.workers)
+
+
+def _parts(
+    experiment: Experiment, store: Store, ids: list[str], labels: list[str]
+) -> NDArray[np.str_]:
+    r"""Takes the split as given, or makes it, or extends the one made before to what is new."""
+
+    used = store.manifest.take(store.usable)
+    ra, dec = used["ra"].to_numpy(), used["dec"].to_numpy()
+    options = experiment.split
+    width = max(store.info.height, store.info.width)
+    scale = np.nanmax(used["scale_arcsec"].to_numpy(), initial=0.0)
+    radius = options.radius_arcsec or float(width * scale)
+    if options.path:
+        given = splitting.load(options.path)
+        splitting.check(given, ids, ra, dec, radius_arcsec=radius)
+        parts = np.array([given.get(id, "") for id in ids])
+        return np.where(np.array(labels) == "", "", parts)
+
+    path = experiment.home / "split.parquet"
+    existing = splitting.load(path) if path.exists() else {}
+    parts = splitting.extend(
+        existing,
+        ids,
+        labels,
+        ra,
+        dec,
+        fractions=(1 - options.validation - options.test, options.validation, options.test),
+        seed=experiment.seed,
+        radius_arcsec=radius,
+    )
+    if {id: part for id, part in zip(ids, parts, strict=True) if part} != existing:
+        splitting.save(path, ids, parts.tolist())
+
+    return np.where(np.array(labels) == "", "", parts)
+
+
+def _sources(data: Data) -> list[Source]:
+    return find(
+        data.root,
+        data.pattern,
+        data.bands,
+        band_text=data.band_text,
+        table=_columns(data),
+        match_arcsec=data.table.match_arcsec if data.table else None,
+        hdu=data.hdu,
+    )
+
+
+def _columns(data: Data) -> Columns | None:
+    if data.table is None:
+        return None
+
+    columns = data.table.model_dump(exclude={"match_arcsec"})
+    if data.labels:
+        columns |= data.labels.model_dump(exclude={"mirror", "column"})
+        columns["label"] = data.labels.column
+
+    return Columns(**columns)
+
+
+def _recipe(data: Data) -> Recipe:
+    survey = SURVEYS.get(data.survey)
+    zero_points = survey.zero_points if survey and survey.bands == data.bands else ()
+
+    return Recipe(
+        bands=data.bands,
+        size=data.shape,
+        scale=data.scale,
+        hdu=data.hdu,
+        pixel_scale=data.pixel_scale,
+        at=data.cut_at,
+        zero_points=zero_points,
+    )
+
+
+def _info(data: Data) -> StoreInfo:
+    height, width = data.shape
+    classes = data.labels.classes if data.labels else ()
+    scale = _recipe(data).scale_text
+
+    return StoreInfo(data.bands, height, width, scale, data.survey, classes)
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
+    r"""Shows a progress bar on a terminal, and nothing elsewhere."""
+
+    if not sys.stderr.isatty():
+        yield None
+        return
+
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -1,0 +1,209 @@
+r"""From a store to a model card."""
+
+__all__ = ["batches", "train"]
+
+import json
+import logging
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from numpy.typing import NDArray
+from torch import nn
+
+from models import build
+from pipeline.augment import Augment
+from pipeline.calibration import fit_temperature
+from pipeline.card import Card, save_card
+from pipeline.config import Experiment
+from pipeline.dataset import Batches, class_weights
+from pipeline.errors import ConfigError
+from pipeline.optimization import Training
+from pipeline.prediction import predict
+from pipeline.runs.data import Sample, sample
+from pipeline.stretch import Stretch
+from pipeline.tracking import Tracker, store_uri
+from pipeline.training import fit
+
+MODEL, RUN, HISTORY = "model", "run.json", "history.json"
+
+_log = logging.getLogger(__name__)
+
+
+def train(experiment: Experiment) -> dict:
+    r"""Trains the model of an experiment, calibrates it, and saves its card.
+
+    Run again after a kill, it goes on where it was; run again after it ended, it trains no more.
+    """
+
+    found = sample(experiment)
+    network = _network(experiment)
+    home = experiment.home
+    folder = home / "training" / _digest(experiment, found)
+
+    with tracker(experiment, _unfinished(home / RUN, folder.name)) as tracked:
+        _write_json(home / RUN, {"run": tracked.run_id, "training": folder.name, "ended": False})
+        text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
+        tracked.configure(experiment.model_dump(mode="json"), text)
+        tracked.dataset(experiment.name, found.store.fingerprint, found.store.folder, "training")
+        fitted = fit(
+            network,
+            batches(experiment, found, "train"),
+            batches(experiment, found, "validation"),
+            folder,
+            settings=_settings(experiment, found),
+            on_epoch=lambda epoch, numbers: tracked.log(numbers, step=epoch),
+            ids=found.store.manifest["id"].to_pylist(),
+        )
+        card = _card(experiment, found, temperature(experiment, found, network))
+        save_card(home / MODEL, card, network)
+        _write_json(home / HISTORY, {"epochs": fitted.history, "best": fitted.best_epoch})
+        _write_json(home / RUN, {"run": tracked.run_id, "training": folder.name, "ended": True})
+
+    best = fitted.history[fitted.best_epoch]
+
+    return {
+        "model": str(home / MODEL),
+        "epochs": len(fitted.history),
+        "best_epoch": fitted.best_epoch,
+        "seconds": fitted.seconds,
+        "temperature": card.temperature,
+        "run": tracked.url,
+        **{name: best[name] for name in ("validation_loss", "validation_accuracy")},
+    }
+
+
+def batches(experiment: Experiment, found: Sample, part: str) -> Batches:
+    r"""Prepares one part of the galaxies. Only the training galaxies see randomness."""
+
+    options = experiment.batches
+    rows, labels, _ = found.of(part)
+    training = part == "train"
+    augment = options.augment if training else None
+
+    return Batches(
+        found.store,
+        rows,
+        labels,
+        options.size,
+        device(),
+        stretch=Stretch(**options.stretch.model_dump()),
+        augment=Augment(**augment.model_dump()) if augment else None,
+        mirror=found.scheme.mirror,
+        shuffle=training,
+        balanced=options.balanced and training,
+        seed=experiment.seed,
+    )
+
+
+def tracker(experiment: Experiment, run_id: str | None = None) -> Tracker:
+    r"""Opens the MLflow run of an experiment."""
+
+    options = experiment.tracking
+
+    return Tracker(
+        options.uri or store_uri(experiment.folder),
+        options.experiment or experiment.name,
+        system_metrics=options.system_metrics,
+        run_id=run_id,
+    )
+
+
+def temperature(experiment: Experiment, found: Sample, network: nn.Module) -> float:
+    r"""Calibrates a network on the validation galaxies."""
+
+    return fit_temperature(
+        logits(experiment, found, network, "validation"), found.of("validation")[1]
+    )
+
+
+def logits(
+    experiment: Experiment, found: Sample, network: nn.Module, part: str
+) -> NDArray[np.float32]:
+    r"""Returns the class scores of one part, with shape `(N, K)`."""
+
+    symmetries = experiment.evaluation.symmetries
+    network = network.to(device())
+
+    return predict(network, batches(experiment, found, part), symmetries, found.scheme.mirror)
+
+
+def device() -> str:
+    r"""Returns the accelerator, if there is one."""
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _network(experiment: Experiment) -> nn.Module:
+    options = experiment.model
+    with torch.random.fork_rng():
+        torch.manual_seed(experiment.seed)
+        try:
+            return build(
+                options.name,
+                bands=len(experiment.data.bands),
+                classes=len(experiment.data.labels.classes) if experiment.data.labels else 0,
+                pretrained=options.pretrained,
+                **options.args,
+            )
+        except (ValueError, OSError) as error:
+            raise ConfigError(f"model.name={options.name!r}: {error}") from error
+
+
+def _settings(experiment: Experiment, found: Sample) -> Training:
+    options = experiment.training.model_dump()
+    power = options.pop("class_weights")
+    weights = class_weights(found.of("train")[1], len(found.scheme), power)
+
+    return Training(
+        **options, seed=experiment.seed, class_weights=tuple(weights.tolist()) if power else None
+    )
+
+
+def _card(experiment: Experiment, found: Sample, temperature: float) -> Card:
+    info = found.store.info
+
+    return Card(
+        model=experiment.model.name,
+        args=experiment.model.args,
+        bands=info.bands,
+        height=info.height,
+        width=info.width,
+        scale=info.scale,
+        survey=info.survey,
+        stretch=experiment.batches.stretch.model_dump(),
+        classes=found.scheme.classes,
+        mirror=found.scheme.mirror,
+        temperature=temperature,
+        symmetries=experiment.evaluation.symmetries,
+        name=experiment.name,
+        fingerprint=found.store.fingerprint,
+    )
+
+
+def _digest(experiment: Experiment, found: Sample) -> str:
+    r"""Names what the weights depend on: the same name is the same training, to go on with."""
+
+    parts = {"model", "training", "batches", "seed"}
+    text = experiment.model_dump_json(include=parts) + found.store.fingerprint
+    members = "".join(found.ids[i] + found.parts[i] for i in np.argsort(found.ids))
+
+    return blake2b((text + members).encode(), digest_size=8).hexdigest()
+
+
+def _unfinished(path: Path, training: str) -> str | None:
+    r"""Returns the MLflow run of a training that was killed."""
+
+    if not path.exists():
+        return None
+    last = json.loads(path.read_text())
+
+    return last["run"] if last["training"] == training and not last["ended"] else None
+
+
+def _write_json(path: Path, content: dict) -> None:
+    aside = path.with_name(f"{path.name}.part")
+    aside.write_text(json.dumps(content, indent=1))
+    aside.replace(path)

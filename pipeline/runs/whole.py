@@ -1,0 +1,24 @@
+r"""All of it, from files to a report and a catalogue."""
+
+__all__ = ["STAGES", "run"]
+
+from collections.abc import Callable
+
+from pipeline.config import Experiment
+from pipeline.runs.catalogue import classify_store
+from pipeline.runs.data import ingest
+from pipeline.runs.evaluation import evaluate
+from pipeline.runs.training import train
+
+STAGES: dict[str, Callable[[Experiment], dict]] = {
+    "ingest": ingest,
+    "train": train,
+    "evaluate": evaluate,
+    "classify": classify_store,
+}
+
+
+def run(experiment: Experiment) -> dict:
+    r"""Ingests, trains, evaluates and classifies. What is done already is not done again."""
+
+    return {name: stage(experiment) for name, stage in STAGES.items()}
