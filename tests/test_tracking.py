@@ -315,8 +315,8 @@ def test_server(uri, card, cutouts, tmp_path):
         assert promote(remote, "remote", said(1)).promoted
         found = resolve("models:/remote@champion", remote, tmp_path / "got")
 
-        client = MlflowClient(uri)
-        [run] = client.search_runs([tracker.experiment_id])
+        client = MlflowClient(remote)
+        run = client.get_run(tracker.run_id)
         assert run.data.params == {"seed": "1"} and run.data.metrics == {"loss": 0.5}
     weights = "weights.safetensors"
     assert (found / weights).read_bytes() == (folder / weights).read_bytes()

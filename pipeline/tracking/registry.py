@@ -172,13 +172,13 @@ def _kept(client: MlflowClient, name: str, version: str) -> Predictions | None:
             return None
 
 
-def register(client: MlflowClient, name: str, model: str, run_id: str) -> str:
+def register(client: MlflowClient, name: str, model_id: str, run_id: str) -> str:
     r"""Registers a model as the challenger, and returns its version.
 
     Arguments:
         client: The tracking server.
         name: The name of the registered model. Made if there is none.
-        model: The address of the logged model.
+        model_id: The logged model.
         run_id: The run that made it.
     """
 
@@ -187,7 +187,8 @@ def register(client: MlflowClient, name: str, model: str, run_id: str) -> str:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    version = str(client.create_model_version(name, model, run_id).version)
-    client.set_registered_model_alias(name, CHALLENGER, version)
+    source = f"models:/{model_id}"
+    version = client.create_model_version(name, source, run_id, model_id=model_id).version
+    client.set_registered_model_alias(name, CHALLENGER, str(version))
 
-    return version
+    return str(version)

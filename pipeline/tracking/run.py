@@ -225,7 +225,7 @@ class Tracker:
             logged = self._client.create_logged_model(
                 self.experiment_id, "model", source_run_id=self.run_id
             )
-            info = Model.log(
+            Model.log(
                 None,
                 mlflow.pyfunc,
                 run_id=self.run_id,
@@ -238,7 +238,7 @@ class Tracker:
                 pip_requirements=[f"{k}=={v}" for k, v in versions(REQUIREMENTS).items()],
             )
 
-            return register(self._client, name, info.model_uri, self.run_id)
+            return register(self._client, name, logged.model_id, self.run_id)
 
 
 def _experiment(client: MlflowClient, name: str) -> str:
