@@ -145,14 +145,15 @@ def make_row(source: Source, recipe: Recipe) -> tuple[Row, NDArray[np.float16] |
         position = _position(source, recipe)
         scale = recipe.scale_of(source)
         cutout = cut(frames, recipe.size, scale, position, recipe.pixel_scale)
-        quality = assess(cutout.pixels, cutout.quantum, _levels(frames))
+        quality = assess(cutout.pixels, cutout.quantum, _levels(frames, cutout))
     except _FAULTS as error:
         flags = ",".join(source.flags)
         return row | {"status": "rejected", "flags": flags, "reason": _why(source, error)}, None
 
     pixels, clipped = _normalise(cutout, quality)
     row |= _measured(frames, cutout, quality, recipe)
-    row |= _judged(source, cutout, quality, clipped, recipe)
+    extra = {*source.flags, *({"clipped"} if clipped else ()), *_odd(frames)}
+    row |= _judged(source, cutout, quality, extra, recipe)
 
     return row, pixels
 
@@ -202,12 +203,24 @@ def _position(source: Source, recipe: Recipe) -> tuple[float, float] | None:
     return source.ra, source.dec
 
 
-def _levels(frames: Sequence[Frame]) -> NDArray[np.float64] | None:
-    levels = [frame.saturation for frame in frames]
-    if not any(levels):
-        return None
+def _odd(frames: Sequence[Frame]) -> set[str]:
+    return {"eight_bit"} if any(frame.header.get("BITPIX") == 8 for frame in frames) else set()
 
-    return np.array([math.nan if level is None else level for level in levels])
+
+def _levels(frames: Sequence[Frame], cutout: Cutout) -> NDArray[np.float64]:
+    r"""Returns the level of saturation of each band on the grid of the cutout, NaN if unknown."""
+
+    levels = np.full(len(frames), math.nan)
+    for c, frame in enumerate(frames):
+        if frame.saturation is None:
+            continue
+        zoom = cutout.scale_arcsec / (frame.scale_arcsec or cutout.scale_arcsec)
+        level = frame.saturation * (1.0 if math.isnan(zoom) else zoom**2)
+        # Some headers have a logical there, or a level in another unit.
+        if np.mean(cutout.pixels[c] >= level) < 0.5:
+            levels[c] = level
+
+    return levels
 
 
 def _normalise(cutout: Cutout, quality: Quality) -> tuple[NDArray[np.float16], bool]:
@@ -235,10 +248,12 @@ def _measured(frames: Sequence[Frame], cutout: Cutout, quality: Quality, recipe:
 
 
 def _judged(
-    source: Source, cutout: Cutout, quality: Quality, clipped: bool, recipe: Recipe
+    source: Source, cutout: Cutout, quality: Quality, extra: set[str], recipe: Recipe
 ) -> Row:
-    flags = {*quality.flags, *source.flags, *(("clipped",) if clipped else ())}
+    flags = {*quality.flags, *extra}
     reasons = [source.reason] if source.reason else []
+    if "eight_bit" in flags:
+        reasons.append("values of 8 bits: a picture, of which no flux can be measured")
     if flags & {"edge", "band_missing"}:
         shares = zip(recipe.bands, quality.coverage, strict=True)
         reasons.append("covered: " + ", ".join(f"{share:.0%} in {band}" for band, share in shares))

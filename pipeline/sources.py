@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.catalogue import match_positions
-from pipeline.errors import ConfigError, DataError
-from pipeline.fits import FitsFile, Frame
+from pipeline.errors import ConfigError
+from pipeline.fits import Frame
+from pipeline.headers import Headers
 from pipeline.objects import Columns, Entry, read_entries
 from pipeline.patterns import Found, find_files
 
@@ -59,6 +60,7 @@ def find(
     table: Columns | None = None,
     match_arcsec: float | None = None,
     hdu: int | str | None = None,
+    memory: Path | None = None,
 ) -> list[Source]:
     r"""Finds the images of galaxies, and what a table says of each.
 
@@ -76,6 +78,7 @@ def find(
         match_arcsec: The radius within which an image belongs to a row of the table by
             position. By default it is the identifier that tells.
         hdu: The extension that has the coordinates, where they are needed.
+        memory: A file in which to remember the coordinates, so that they are read once only.
 
     Returns:
         The sources, sorted by identifier.
@@ -93,13 +96,16 @@ def find(
     wanted = tuple(bands) if "{band}" in pattern else ("",)
     found = find_files(root, pattern, texts)
     entries, repeats = _unique(read_entries(table), table) if table else ({}, [])
+    apart = "{band}" in pattern or "{band}" in str(hdu)
+    first = hdu.replace("{band}", bands[0]) if isinstance(hdu, str) else hdu
+    headers = Headers(first, 1 if apart else len(bands), memory)
     if "{id}" not in pattern:
         if table is None or table.ra is None or table.dec is None:
             raise ConfigError(
                 f"pattern={pattern!r} has no {{id}}, so it needs a table with ra, dec"
             )
-        chosen = _from_fields(entries.values(), _fields(found, wanted), hdu)
-        return _sorted([*chosen, *repeats])
+        joined = _from_fields(entries.values(), _fields(found, wanted), headers)
+        return _ended([*joined, *repeats], headers)
 
     images, extra = _images(found, wanted)
     if table is None:
@@ -108,9 +114,15 @@ def find(
     if match_arcsec is None:
         joined = _by_id(images, entries, name, f"{root}/{pattern}")
     else:
-        joined = _by_position(images, entries, name, match_arcsec, hdu)
+        joined = _by_position(images, entries, name, match_arcsec, headers)
 
-    return _sorted([*joined, *repeats, *extra])
+    return _ended([*joined, *repeats, *extra], headers)
+
+
+def _ended(sources: list[Source], headers: Headers) -> list[Source]:
+    headers.save()
+
+    return _sorted(sources)
 
 
 def _unique(entries: list[Entry], table: Columns) -> tuple[dict[str, Entry], list[Source]]:
@@ -192,10 +204,12 @@ def _by_position(
     entries: Mapping[str, Entry],
     table: str,
     radius: float,
-    hdu: int | str | None,
+    headers: Headers,
 ) -> Iterator[Source]:
     rows = list(entries.values())
-    centres = np.array([_centre(image.files[0], hdu) for image in images.values()]).reshape(-1, 2)
+    centres = np.array([headers.centre(image.files[0]) for image in images.values()]).reshape(
+        -1, 2
+    )
     places = np.array([(row.ra, row.dec) for row in rows]).reshape(-1, 2)
     (ra, dec), (ra_ref, dec_ref) = centres.T, places.T
     nearest, _ = match_positions(ra, dec, ra_ref, dec_ref, radius)
@@ -209,24 +223,6 @@ def _by_position(
     for i in sorted(set(range(len(rows))) - set(nearest.tolist())):
         problem = f"no image: none has its centre within {radius:g} arcsec of this row of {table}"
         yield replace(_told(Source(rows[i].id), rows[i]), problem=problem)
-
-
-def _centre(path: Path, hdu: int | str | None) -> tuple[float, float]:
-    frame = _frame(path, hdu)
-    if frame is None or frame.scale_arcsec is None:
-        return math.nan, math.nan
-    height, width = frame.pixels.shape
-    ra, dec = frame.sky((width - 1) / 2, (height - 1) / 2)
-
-    return float(ra), float(dec)
-
-
-def _frame(path: Path, hdu: int | str | None) -> Frame | None:
-    try:
-        return FitsFile.open(path).frames(hdu)[0]
-    except (DataError, OSError):
-        # Its own row of the manifest will say what is wrong with it.
-        return None
 
 
 def _fields(found: list[Found], bands: tuple[str, ...]) -> list[Files]:
@@ -258,13 +254,13 @@ def _sorted(sources: Iterable[Source]) -> list[Source]:
 
 
 def _from_fields(
-    entries: Iterable[Entry], fields: Sequence[Files], hdu: int | str | None
+    entries: Iterable[Entry], fields: Sequence[Files], headers: Headers
 ) -> Iterator[Source]:
     rows = list(entries)
     ra, dec = np.array([(row.ra, row.dec) for row in rows]).reshape(-1, 2).T
     nearest, distance = np.full(len(rows), -1), np.full(len(rows), np.inf)
     for i, files in enumerate(fields):
-        away = _away(_frame(files[0], hdu), ra, dec)
+        away = _away(headers.frame(files[0]), ra, dec)
         nearest[away < distance] = i
         distance = np.minimum(away, distance)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError, DataError
-from pipeline.fits import write_image
+from pipeline.fits import FitsFile, write_extensions, write_image
 from pipeline.objects import Columns
 from pipeline.sources import find
 
@@ -19,10 +19,13 @@ def touch(root, *names):
 
 def image(path, ra, dec, shape=(20, 30), scale=1.0):
     path.parent.mkdir(parents=True, exist_ok=True)
+    write_image(path, np.zeros(shape, np.float32), cards(ra, dec, shape, scale))
+
+
+def cards(ra, dec, shape=(20, 30), scale=1.0):
     axes = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": ra, "CRVAL2": dec}
     axes |= {"CRPIX1": (shape[1] + 1) / 2, "CRPIX2": (shape[0] + 1) / 2}
-    axes |= {"CDELT1": -scale / 3600, "CDELT2": scale / 3600}
-    write_image(path, np.zeros(shape, np.float32), axes)
+    return axes | {"CDELT1": -scale / 3600, "CDELT2": scale / 3600}
 
 
 @pytest.mark.parametrize(
@@ -117,6 +120,41 @@ def test_joined_by_position(tmp_path):
     assert found["z"].flags == ("not_in_table",) and "no sky coordinates" in found["z"].reason
     assert "no image: none has its centre within 2 arcsec" in found["8"].problem
     assert "7" not in found
+
+
+@pytest.mark.parametrize("hdu", [None, "SCI_{band}"])
+def test_position_of_many_bands(tmp_path, hdu):
+    planes = np.zeros((2, 20, 30), np.float32)
+    if hdu:
+        names = {"SCI_r": planes[1], "SCI_g": planes[0]}
+        write_extensions(tmp_path / "x.fits", names, cards(10, 20))
+    else:
+        write_image(tmp_path / "x.fits", planes, cards(10, 20))
+    (tmp_path / "t.csv").write_text("id,ra,dec\n7,10,20\n")
+    columns = Columns(tmp_path / "t.csv", ra="ra", dec="dec")
+    options = {"table": columns, "hdu": hdu}
+
+    (one,) = find(tmp_path, "{id}.fits", ["g", "r"], match_arcsec=2.0, **options)
+    assert (one.id, one.ra, one.flags) == ("x", 10, ())
+    (one,) = find(tmp_path, "*.fits", ["g", "r"], **options)
+    assert (one.id, one.files, one.field) == ("7", (tmp_path / "x.fits",), True)
+
+
+def test_coordinates_are_read_once(tmp_path, monkeypatch):
+    image(tmp_path / "x.fits", 10.0, 10.0)
+    image(tmp_path / "y.fits", 30.0, -45.0)
+    (tmp_path / "t.csv").write_text("id,ra,dec\n7,10,10\n")
+    columns = Columns(tmp_path / "t.csv", ra="ra", dec="dec")
+    options = {"table": columns, "match_arcsec": 2.0, "memory": tmp_path / "memory.json"}
+    read, once = [], FitsFile.open
+    monkeypatch.setattr(FitsFile, "open", lambda path: read.append(path.name) or once(path))
+
+    first = find(tmp_path, "{id}.fits", ["r"], **options)
+    assert find(tmp_path, "{id}.fits", ["r"], **options) == first
+    assert read == ["x.fits", "y.fits"]
+    image(tmp_path / "y.fits", 10.0, 10.0, scale=2.0)
+    assert not any(source.flags for source in find(tmp_path, "{id}.fits", ["r"], **options))
+    assert read[2:] == ["y.fits"]
 
 
 def test_fields(tmp_path):
