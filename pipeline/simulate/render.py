@@ -234,7 +234,8 @@ def from_above(body: Body, waves: Tensor, spots: Tensor, axis: Tensor, spheroid:
     disk = disk * torch.exp(-(body["dust"] * lane)[:, None] * EXTINCTION[:, None, None])
 
     hot, old = details(body, u, v, radius, grain, ratio)
-    hot = hot + knots(body, spots, ratio, length, axis)
+    bright, debris = knots(body, spots, ratio, length, axis)
+    hot, old = hot + bright + 0.6 * debris, old + 0.4 * debris
     left = 1 - body["bulge"] - body["bar"] - body["ring"] - body["clumps"] - body["tail"]
     image = disk * left.clamp(min=0.1)[:, None]
     image = image + hot[:, None] * YOUNG[:, None, None] + old[:, None] * OLD[:, None, None]
@@ -277,13 +278,15 @@ def details(
     return circle * grain, circle * grain.sqrt() + bar * body["bar"] / ratio
 
 
-def knots(body: Body, spots: Tensor, ratio: Tensor, length: Tensor, axis: Tensor) -> Tensor:
-    r"""Draws what is lumpy: knots on the arms or ring, clumps anywhere, a tail of debris."""
+def knots(
+    body: Body, spots: Tensor, ratio: Tensor, length: Tensor, axis: Tensor
+) -> tuple[Tensor, Tensor]:
+    r"""Draws what is lumpy: young knots and clumps, and the debris of a tail, of mixed age."""
 
     flat = {key: value.flatten(1) for key, value in body.items()}  # (B, 1)
     size, q, h = flat["size"], ratio.flatten(1), length.flatten(1)
     a, b, c, d, e = spots.unbind(-1)
-    total: Tensor = torch.zeros(())
+    light = []
     for law, share in ((on_arms, "knots"), (anywhere, "clumps"), (along_tail, "tail")):
         radius, azimuth, sigma, weight = law(flat, h, a, b, c, d, e)
         azimuth = azimuth - flat["phase"]
@@ -291,9 +294,9 @@ def knots(body: Body, spots: Tensor, ratio: Tensor, length: Tensor, axis: Tensor
         p, s = radius * azimuth.cos(), radius * azimuth.sin() * q * flat["parity"]
         cos, sin = flat["angle"].cos(), flat["angle"].sin()
         x, y = flat["x"] + p * cos - s * sin, flat["y"] + p * sin + s * cos
-        total = total + profiles.blobs(axis, axis, x, y, sigma * size, weight)
+        light.append(profiles.blobs(axis, axis, x, y, sigma * size, weight))
 
-    return total
+    return light[0] + light[1], light[2]
 
 
 Spots = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -326,10 +329,10 @@ def along_tail(f: Body, h: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, e
     r"""Places the debris of an encounter on an arc that widens and fades outwards."""
 
     along = (torch.arange(a.shape[1]) + a) / a.shape[1]
-    radius = f["size"] * (0.7 + f["tail_size"] * along) * (1 + 0.08 * (b - 0.5))
+    radius = f["size"] * (0.5 + f["tail_size"] * along) * (1 + 0.08 * (b - 0.5))
     azimuth = (radius / f["size"]).log() / torch.deg2rad(f["pitch"]).tan() + 0.15 * (c - 0.5)
 
-    return radius, azimuth, 0.1 + 0.12 * along, (1.05 - along) * (0.6 + 0.8 * e)
+    return radius, azimuth, 0.13 + 0.17 * along, (1.05 - along) * (0.6 + 0.8 * e)
 
 
 def background(scene: Scene, grid: Grid) -> Tensor:

@@ -54,17 +54,17 @@ DISK = {
     "knots": (0.0, 0.0),
     "clumps": (0.0, 0.0),
     "tail": (0.0, 0.0),
-    "tail_size": (1.3, 3.0),
+    "tail_size": (1.2, 3.2),
 }
 SPIRAL = DISK | {
     "bulge": (0.06, 0.25),
-    "inclination": (0.0, 52.0),
-    "arms": (1.6, 3.2),
+    "inclination": (0.0, 55.0),
+    "arms": (1.4, 3.2),
     "arm_count": (2.0, 3.25),
     "bar": (-0.25, 0.14),
     "dust": (0.1, 0.6),
     "texture": (0.35, 0.65),
-    "knots": (0.02, 0.14),
+    "knots": (0.04, 0.18),
 }
 LAWS = {
     "elliptical": DISK
@@ -101,7 +101,7 @@ LAWS = {
         "bulge_size": (0.2, 0.35),
         "bulge_ratio": (0.55, 0.9),
         "inclination": (84.0, 90.0),
-        "disk_size": (0.8, 1.0),
+        "disk_size": (0.65, 0.85),
         "dust": (0.8, 5.0),
     },
     "irregular": DISK
@@ -122,7 +122,7 @@ LAWS = {
         "texture": (0.3, 0.6),
         "lopsided": (0.2, 0.8),
         "knots": (-0.05, 0.08),
-        "tail": (0.2, 0.4),
+        "tail": (0.15, 0.4),
     },
 }
 NAMES = tuple(DISK)
@@ -288,7 +288,7 @@ def draw(
     """
 
     dice = Dice(numbers)
-    redshift = dice.between(0.03**2, 0.08**2).sqrt()
+    redshift = dice.between(0.03**2, 0.09**2).sqrt()
     modulus, kpc_per_arcsec = distance_modulus(redshift)
     absolute = dice.normal(-20.6, 0.45)
     radius_kpc = 4.2 * 10 ** (dice.normal(0.0, 0.07) - 0.08 * (absolute + 20.6))

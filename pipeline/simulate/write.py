@@ -91,11 +91,10 @@ def simulate(
         rows = [row for part in parts for row in part]
 
     table = Table(rows)
-    labels = table[list(LABEL_COLUMNS)]  # without units, so that the CSV has no comments
     for name in table.colnames:
         table[name].unit = UNITS.get(name)
     write_table(table, folder / "truth.parquet")
-    write_table(labels, folder / "labels.csv")
+    write_table(table[list(LABEL_COLUMNS)], folder / "labels.csv")
     logger.info("simulated %d galaxies in %s", galaxies, folder)
 
     return folder / "labels.csv"
