@@ -9,10 +9,9 @@ __all__ = ["app"]
 import errno
 import json
 import logging
-import math
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, redirect_stdout
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.results import flatten, plain
 from pipeline.errors import ConfigError, PipelineError, suggest
 
 app = typer.Typer(
@@ -254,7 +254,7 @@ def _answer(
     _log_to_stderr()
 
     with _ExitCode(), redirect_stdout(sys.stderr):
-        result = _plain(work())
+        result = plain(work())
 
     if as_json:
         sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
@@ -301,38 +301,15 @@ class _ExitCode(AbstractContextManager):
             raise SystemExit(2) from None
 
 
-def _plain(value: Any) -> Any:
-    r"""Makes a result of what JSON knows: NaN becomes null, a path text, a NumPy scalar itself."""
-
-    if hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-
-    return value if isinstance(value, bool | int | float | str | None) else str(value)
-
-
 def _table(result: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for key, value in _rows(result):
-        table.add_row(key, f"{value:.4g}" if isinstance(value, float) else str(value))
+    for name, value in flatten(result):
+        table.add_row(name, value)
 
     Console(file=sys.stdout, highlight=False, markup=False).print(table)
-
-
-def _rows(result: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in result.items():
-        if isinstance(value, Mapping):
-            yield from _rows(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 if __name__ == "__main__":

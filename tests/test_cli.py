@@ -88,7 +88,7 @@ def test_errors(verb, monkeypatch):
         (["train", DEMO, "--jsn"], "--json"),
         (["show", DEMO, "--set", "training.epoch=3"], "did you mean 'epochs'?"),
         (["show", DEMO, "--set", "trainin.epochs=3"], "did you mean 'training'?"),
-        (["show", DEMO, "--set", "training.optimizer=adamm"], "did you mean 'adamw'?"),
+        (["show", DEMO, "--set", "training.optimizer=adamww"], "did you mean 'adamw'?"),
         (["show", DEMO, "--set", "training.epochs=-3"], "training.epochs=-3"),
         (["show", DEMO, "--set", "epochs"], "expected section.key=value"),
         (["show", "demo.yml"], "demo.yml"),

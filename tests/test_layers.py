@@ -1,6 +1,7 @@
-r"""Imports only go down, and each heavy library has one door."""
+r"""Imports only go down, without cycles, and each heavy library has one door."""
 
 import ast
+import graphlib
 import sys
 from pathlib import Path
 
@@ -9,32 +10,29 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS = [
-    ["pipeline.errors"],
-    ["pipeline.labels"],
-    ["pipeline.config", "pipeline.fits", "pipeline.surveys"],
-    ["pipeline.catalogue", "pipeline.simulate", "pipeline.store"],
-    [
-        *("pipeline.augment", "pipeline.calibration", "pipeline.cutout", "pipeline.descriptors"),
-        *("pipeline.metrics", "pipeline.quality", "pipeline.split", "pipeline.stretch"),
-        "models.*",
-    ],
-    ["pipeline.card", "pipeline.dataset", "pipeline.sources", "pipeline.targets"],
-    ["pipeline.baselines", "pipeline.evaluation", "pipeline.ingest", "pipeline.training"],
-    ["pipeline.classify", "pipeline.figures"],
-    ["pipeline.report", "pipeline.tracking"],
-    ["pipeline.runs"],
-    ["flows.*"],
+    "pipeline.errors pipeline.labels",
+    "pipeline.catalogue pipeline.config pipeline.fits pipeline.objects pipeline.patterns "
+    "pipeline.provenance pipeline.simulate pipeline.store pipeline.surveys pipeline.workers",
+    "pipeline.augment pipeline.background pipeline.calibration pipeline.cutout "
+    "pipeline.descriptors pipeline.metrics pipeline.optimization pipeline.quality "
+    "pipeline.regrid pipeline.split pipeline.stretch models",
+    "pipeline.baselines pipeline.card pipeline.classify pipeline.comparison pipeline.dataset "
+    "pipeline.evaluation pipeline.feeds pipeline.figures pipeline.ingest pipeline.pictures "
+    "pipeline.prediction pipeline.report pipeline.rows pipeline.serving pipeline.sources "
+    "pipeline.targets pipeline.tracking pipeline.training",
+    "pipeline.runs",
+    "flows",
 ]
 
 DOORS = {
-    "astropy.io": ["pipeline.fits"],
-    "lightning": ["pipeline.training"],
-    "mlflow": ["pipeline.tracking"],
-    "prefect": ["flows.*"],
-    "typer": ["flows.*"],
+    "astropy.io": "pipeline.fits",
+    "lightning": "pipeline.training",
+    "mlflow": "pipeline.tracking",
+    "prefect": "flows",
+    "typer": "flows",
 }
 
-MODELS_USE = {"models", "safetensors", "sklearn", "timm", "torch", "torchvision", "numpy"}
+MODELS_USE = {"models", "numpy", "safetensors", "sklearn", "timm", "torch", "torchvision"}
 
 OURS = ("pipeline", "models", "flows")
 FILES = [p for top in OURS for p in sorted((ROOT / top).rglob("*.py"))]
@@ -44,15 +42,17 @@ def name_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def matches(module: str, patterns: list[str]) -> bool:
-    return any(
-        module == p or p.endswith("*") and f"{module}.".startswith(p[:-1]) for p in patterns
-    )
+def noun_of(module: str) -> str:
+    r"""A module of `pipeline/`, which may be a folder; `models` and `flows` are one noun each."""
+
+    parts = module.split(".")
+
+    return ".".join(parts[:2]) if parts[0] == "pipeline" else parts[0]
 
 
-def level(module: str) -> int:
-    found = [i for i, patterns in enumerate(LAYERS) if matches(module, patterns)]
-    assert len(found) == 1, f"{module} should be in one layer, found in {len(found)}"
+def level(noun: str) -> int:
+    found = [i for i, layer in enumerate(LAYERS) if noun in layer.split()]
+    assert len(found) == 1, f"{noun} should be in one layer, found in {len(found)}"
     return found[0]
 
 
@@ -67,27 +67,40 @@ def imports(path: Path) -> set[str]:
     return names
 
 
+def ours(path: Path) -> set[str]:
+    r"""The other nouns of the project that a file imports."""
+
+    modules = {name_of(p) for p in FILES} - {"pipeline"}
+    return {noun_of(m) for m in imports(path) & modules} - {noun_of(name_of(path))}
+
+
 @pytest.mark.parametrize("path", [p for p in FILES if name_of(p) != "pipeline"], ids=name_of)
 def test_layers(path):
-    module = name_of(path)
-    top = module.split(".")[0]
+    noun = noun_of(name_of(path))
 
-    for other in imports(path) & {name_of(p) for p in FILES} - {"pipeline", module}:
-        same = top == other.split(".")[0] in ("models", "flows")
-        assert level(other) < level(module) or same, f"{module} imports {other}"
+    for other in ours(path):
+        assert level(other) <= level(noun), f"{noun} imports {other}"
 
-    for library, doors in DOORS.items():
+    for library, door in DOORS.items():
         enters = any(n == library or n.startswith(library + ".") for n in imports(path))
-        assert not enters or matches(module, doors), f"{module} imports {library}"
+        assert not enters or noun == door, f"{noun} imports {library}"
 
-    if top == "models":
+    if noun == "models":
         others = {n.split(".")[0] for n in imports(path)} - sys.stdlib_module_names
-        assert others <= MODELS_USE, f"{module} imports {others - MODELS_USE}"
+        assert others <= MODELS_USE, f"models imports {others - MODELS_USE}"
+
+
+def test_no_cycles():
+    graph = {}
+    for path in FILES:
+        graph.setdefault(noun_of(name_of(path)), set()).update(ours(path))
+
+    graphlib.TopologicalSorter(graph).prepare()  # raises on a cycle
 
 
 def test_names():
-    modules = [name_of(p) for p in FILES]
-    for pattern in [p for layer in LAYERS for p in layer]:
-        assert any(matches(module, [pattern]) for module in modules), f"no module {pattern}"
-    for module in modules:
-        assert module.split(".")[-1] not in sys.stdlib_module_names, f"{module} hides a library"
+    nouns = {noun_of(name_of(p)) for p in FILES}
+    assert nouns - {"pipeline"} == {noun for layer in LAYERS for noun in layer.split()}
+    for path in FILES:
+        name = name_of(path).split(".")[-1]
+        assert name not in sys.stdlib_module_names, f"{name} hides a library"

@@ -1,0 +1,83 @@
+r"""The verbs as Prefect tasks: those that read or write are tried again, training is not.
+
+Arguments are paths and settings, never arrays. Nothing is cached: the verbs themselves know
+what is done already, and go on where they were.
+"""
+
+__all__ = ["PATIENT", "classify", "may_pass", "perform", "persist", "publish"]
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task
+
+from flows.results import flatten, plain
+from pipeline import runs
+from pipeline.config import load
+from pipeline.errors import ConfigError, DataError
+from pipeline.runs.whole import STAGES
+
+DELAYS: list[float] = [10, 60, 300]
+r"""The seconds before the first, second and third new attempt."""
+
+PATIENT = ("ingest", "classify")
+r"""The stages of an experiment that are tried again."""
+
+
+def may_pass(_task: Task, _run: TaskRun, state: State) -> bool:
+    r"""Whether a failure may pass, as that of a disk or a network does and a typo does not."""
+
+    error = state.data
+    if isinstance(error, DataError):
+        error = error.__cause__
+        return isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
+
+    return not isinstance(error, ConfigError | FileNotFoundError)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="{stage}")
+def perform(stage: str, config: str, settings: Sequence[str]) -> dict:
+    r"""Does one stage of an experiment, once."""
+
+    return STAGES[stage](load(Path(config), settings))
+
+
+persist = perform.with_options(
+    name="persist", retries=len(DELAYS), retry_delay_seconds=DELAYS, retry_condition_fn=may_pass
+)
+r"""Does one stage of an experiment that mainly reads or writes, again if need be."""
+
+
+@task(
+    cache_policy=NO_CACHE,
+    retries=len(DELAYS),
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=may_pass,
+)
+def classify(model: str, input: str, to: str, settings: Sequence[str]) -> dict:
+    r"""Writes a catalogue of any input."""
+
+    return runs.classify(model, Path(input), Path(to), settings)
+
+
+@task(cache_policy=NO_CACHE, retries=len(DELAYS), retry_delay_seconds=DELAYS)
+def publish(verb: str, name: str, result: Mapping[str, Any]) -> None:
+    r"""Leaves a page with the numbers of a flow, and a link to its MLflow run if it has one."""
+
+    rows = [(key, text.replace("|", r"\|")) for key, text in flatten(plain(result))]
+    lines = [f"| {key} | {_linked(text)} |" for key, text in rows]
+    create_markdown_artifact(
+        "\n".join([f"# {verb} {name}", "", "| | |", "|---|---|", *lines]),
+        key=re.sub(r"[^a-z0-9]+", "-", f"{verb}-{name}".lower()).strip("-"),
+        description=f"What {verb} did",
+    )
+
+
+def _linked(text: str) -> str:
+    return f"[{text}]({text})" if re.match(r"https?://|file://", text) else text

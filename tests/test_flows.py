@@ -1,0 +1,149 @@
+r"""The flows, on a real Prefect server with a throw-away database."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.testing.utilities import prefect_test_harness
+from typer.testing import CliRunner
+
+from flows import stages
+from flows.classify import classify
+from flows.cli import app
+from flows.ingest import ingest
+from flows.run import run
+from flows.train import train
+from pipeline import runs
+from pipeline.errors import ConfigError, DataError, PipelineError
+from pipeline.runs.whole import STAGES
+
+ROOT = Path(__file__).parents[1]
+DEMO = str(ROOT / "configs" / "demo.yaml")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[None]:
+    with (
+        prefect_test_harness(server_startup_timeout=120),
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+    ):
+        yield
+
+
+@pytest.fixture
+def calls(server, monkeypatch):
+    r"""Stand-ins for the verbs that fail as often as they are told to."""
+
+    made = {}
+    failures = {}
+
+    def fake(name):
+        def verb(experiment):
+            made[name] = made.get(name, 0) + 1
+            if made[name] <= len(failures.get(name, [])):
+                raise failures[name][made[name] - 1]
+            link = {"run": "http://localhost:5000/#/runs/1"} if name == "train" else {}
+            return {"of": experiment.name, "accuracy": 0.91234, **link}
+
+        return verb
+
+    for name in STAGES:
+        monkeypatch.setitem(STAGES, name, fake(name))
+    for task in (stages.persist, stages.classify, stages.publish):
+        monkeypatch.setattr(task, "retry_delay_seconds", [0, 0, 0])
+
+    return made, failures
+
+
+def artifact(key):
+    with get_client(sync_client=True) as client:
+        found = client.request("POST", "/artifacts/latest/filter", json={}).json()
+    return next(one["data"] for one in found if one["key"] == key)
+
+
+def test_run(calls):
+    made, _ = calls
+    result = run(DEMO, ["training.epochs=1"])
+
+    assert list(result) == ["ingest", "train", "evaluate", "classify"]
+    assert made == dict.fromkeys(result, 1)
+    page = artifact("run-demo")
+    assert "| evaluate.accuracy | 0.9123 |" in page
+    assert "[http://localhost:5000/#/runs/1](http://localhost:5000/#/runs/1)" in page
+
+
+def test_input_is_tried_again(calls):
+    made, failures = calls
+    failures["ingest"] = [OSError(5, "input/output error"), PipelineError("the disk is full")]
+
+    assert ingest(DEMO)["of"] == "demo"
+    assert made == {"ingest": 3}
+
+
+def test_training_is_not(calls):
+    made, failures = calls
+    failures["train"] = [OSError(5, "input/output error")]
+
+    with pytest.raises(OSError, match="input/output"):
+        train(DEMO)
+    assert made == {"train": 1}
+
+
+def test_a_typo_is_not(calls):
+    made, failures = calls
+    failures["ingest"] = [DataError("no file below images matches '{id}.fit'")]
+
+    with pytest.raises(DataError, match="no file below"):
+        ingest(DEMO)
+    assert made == {"ingest": 1}
+    with pytest.raises(ConfigError, match="did you mean 'epochs'"):
+        train(DEMO, ["training.epoch=1"])
+
+
+def test_classify(calls, monkeypatch):
+    tries = []
+
+    def fake(model, input, to, settings):
+        tries.append((model, input, to))
+        if len(tries) == 1:
+            raise DataError("the store is away") from TimeoutError()
+        return {"catalogue": str(to)}
+
+    monkeypatch.setattr(runs, "classify", fake)
+
+    assert classify("model", "store", "night/galaxies.fits") == {
+        "catalogue": "night/galaxies.fits"
+    }
+    assert tries == [("model", Path("store"), Path("night/galaxies.fits"))] * 2
+    assert "night/galaxies.fits" in artifact("classify-galaxies")
+
+
+def test_command_line(calls):
+    r"""The flows answer like the verbs: a result, or one line without a traceback."""
+
+    _, failures = calls
+    done = CliRunner().invoke(app, ["ingest", DEMO, "--json"])
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == '{"of": "demo", "accuracy": 0.91234}\n'
+
+    failures["train"] = [DataError("the store is empty")]
+    done = CliRunner().invoke(app, ["train", DEMO])
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[-1] == "tuningfork: the store is empty"
+    assert "Traceback" not in done.stderr
+
+
+def test_deployments():
+    r"""Every deployment names a flow that is there, with arguments that it takes."""
+
+    for one in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]:
+        path, name = one["entrypoint"].split(":")
+        flow = {"ingest": ingest, "train": train, "classify": classify, "run": run}[name]
+        assert (ROOT / path).exists()
+        flow.validate_parameters(one["parameters"])
+        assert one["schedules"][0]["timezone"]
+        assert one["concurrency_limit"] in (1, {"limit": 1, "collision_strategy": "CANCEL_NEW"})
