@@ -129,7 +129,7 @@ def _level(bins: NDArray, floor: float) -> tuple[float, float, NDArray]:  # prag
         sky = kept
         noise = max(_spread(bins, sky, 2, 1 << 30), floor)
         last, level = level, _mode(bins.ravel()[sky.ravel()], noise)
-        if abs(level - last) < 0.01 * noise:
+        if abs(level - last) < 0.03 * noise:
             break
 
     return level, noise, sky

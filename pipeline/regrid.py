@@ -108,16 +108,35 @@ def _separable(
     r"""Sums by area where rows stay rows, :math:`R_y I R_x^T`."""
 
     rows, columns = (
-        _overlaps(n, m, float(start), float(step)).astype(image.dtype)
+        _overlaps(n, m, float(start), float(step))
         for n, m, start, step in zip(
             size, image.shape, place.offset[::-1], np.diag(place.matrix)[::-1], strict=True
         )
     )
-    flux = rows @ image @ columns.T
+    flux = _both_sides(rows, image, columns)
     if not blank.any():
         return flux, np.outer(rows.sum(1), columns.sum(1))
 
-    return flux, rows @ (~blank).astype(image.dtype) @ columns.T
+    return flux, _both_sides(rows, ~blank, columns)
+
+
+def _both_sides(rows: NDArray, image: NDArray, columns: NDArray) -> NDArray[np.float64]:
+    image = _product(rows, np.ascontiguousarray(image, np.float64))
+
+    return _product(columns, np.ascontiguousarray(image.T)).T
+
+
+@njit(cache=True)
+def _product(weights: NDArray, image: NDArray) -> NDArray:  # pragma: no cover
+    r"""Multiplies matrices of which the first is nearly empty."""
+
+    out = np.zeros((weights.shape[0], image.shape[1]))
+    for i in range(weights.shape[0]):
+        for j in range(weights.shape[1]):
+            if weights[i, j] > 0:
+                out[i] += weights[i, j] * image[j]
+
+    return out
 
 
 def _turned(
