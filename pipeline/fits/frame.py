@@ -14,7 +14,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS, NoConvergence, WcsError
-from astropy.wcs.utils import pixel_to_skycoord, wcs_to_celestial_frame
+from astropy.wcs.utils import wcs_to_celestial_frame
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.fits.cards import Header
@@ -66,12 +66,12 @@ class Frame:
 
         try:
             with _quiet():
-                wcs = WCS(fits.Header(cards)).celestial
+                wcs = WCS(fits.Header(cards)).sub([1, 2])
                 wcs_to_celestial_frame(wcs)
         except (WcsError, ValueError, KeyError, TypeError, AttributeError, MemoryError):
             return None
 
-        return wcs if wcs.naxis == 2 else None
+        return wcs if wcs.has_celestial else None
 
     def pixel(self, ra: ArrayLike, dec: ArrayLike) -> tuple[NDArray, NDArray]:
         r"""Finds where positions of the sky fall.
@@ -126,7 +126,10 @@ class Frame:
 
         try:
             with _quiet():
-                icrs = pixel_to_skycoord(x, y, self.wcs).icrs
+                world = [angle.reshape(x.shape) for angle in self.wcs.all_pix2world(x, y, 0)]
+                lon, lat = reversed(world) if self.wcs.wcs.lng else world
+                frame = wcs_to_celestial_frame(self.wcs)
+                icrs = SkyCoord(lon, lat, unit="deg", frame=frame).icrs
         except (WcsError, ValueError):
             return nowhere
 

@@ -21,7 +21,7 @@ from astropy.io.fits.verify import VerifyError
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError, suggest
-from pipeline.fits.cards import CARD, Value
+from pipeline.fits.cards import BLOCK, CARD, Value
 from pipeline.fits.strict import STORED, Image, has_planes, inherited
 
 _FAULTS = (
@@ -43,7 +43,10 @@ _FAULTS = (
 )
 r"""All that astropy is seen to raise on damaged files."""
 
-_TOO_MANY = re.compile(rb"(?:NAXIS  |ZNAXIS |TFIELDS) *= *\+?\d{4,}")
+# Many axes or columns are counted to, and a text is multiplied like a list.
+_ENDLESS = re.compile(
+    rb"(?:Z?NAXIS|TFIELDS) *= *\+?\d{4,}|(?:Z?NAXIS\d{0,3}|TFIELDS|[PG]COUNT|Z?BITPIX) *= *'"
+)
 
 _METHODS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "NOCOMPRESS")
 r"""The compressions that cannot write where they should not, once their settings are sound."""
@@ -71,8 +74,7 @@ def read(path: Path, data: bytes, hdu: int | str | None, bands: int) -> Image:
         DataError: If there is no such HDU, it has another number of planes, or it is damaged.
     """
 
-    # astropy counts to the number of axes or columns, however long that takes.
-    for match in _TOO_MANY.finditer(data):
+    for match in _ENDLESS.finditer(data):
         if match.start() % CARD == 0:
             raise DataError(f"{path} is damaged: {match[0].decode()}")
 
@@ -148,7 +150,8 @@ def _check_size(source: str, image: Any, data: bytes) -> None:
     r"""Refuses what is not all there, before any memory is taken for it."""
 
     claimed = math.prod(image.shape) * abs(int(image.header["BITPIX"])) // 8
-    left = len(data) - image.fileinfo()["datLoc"]
+    place = image.fileinfo()
+    left = len(data) - place["datLoc"]
     if isinstance(image, fits.CompImageHDU):
         if claimed > room(data):
             raise DataError(f"{source} claims {claimed} bytes of pixels, which is no image")
@@ -156,6 +159,8 @@ def _check_size(source: str, image: Any, data: bytes) -> None:
             header = hdus[int(source[source.rindex("[") + 1 : -1])].header
         _check_tiles(source, header, image.shape)
         claimed = header["NAXIS1"] * header["NAXIS2"] + header["PCOUNT"]
+    if not claimed <= place["datSpan"] < claimed + BLOCK:
+        raise DataError(f"{source} is damaged: its size is not that of its axes")
     if claimed > left:
         raise DataError(f"{source} is truncated: {max(left, 0)} of {claimed} bytes of pixels")
 
