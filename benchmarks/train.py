@@ -4,16 +4,23 @@ Both sides read the same images, already stretched, and do the same work: the sa
 optimizer, schedule and clipping, a validation per epoch, then a prediction of all galaxies.
 """
 
+import fcntl
+import json
+import shutil
+import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from benchmarks.harness import Case, compare, options, report
 from models import build
+from pipeline.augment import Augment
 from pipeline.dataset import Batches
 from pipeline.optimization import Training, optimizer
 from pipeline.stretch import Stretch
@@ -23,21 +30,21 @@ SIDE, BATCH, CLASSES = 64, 64, 6
 
 
 class Memory:
-    r"""Galaxies of noise, with shape `(N, 3, 64, 64)`."""
+    r"""Galaxies of noise, with shape `(N, 3, H, H)`."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, side: int = SIDE) -> None:
         random = np.random.default_rng(0)
-        self.pixels = random.normal(size=(count, 3, SIDE, SIDE)).astype(np.float16)
+        self.pixels = random.normal(size=(count, 3, side, side)).astype(np.float16)
         self.labels = random.integers(0, CLASSES, count)
 
     def gather(self, rows: NDArray) -> NDArray:
         return self.pixels[rows]
 
 
-def network(name: str) -> nn.Module:
+def network(name: str, **args: Any) -> nn.Module:
     torch.manual_seed(0)
 
-    return build(name, bands=3, classes=CLASSES)
+    return build(name, bands=3, classes=CLASSES, **args)
 
 
 def bare(name: str, x: Tensor, y: Tensor, split: int, settings: Training) -> Tensor:
@@ -97,7 +104,39 @@ def case(name: str, count: int, epochs: int, rounds: int) -> Case:
     )
 
 
+def recipe(output: Path) -> None:
+    r"""Trains a small network to the end, for `benchmarks.kills`.
+
+    However often it is killed and begun again, `output` ends with the same bytes.
+    """
+
+    output.mkdir(parents=True, exist_ok=True)
+    with output.with_name(f"{output.name}.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not (output / "history.json").exists():
+            memory, settings = Memory(256, side=32), Training(epochs=12, lr=5e-3)
+            rows = np.arange(256)
+            view = Augment(rotation=180.0, reflection=0.5)
+            model, history = network("cutout_resnet", width=8, dropout=0.2), output / "history"
+            fitted = fit(
+                model,
+                Batches(memory, rows[:192], memory.labels[:192], 16, augment=view, shuffle=True),
+                Batches(memory, rows[192:], memory.labels[192:], 64),
+                output / "state",
+                settings=settings,
+            )
+            save_file(model.state_dict(), output / "weights.safetensors")
+            lines = [row | {"seconds": 0} for row in fitted.history]
+            history.write_text(json.dumps(lines))
+            history.rename(output / "history.json")
+        shutil.rmtree(output / "state", ignore_errors=True)
+
+
 def main() -> None:
+    if sys.argv[1:2] == ["--recipe"]:
+        recipe(Path(sys.argv[2]))
+        return
+
     args = options("Training and predicting, against a bare torch loop")
     count, epochs, rounds = (640, 2, 2) if args.quick else (2560, 4, 5)
     names = ["cutout_resnet"] if args.quick else ["cutout_resnet", "lenet"]

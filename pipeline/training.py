@@ -2,13 +2,16 @@ r"""Training and prediction. This is the only module that knows Lightning."""
 
 __all__ = ["Fitted", "Training", "fit", "predict", "score"]
 
+import fcntl
 import logging
 import os
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -19,16 +22,18 @@ import safetensors.torch
 import torch
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from models import freeze
 from pipeline.dataset import Batch, Batches
-from pipeline.errors import ConfigError, DataError
+from pipeline.errors import ConfigError, DataError, PipelineError
 from pipeline.metrics import measure
 from pipeline.optimization import MONITORS, PRECISIONS, Training, optimizer
 from pipeline.prediction import channels_last, predict, score
 from pipeline.targets import ClassTarget
 
+DAMAGE = (OSError, RuntimeError, UnpicklingError, EOFError, KeyError)
 logger = logging.getLogger(__name__)
 
 
@@ -91,30 +96,25 @@ def fit(
         if len(batches) == 0:
             raise DataError(f"no galaxies to {name} with, expected one or more")
 
-    folder.mkdir(parents=True, exist_ok=True)
-    last = folder / "last.ckpt"
-    if not resume:
-        last.unlink(missing_ok=True)
     if settings.freeze:
         freeze(model)
-
-    place = next(model.parameters()).device
     plan = asdict(settings) | {
         "train_batches": len(train),
         "parameters": sum(p.numel() for p in model.parameters()),
     }
     learner = _Learner(model, settings, len(train), ids)
     keeper = _Keeper(folder, plan, settings, on_epoch)
-    history = _history(last, plan)
-    if not keeper.finished(history):
-        _run(learner, keeper, train, validation, place)
-        history = _history(last, plan)
-        if settings.devices > 1 and on_epoch is not None:
-            for row in history:
-                on_epoch(int(row["epoch"]), row)
 
-    model.load_state_dict(safetensors.torch.load_file(folder / "best.safetensors"))
-    model.to(place)
+    with _alone(folder):
+        if not resume:
+            keeper.last.unlink(missing_ok=True)
+        if not keeper.finished(keeper.read()):
+            _run(learner, keeper, train, validation)
+        history = keeper.read()
+        model.load_state_dict(safetensors.torch.load_file(folder / "best.safetensors"))
+    if settings.devices > 1 and on_epoch is not None:
+        for row in history:
+            on_epoch(int(row["epoch"]), row)
 
     return Fitted(history, keeper.best(history), sum(row["seconds"] for row in history))
 
@@ -180,8 +180,9 @@ class _Learner(L.LightningModule):
 
     def stop(self, batch: Batch, what: str) -> None:
         finite = batch.images.isfinite().flatten(1).all(dim=1).cpu()
-        bad = batch.rows.cpu()[~finite].tolist()
-        names = _names(bad or batch.rows.tolist(), self.ids)
+        bad = batch.rows[~finite].tolist()
+        rows = bad or batch.rows.tolist()
+        names = ", ".join(f"row {r}" if self.ids is None else str(self.ids[r]) for r in rows)
         why = "with pixels that are not finite" if bad else "; lower `lr` or set `clip`"
         raise DataError(
             f"{what} is not finite in epoch {self.current_epoch}, batch of the galaxies {names}"
@@ -208,8 +209,9 @@ class _Learner(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self.row = self.summary()
-        for name in ("train_loss", *MONITORS):
-            self.log(name, self.row[name], prog_bar=True, rank_zero_only=True)
+        if self.trainer.progress_bar_callback is not None:
+            shown = {name: self.row[name] for name in ("train_loss", *MONITORS)}
+            self.log_dict(shown, prog_bar=True, rank_zero_only=True)
 
 
 class _Keeper(Callback):
@@ -225,6 +227,7 @@ class _Keeper(Callback):
         on_epoch: Callable[[int, dict[str, float]], None] | None,
     ) -> None:
         self.folder = folder
+        self.last = folder / "last.ckpt"
         self.plan = plan
         self.settings = settings
         self.on_epoch = on_epoch if settings.devices == 1 else None
@@ -236,6 +239,26 @@ class _Keeper(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.history = list(state_dict["history"])
+
+    def read(self) -> list[dict[str, float]]:
+        r"""Returns the history so far, after checking that it is of the same plan."""
+
+        if not self.last.exists():
+            return []
+        try:
+            whole = torch.load(self.last, map_location="cpu", weights_only=True)
+            state = whole["callbacks"][self.state_key]
+        except DAMAGE as error:
+            raise DataError(f"{self.last} is no state of training, remove it: {error}") from error
+
+        for name, value in self.plan.items():
+            if state["plan"].get(name) != value:
+                raise ConfigError(
+                    f"{self.last} was trained with {name}={state['plan'].get(name)!r}, found"
+                    f" {value!r}; expected the same settings, another folder, or resume=False"
+                )
+
+        return list(state["history"])
 
     def best(self, history: list[dict[str, float]]) -> int:
         sign = MONITORS[self.settings.monitor]
@@ -260,28 +283,25 @@ class _Keeper(Callback):
         row = pl_module.row | {"seconds": time.perf_counter() - self.start}
         self.history.append(row)
         logger.info("epoch %d: %s", row["epoch"], row)
-
         if trainer.is_global_zero:
             if self.best(self.history) == len(self.history) - 1:
-                _save_best(pl_module.net, self.folder / "best.safetensors")
+                tensors = {
+                    key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+                    for key, value in pl_module.net.state_dict().items()
+                }
+                save = partial(safetensors.torch.save_file, tensors)
+                _write(self.folder / "best.safetensors", save)
             if self.on_epoch is not None:
                 self.on_epoch(int(row["epoch"]), row)
-        trainer.save_checkpoint(self.folder / "last.ckpt")
+        trainer.save_checkpoint(self.last)
         trainer.should_stop = self.finished(self.history)
 
 
 class _AtomicIO(TorchCheckpointIO):
-    r"""Writes a checkpoint aside, then renames it."""
-
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
-        part = Path(f"{path}.part")
-        with part.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        _write(Path(path), lambda part: torch.save(checkpoint, part))
 
 
 class _Shares:
@@ -310,10 +330,8 @@ class _Shares:
             yield batch
 
 
-def _run(
-    learner: _Learner, keeper: _Keeper, train: Batches, validation: Batches, place: torch.device
-) -> None:
-    settings, last = keeper.settings, keeper.folder / "last.ckpt"
+def _run(learner: _Learner, keeper: _Keeper, train: Batches, validation: Batches) -> None:
+    place = next(learner.net.parameters()).device
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     learner.net.train()
 
@@ -321,22 +339,29 @@ def _run(
     with warnings.catch_warnings(), torch.random.fork_rng(gpus):
         warnings.filterwarnings("ignore", ".*eval mode at the start of training.*")
         warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
-        trainer = _trainer(settings, keeper, place)
+        trainer = _trainer(keeper.settings, keeper, place)
         trainer.fit(
             learner,
             _Shares(train, learner, training=True),
             _Shares(validation, learner, training=False),
-            ckpt_path=last if last.exists() else None,
+            ckpt_path=keeper.last if keeper.last.exists() else None,
             weights_only=True,
         )
+    learner.net.to(place)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _trainer(settings: Training, keeper: _Keeper, place: torch.device) -> L.Trainer:
-    bar = (
-        [RichProgressBar(leave=False, console_kwargs={"stderr": True})]
-        if sys.stderr.isatty()
-        else []
-    )
+    bar: list[Callback] = []
+    if sys.stderr.isatty():
+        bar = [RichProgressBar(leave=False, console_kwargs={"stderr": True})]
     on_gpu = place.type == "cuda"
     precision = PRECISIONS[settings.precision]
     if not precision:
@@ -362,34 +387,14 @@ def _trainer(settings: Training, keeper: _Keeper, place: torch.device) -> L.Trai
     )
 
 
-def _history(last: Path, plan: dict[str, Any]) -> list[dict[str, float]]:
-    if not last.exists():
-        return []
+def _write(path: Path, save: Callable[[Path], None]) -> None:
+    r"""Writes a file aside, then renames it, so that it is there as a whole or not at all."""
 
-    try:
-        state = torch.load(last, map_location="cpu", weights_only=True)["callbacks"]["keeper"]
-    except (OSError, RuntimeError, UnpicklingError, EOFError, KeyError) as error:
-        raise DataError(f"{last} is not a state of training, remove it ({error})") from error
-
-    for name, value in plan.items():
-        if state["plan"].get(name) != value:
-            raise ConfigError(
-                f"{last} was trained with {name}={state['plan'].get(name)!r}, found {value!r};"
-                " expected the same settings, another folder, or resume=False"
-            )
-
-    return list(state["history"])
-
-
-def _save_best(net: nn.Module, path: Path) -> None:
     part = path.with_name(f"{path.name}.part")
-    tensors = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
-    safetensors.torch.save_file(tensors, part)
-    os.replace(part, path)
-
-
-def _names(rows: list[int], ids: Sequence[str] | None, limit: int = 32) -> str:
-    names = [str(ids[row]) if ids is not None else f"row {row}" for row in rows]
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-
-    return ", ".join(names[:limit]) + more
+    try:
+        save(part)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise PipelineError(f"cannot write {path}, the one before stays ({error})") from error

@@ -158,7 +158,7 @@ def test_interrupted(changes, tmp_path):
 
 def test_damaged_state(tmp_path):
     (tmp_path / "last.ckpt").write_bytes(b"nothing")
-    with pytest.raises(DataError, match="last.ckpt is not a state of training, remove it"):
+    with pytest.raises(DataError, match="last.ckpt is no state of training, remove it"):
         run(tmp_path)
 
 
