@@ -286,7 +286,7 @@ def knots(
     flat = {key: value.flatten(1) for key, value in body.items()}  # (B, 1)
     size, q, h = flat["size"], ratio.flatten(1), length.flatten(1)
     a, b, c, d, e = spots.unbind(-1)
-    light = []
+    drawn = []
     for law, share in ((on_arms, "knots"), (anywhere, "clumps"), (along_tail, "tail")):
         radius, azimuth, sigma, weight = law(flat, h, a, b, c, d, e)
         azimuth = azimuth - flat["phase"]
@@ -294,9 +294,9 @@ def knots(
         p, s = radius * azimuth.cos(), radius * azimuth.sin() * q * flat["parity"]
         cos, sin = flat["angle"].cos(), flat["angle"].sin()
         x, y = flat["x"] + p * cos - s * sin, flat["y"] + p * sin + s * cos
-        light.append(profiles.blobs(axis, axis, x, y, sigma * size, weight))
+        drawn.append(profiles.blobs(axis, axis, x, y, sigma * size, weight))
 
-    return light[0] + light[1], light[2]
+    return drawn[0] + drawn[1], drawn[2]
 
 
 Spots = tuple[Tensor, Tensor, Tensor, Tensor]
