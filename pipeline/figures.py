@@ -239,7 +239,7 @@ def score_chart(evaluation: Evaluation, metric: str = "accuracy") -> Figure:
 
     models = list(evaluation.metrics)
     with style():
-        figure = Figure(figsize=(7.2, 0.9 + 0.38 * len(models)))
+        figure = Figure(figsize=(4.8, 0.9 + 0.42 * len(models)))
         axes = figure.subplots()
         for place, name in enumerate(reversed(models)):
             interval = evaluation.metrics[name][metric]

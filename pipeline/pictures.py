@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.evaluation import Wrong
 from pipeline.figures import PALE, PALETTE, style
 
+FEW = 8  # galaxies, whose mean colour is half that of the sky's galaxies and half their own
 BLANK = (0.78, 0.78, 0.82)
 NONE: Any = {"axes.grid": False, "axes.spines.left": False, "axes.spines.bottom": False}
 
@@ -32,8 +33,8 @@ def composite(
 
     .. math:: f(I) / I, \quad f(I) = \frac{\mathrm{asinh}(I / s)}{\mathrm{asinh}(I_w / s)}
 
-    so that colours are the same in the core and in the wings. Bands are weighed so that the
-    galaxies together are white.
+    so that colours are the same in the core and in the wings. Bands are weighed so that many
+    galaxies together are white; a few keep more of the colour they have.
 
     References:
         | Preparing Red-Green-Blue Images from CCD Data (Lupton et al., 2004)
@@ -133,9 +134,9 @@ def gallery(
     """
 
     rows = max(1, -(-len(wrong) // columns))
-    with style(), mpl.rc_context(NONE):
-        figure = Figure(figsize=(1.7 * columns, 2.12 * rows), layout="none")
-        figure.subplots_adjust(0.01, 0.3 / rows, 0.99, 1 - 0.1 / rows, wspace=0.08, hspace=0.34)
+    with style(), mpl.rc_context({**NONE, "figure.constrained_layout.use": False}):
+        figure = Figure(figsize=(1.7 * columns, 2.2 * rows))
+        figure.subplots_adjust(0.01, 0.3 / rows, 0.99, 1 - 0.1 / rows, wspace=0.08, hspace=0.42)
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes in grid.flat:
             axes.set_visible(False)
@@ -233,14 +234,16 @@ def _depths(noise: NDArray) -> NDArray[np.float32]:
 
 
 def _weights(flux: NDArray[np.float32]) -> NDArray[np.float32]:
-    r"""What makes the galaxies together white, within a factor of three either way."""
+    r"""What makes many galaxies together white, within a factor of three either way."""
 
     height, width = flux.shape[2:]
     middle = flux[:, :, height // 3 : -(height // 3) or None, width // 3 : -(width // 3) or None]
     light = np.median(middle.mean(axis=(2, 3)).clip(min=0.1), axis=0)
     light = light / light.mean()
 
-    return (1 / light).clip(1 / 3, 3).astype(np.float32)
+    trust = len(flux) / (len(flux) + FEW)
+
+    return ((1 / light) ** trust).clip(1 / 3, 3).astype(np.float32)
 
 
 def _show(axes: Axes, picture: NDArray) -> None:

@@ -303,6 +303,8 @@ def server(folder):
 def test_server(uri, card, cutouts, tmp_path):
     folder, _ = card
     # Tables that exist need not be made
+    with Tracker(uri, "first"):
+        pass
     shutil.copy(uri.removeprefix("sqlite:///"), tmp_path)
     with server(tmp_path) as remote:
         with Tracker(remote, "remote") as tracker:
