@@ -185,6 +185,9 @@ def _tidy(table: Table) -> Table:
                 table.replace_column(name, Column(column.filled(np.nan)))
             elif not column.mask.any():
                 table.replace_column(name, Column(column))
+        if not table[name].dtype.isnative:
+            native = table[name].astype(table[name].dtype.newbyteorder("="))
+            table.replace_column(name, native)
 
     return table
 

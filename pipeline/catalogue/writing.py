@@ -124,7 +124,10 @@ def _shared_schema(
     for part, schema in zip(parts, schemas, strict=True):
         for field, expected in zip(schema, schemas[0], strict=True):
             if field != expected:
-                raise DataError(f"{part} has {field}, expected {expected} as in {parts[0]}")
+                raise DataError(
+                    f"{part} has column {field.name!r} of type {field.type},"
+                    f" expected {expected.type} as in {parts[0]}"
+                )
 
     return schemas[0]
 

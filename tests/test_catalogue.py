@@ -1,0 +1,214 @@
+r"""Catalogues come back as they went out, and other programs can read them."""
+
+import gzip
+import io
+import tracemalloc
+import warnings
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.io import fits, votable
+from astropy.table import MaskedColumn, Table
+
+from pipeline.catalogue import Column, concatenate, match_positions, read_table, write_table
+from pipeline.errors import ConfigError, DataError
+
+SUFFIXES = [".parquet", ".fits", ".vot", ".xml", ".csv", ".ecsv"]
+COLUMNS = [
+    Column("id", "", "The name"),
+    Column("ra", "deg", "Right ascension (ICRS), in words that do not fit on one header card"),
+    Column("p_spiral", "", "A calibrated probability: 0 to 1"),
+    Column("count", "pix"),
+    Column("clean"),
+    Column("reason", "", "Why <it> was & is"),
+]
+METADATA = {"model_version": "resnet@3", "fingerprint": "f" * 100 + "'", "software": "0.1.0"}
+
+
+def part(start: int, stop: int) -> pa.Table:
+    rows = range(start, stop)
+    columns = {
+        "id": pa.array([f"{i:06d}" for i in rows], pa.string()),
+        "ra": pa.array([None if i % 5 == 0 else i / 7 for i in rows], pa.float64()),
+        "p_spiral": pa.array([i / 1e5 for i in rows], pa.float32()),
+        "count": pa.array([None if i % 3 == 0 else i - 2**40 for i in rows], pa.int64()),
+        "clean": pa.array([i % 2 == 0 for i in rows], pa.bool_()),
+        "reason": pa.array(['cut, "half"' if i % 4 else None for i in rows], pa.string()),
+        "unwanted": pa.array(rows, pa.int8()),
+    }
+
+    return pa.table(columns)
+
+
+@pytest.fixture
+def parts(tmp_path):
+    paths = [tmp_path / f"part{i}.parquet" for i in range(3)]
+    for path, (start, stop) in zip(paths, [(0, 57), (57, 57), (57, 100)], strict=True):
+        pq.write_table(part(start, stop), path)
+
+    return paths
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_round_trip(suffix, parts, tmp_path):
+    path = tmp_path / f"catalogue{suffix}"
+    concatenate(parts, path, COLUMNS, METADATA)
+    table, expected = read_table(path), part(0, 100)
+
+    assert table.colnames == [column.name for column in COLUMNS]
+    for column in COLUMNS:
+        assert str(table[column.name].unit or "") == column.unit
+        assert (table[column.name].description or "") == column.description
+    assert METADATA.items() <= table.meta.items()
+
+    assert table["id"].tolist() == expected["id"].to_pylist()
+    assert table["reason"].tolist() == [word or "" for word in expected["reason"].to_pylist()]
+    assert table["clean"].tolist() == expected["clean"].to_pylist()
+    assert table["count"].tolist() == expected["count"].to_pylist()
+    assert table["p_spiral"].dtype == np.float32
+    for name in ("ra", "p_spiral"):
+        values = expected[name].to_numpy(zero_copy_only=False)
+        assert np.array_equal(table[name], values, equal_nan=True)
+    assert len(list(tmp_path.iterdir())) == len(parts) + 1
+
+
+def test_standards(parts, tmp_path):
+    for suffix in (".fits", ".vot"):
+        concatenate(parts, tmp_path / f"c{suffix}", COLUMNS, METADATA)
+
+    with fits.open(tmp_path / "c.fits") as hdus:
+        hdus.verify("exception")
+        assert hdus[1].columns["clean"].format == "L"
+        assert hdus[1].columns["id"].format == "6A"
+        assert len(hdus[1].data) == 100
+
+    said = io.StringIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert votable.validate(tmp_path / "c.vot", output=said), said.getvalue()
+
+
+def test_memory_is_constant(tmp_path):
+    peaks = []
+    for count in (1, 5):
+        paths = [tmp_path / f"{i}.parquet" for i in range(count)]
+        for path in paths:
+            pq.write_table(part(0, 100).select([0, 1, 5]).take(np.arange(20_000) % 100), path)
+        tracemalloc.start()
+        before = pa.total_allocated_bytes()
+        for suffix in (".fits", ".vot", ".csv"):
+            concatenate(paths, tmp_path / f"c{suffix}", COLUMNS[:2], {})
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert pa.total_allocated_bytes() - before < 1e6
+
+    assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_refusals(parts, tmp_path):
+    path = tmp_path / "c.fits"
+    with pytest.raises(ConfigError, match=r"ends in '.fit', did you mean '.fits'"):
+        concatenate(parts, tmp_path / "c.fit", COLUMNS, {})
+    with pytest.raises(DataError, match=r"part0.parquet has no column 'reasons', did you mean"):
+        concatenate(parts, path, [Column("reasons")], {})
+    with pytest.raises(DataError, match="would have no parts"):
+        concatenate([], path, COLUMNS, {})
+
+    pq.write_table(part(0, 9).set_column(1, "ra", pa.array([""] * 9)), parts[1])
+    with pytest.raises(
+        DataError, match=r"part1.parquet has column 'ra' of type string, expected double"
+    ):
+        concatenate(parts, path, COLUMNS, {})
+    parts[1].write_bytes(parts[0].read_bytes()[:999])
+    with pytest.raises(DataError, match=r"part1.parquet is not a part"):
+        concatenate(parts, path, COLUMNS, {})
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_write_table(suffix, tmp_path):
+    table = Table({"name": ["a", "bc"], "x": np.array([1.5, np.nan], ">f8"), "n": [3, 4]})
+    table["b"] = np.array([b"x", b""])
+    table["n"] = MaskedColumn([3, 4], mask=[True, False], unit="pix")
+    table.meta["origin"] = "here"
+    write_table(table, tmp_path / f"t{suffix}")
+
+    found = read_table(tmp_path / f"t{suffix}")
+    assert found.colnames == table.colnames
+    assert found["name"].tolist() == ["a", "bc"]
+    assert found["b"].tolist() == ["x", ""]
+    assert found["n"].tolist() == [None, 4]
+    assert np.array_equal(found["x"], [1.5, np.nan], equal_nan=True)
+    assert found.meta["origin"] == "here"
+    assert str(found["n"].unit) == "pix"
+
+
+def test_foreign_csv(tmp_path):
+    text = "\ufeffid; ra ;n;flag;mag\r\n007;1.5;1;true;NA\r\n'8';;;false;\r\n"
+    for path, data in [("a.csv", text.encode()), ("b.csv.gz", gzip.compress(text.encode()))]:
+        (tmp_path / path).write_bytes(data)
+        table = read_table(tmp_path / path)
+        assert table["id"].tolist() == ["007", "'8'"]
+        assert np.array_equal(table["ra"], [1.5, np.nan], equal_nan=True)
+        assert table["n"].tolist() == [1, None]
+        assert table["flag"].tolist() == [True, False]
+
+
+def test_real_tables(shared_data):
+    ngc = read_table(shared_data / "fields" / "OpenNGC_NGC.csv.gz")
+    assert len(ngc) == 13969
+    assert set(ngc["Hubble"][ngc["Name"] == "NGC6978"]) <= {"Sb", "SBb", "Sbc"}
+    votes = read_table(shared_data / "gz2_votes" / "table5.csv.gz")
+    assert (len(votes), len(votes.colnames)) == (19761, 228)
+    labels = read_table(shared_data / "gz1_sdss" / "labels.csv")
+    assert labels["objid"].dtype == np.int64
+    sdss = shared_data / "fields" / "sdss_subframe_1000_1_100" / "photoObj-001000-1-0100.fits"
+    assert len(read_table(sdss)) == 19
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES + [".csv.gz", ".fits.gz"])
+@pytest.mark.parametrize("data", [b"", b"\x00\xff" * 99, b'a,b\n1,2,3\n"'])
+def test_damaged_tables(suffix, data, tmp_path):
+    (tmp_path / f"t{suffix}").write_bytes(data)
+
+    with pytest.raises(DataError, match=rf"t{suffix}"):
+        read_table(tmp_path / f"t{suffix}")
+
+
+def test_unknown_tables(tmp_path):
+    with pytest.raises(
+        DataError, match=r"t.cvs is of no known kind of table, did you mean '.csv'"
+    ):
+        read_table(tmp_path / "t.cvs")
+    with pytest.raises(DataError, match=r"t.csv cannot be read: No such file"):
+        read_table(tmp_path / "t.csv")
+
+
+def test_match_positions():
+    rng = np.random.default_rng(0)
+    ra, dec = rng.uniform(0, 360, 300), np.degrees(np.arcsin(rng.uniform(-1, 1, 300)))
+    ra[:3], dec[:3] = [359.9999, 0.0, 120.0], [0.0, 90.0, np.nan]
+    order = rng.permutation(300)[:200]
+    order = order[~np.isin(order, [0, 1, 2])]
+    ra_ref = np.concatenate([[0.0001, 77.0, np.nan], ra[order]])
+    dec_ref = np.concatenate([[0.0, 89.9999, 0.0], dec[order]])
+    index, separation = match_positions(ra, dec, ra_ref, dec_ref, 2.0)
+
+    assert index.dtype == np.int64
+    assert index[:3].tolist() == [0, 1, -1]
+    assert separation[:2] == pytest.approx([0.72, 0.36])
+    assert np.isnan(separation[index < 0]).all()
+    expected = np.full(300, -1)
+    expected[order] = np.arange(len(order)) + 3
+    assert index[3:].tolist() == expected[3:].tolist()
+
+    found = index >= 0
+    here = SkyCoord(ra[found], dec[found], unit="deg")
+    there = SkyCoord(ra_ref[index[found]], dec_ref[index[found]], unit="deg")
+    assert np.allclose(here.separation(there).arcsec, separation[found], atol=1e-6)
+
+    assert match_positions([], [], [1.0], [2.0], 1.0)[0].shape == (0,)
+    assert match_positions([1.0], [2.0], [], [], 1.0)[0].tolist() == [-1]
