@@ -58,8 +58,8 @@ DISK = {
 }
 SPIRAL = DISK | {
     "bulge": (0.06, 0.25),
-    "inclination": (0.0, 55.0),
-    "arms": (1.4, 3.2),
+    "inclination": (0.0, 52.0),
+    "arms": (1.6, 3.2),
     "arm_count": (2.0, 3.25),
     "bar": (-0.25, 0.14),
     "dust": (0.1, 0.6),
@@ -288,7 +288,7 @@ def draw(
     """
 
     dice = Dice(numbers)
-    redshift = dice.between(0.03**2, 0.09**2).sqrt()
+    redshift = dice.between(0.03**2, 0.08**2).sqrt()
     modulus, kpc_per_arcsec = distance_modulus(redshift)
     absolute = dice.normal(-20.6, 0.45)
     radius_kpc = 4.2 * 10 ** (dice.normal(0.0, 0.07) - 0.08 * (absolute + 20.6))
