@@ -246,7 +246,7 @@ def _abstract(e: Evaluation) -> str:
     others = [
         f"the {name} {scores['accuracy'].value:.1%}"
         for name, scores in e.metrics.items()
-        if name not in {e.model, "majority class"}
+        if name in _rivals(e)
     ]
     if others:
         text += f" On the same galaxies, {' and '.join(others)}."
@@ -268,12 +268,16 @@ def _certainty(e: Evaluation) -> str:
     )
 
 
+def _rivals(e: Evaluation) -> list[str]:
+    r"""The other models, but not the one that looks at no image."""
+
+    return [name for name in e.metrics if name != e.model and not name.startswith("majority")]
+
+
 def _runner_up(e: Evaluation) -> str:
     r"""The best of the other models that look at galaxies, if there is one."""
 
-    others = [name for name in e.metrics if name not in {e.model, "majority class"}]
-
-    return max(others, key=lambda name: e.metrics[name]["accuracy"].value, default="")
+    return max(_rivals(e), key=lambda name: e.metrics[name]["accuracy"].value, default="")
 
 
 def _split_table(counts: Mapping[str, Mapping[str, int]]) -> list[Table]:
