@@ -23,6 +23,7 @@ from models import build
 from pipeline.augment import Augment
 from pipeline.dataset import Batches
 from pipeline.optimization import Training, optimizer
+from pipeline.prediction import channels_last
 from pipeline.stretch import Stretch
 from pipeline.training import fit, predict
 
@@ -88,15 +89,18 @@ def ours(name: str, memory: Memory, split: int, settings: Training) -> NDArray:
     return predict(model, Batches(memory, rows, memory.labels, BATCH, stretch=stretch))
 
 
-def case(name: str, count: int, epochs: int, rounds: int) -> Case:
+def case(name: str, count: int, epochs: int, rounds: int, tuned: bool = False) -> Case:
     memory = Memory(count)
     split = count * 9 // 10
     settings = Training(epochs=epochs, warmup_epochs=1.0)
     stretched = Stretch(kind="linear")(torch.from_numpy(memory.pixels))
     labels = torch.from_numpy(memory.labels)
+    if tuned:
+        stretched = channels_last(stretched)
 
     return compare(
-        f"{name}, {epochs} epochs of {split} galaxies of 3 x {SIDE} x {SIDE}",
+        f"{name}, {epochs} epochs of {split} galaxies of 3 x {SIDE} x {SIDE}"
+        f"{', both with bands side by side in memory' if tuned else ''}",
         lambda: ours(name, memory, split, settings),
         lambda: bare(name, stretched, labels, split, settings),
         items=epochs * count + count,
@@ -141,7 +145,10 @@ def main() -> None:
     count, epochs, rounds = (640, 2, 2) if args.quick else (2560, 4, 5)
     names = ["cutout_resnet"] if args.quick else ["cutout_resnet", "lenet"]
 
-    report([case(name, count, epochs, rounds) for name in names], args.json)
+    cases = [case(name, count, epochs, rounds) for name in names]
+    cases.append(case("cutout_resnet", count, epochs, rounds, tuned=True))
+
+    report(cases, args.json)
 
 
 if __name__ == "__main__":
