@@ -68,8 +68,8 @@ def parse_header(data: bytes, start: int) -> tuple[dict[str, Value], int]:
         key, value = _parse_card(data[place : place + CARD])
         if key is None:
             raise Odd("card")
-        if key in cards and STRUCTURAL.fullmatch(key):
-            raise Odd("duplicate")
+        if (key in cards or value is None) and STRUCTURAL.fullmatch(key):
+            raise Odd("duplicate, or without a value")
         if value is not None:
             cards.setdefault(key, value)
 
