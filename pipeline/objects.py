@@ -123,9 +123,10 @@ def _texts(column: Column) -> list[str]:
 
 
 def _text(value: object) -> str:
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    if value is None or value != value:
+        return ""
 
-    return "" if value is None or text == "nan" else text.strip()
+    return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip()
 
 
 def _identifiers(column: Column, path: Path) -> list[str]:

@@ -54,16 +54,16 @@ def find_files(root: Path, pattern: str, bands: Mapping[str, str]) -> list[Found
     steps = [_compile(step, bands.values()) for step in pattern.strip("/").split("/")]
     names = {text: band for band, text in bands.items()}
     try:
-        found = [
-            Found(root / path, groups.get("id", ""), names.get(groups.get("band", ""), ""), rest)
-            for path, groups, rest in _walk(str(root), "", steps, {}, ())
-        ]
+        found = sorted(_walk(str(root), "", steps, {}, ()), key=lambda one: one[0])
     except OSError as error:
         raise DataError(f"cannot list {error.filename}: {error.strerror}") from error
     if not found:
         raise DataError(f"no file below {root} matches {pattern!r}{_examples(root)}")
 
-    return sorted(found, key=lambda one: one.path)
+    return [
+        Found(root / path, groups.get("id", ""), names.get(groups.get("band", ""), ""), rest)
+        for path, groups, rest in found
+    ]
 
 
 def _compile(step: str, texts: object) -> re.Pattern[str]:

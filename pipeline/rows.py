@@ -7,7 +7,7 @@ import logging
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -105,10 +105,16 @@ def stamp(source: Source, recipe: Recipe) -> str:
     r"""Returns what changes when a source does, for the cost of a stat per file."""
 
     names = [path.name for path in source.files]
-    told = repr((names, astuple(source)[2:], astuple(recipe)))
+    told = repr((names, [value for name, value in vars(source).items() if name != "files"]))
+    told += _spelled(recipe)
     digest = hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
 
     return f"{_times(source.files)} {digest}".strip()
+
+
+@lru_cache(maxsize=8)
+def _spelled(recipe: Recipe) -> str:
+    return repr(recipe)
 
 
 def _times(files: Sequence[Path]) -> str:
