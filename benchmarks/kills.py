@@ -91,6 +91,17 @@ class Outcome:
     differing: list[str]
     seconds: float
 
+    @property
+    def summary(self) -> str:
+        r"""One line for a person."""
+
+        some = f", e.g. {', '.join(self.differing[:3])}" if self.differing else ""
+
+        return (
+            f"{self.stage}: {self.kills} kills in {self.runs} runs of {self.trials} outputs,"
+            f" {len(self.differing)} files differ from an undisturbed run{some}"
+        )
+
 
 def torture(name: str, stage: Stage, folder: Path, kills: int, seed: int = 0) -> Outcome:
     r"""Kills a stage at random moments until it has been killed often enough.
@@ -186,7 +197,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             outcomes.append(torture(name, STAGES[name], Path(folder), options.kills, options.seed))
     for outcome in outcomes:
-        sys.stdout.write("" if options.json else f"{outcome}\n")
+        sys.stdout.write("" if options.json else f"{outcome.summary}\n")
     if options.json:
         json.dump([asdict(outcome) for outcome in outcomes], sys.stdout)
 
