@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ def simulate(
     r"""Draws a survey, unless the folder already has it."""
 
     folder = Path(folder)
-    asked = {"galaxies": galaxies, "seed": seed, "side": side, "faults": faults}
+    asked: dict[str, Any] = {"galaxies": galaxies, "seed": seed, "side": side, "faults": faults}
     receipt = folder / "survey.json"
     drawn = receipt.exists() and json.loads(receipt.read_text()) == asked
     if not drawn:

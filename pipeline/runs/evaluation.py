@@ -2,28 +2,26 @@ r"""From a model card to a report."""
 
 __all__ = ["compare", "evaluate"]
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from pipeline import comparison
 from pipeline.baselines import fit_baseline, probabilities
 from pipeline.calibration import apply
-from pipeline.card import Card, load_card, save_card
+from pipeline.card import load_card, save_card
 from pipeline.config import Experiment
 from pipeline.descriptors import simple_numbers
 from pipeline.evaluation import Evaluation, majority_class
 from pipeline.evaluation import evaluate as judge
 from pipeline.runs.data import Sample, sample
-from pipeline.runs.training import MODEL, RUN, logits, tracker
-from pipeline.tracking import Verdict, promote
+from pipeline.runs.reporting import REPORT, publish
+from pipeline.runs.training import MODEL, logits
 
-EVALUATION, REPORT = "evaluation.json", "report.html"
+EVALUATION = "evaluation.json"
 BLOCK = 512
 
 
@@ -56,7 +54,24 @@ def evaluate(experiment: Experiment) -> dict:
     evaluation.save(home / EVALUATION)
     card = save_card(home / MODEL, replace(card, metrics=evaluation.summary()), network)
 
-    return _publish(experiment, found, card, evaluation, predictions)
+    verdict, run = publish(experiment, found, evaluation, predictions)
+    scores = {
+        name: {metric: score[metric].value for metric in ("accuracy", "macro_f1")}
+        for name, score in evaluation.metrics.items()
+    }
+
+    return {
+        "report": str(home / REPORT),
+        "galaxies": evaluation.galaxies,
+        "majority_rate": evaluation.majority_rate,
+        "models": scores,
+        "recall": dict(zip(card.classes, _recall(evaluation), strict=True)),
+        "calibration_error": evaluation.metrics[card.model]["calibration_error"].value,
+        "version": verdict.version,
+        "champion": verdict.promoted,
+        "verdict": verdict.reason,
+        "run": run,
+    }
 
 
 def compare(folders: Sequence[Path], common: bool = False) -> dict:
@@ -65,19 +80,23 @@ def compare(folders: Sequence[Path], common: bool = False) -> dict:
     return asdict(comparison.compare([Path(folder) for folder in folders], common=common))
 
 
+def _recall(evaluation: Evaluation) -> list[float]:
+    return [interval.value for interval in evaluation.per_class[evaluation.model]["recall"]]
+
+
 def _baselines(experiment: Experiment, found: Sample) -> dict[str, NDArray]:
     r"""Returns what each baseline says of the test galaxies."""
 
     rows, labels, _ = found.of("train")
     test, _, _ = found.of("test")
-    said = {}
+    said: dict[str, NDArray] = {}
     kinds = experiment.evaluation.baselines
     if kinds:
         seen, unseen = _numbers(found, rows), _numbers(found, test)
     for kind in kinds:
         fitted = fit_baseline(kind, seen, labels, experiment.seed)
         said[kind] = probabilities(fitted, unseen, len(found.scheme))
-    said["majority"] = majority_class(labels, len(found.scheme), len(test))
+    said["majority class"] = majority_class(labels, len(found.scheme), len(test))
 
     return said
 

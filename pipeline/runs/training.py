@@ -43,8 +43,9 @@ def train(experiment: Experiment) -> dict:
     home = experiment.home
     folder = home / "training" / _digest(experiment, found)
 
-    with tracker(experiment, _unfinished(home / RUN, folder.name)) as tracked:
-        _write_json(home / RUN, {"run": tracked.run_id, "training": folder.name, "ended": False})
+    with tracker(experiment, folder.name) as tracked:
+        receipt = {"run": tracked.run_id, "uri": tracked.uri, "training": folder.name}
+        _write_json(home / RUN, receipt)
         text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
         tracked.configure(experiment.model_dump(mode="json"), text)
         tracked.dataset(experiment.name, found.store.fingerprint, found.store.folder, "training")
@@ -60,7 +61,6 @@ def train(experiment: Experiment) -> dict:
         card = _card(experiment, found, temperature(experiment, found, network))
         save_card(home / MODEL, card, network)
         _write_json(home / HISTORY, {"epochs": fitted.history, "best": fitted.best_epoch})
-        _write_json(home / RUN, {"run": tracked.run_id, "training": folder.name, "ended": True})
 
     best = fitted.history[fitted.best_epoch]
 
@@ -98,16 +98,20 @@ def batches(experiment: Experiment, found: Sample, part: str) -> Batches:
     )
 
 
-def tracker(experiment: Experiment, run_id: str | None = None) -> Tracker:
-    r"""Opens the MLflow run of an experiment."""
+def tracker(experiment: Experiment, training: str | None = None) -> Tracker:
+    r"""Opens the MLflow run of an experiment: the last one, or a new one of another training."""
 
     options = experiment.tracking
+    uri = options.uri or store_uri(experiment.folder)
+    path = experiment.home / RUN
+    last = json.loads(path.read_text()) if path.exists() else {"uri": None}
+    same = last["uri"] == uri and training in (None, last["training"])
 
     return Tracker(
-        options.uri or store_uri(experiment.folder),
+        uri,
         options.experiment or experiment.name,
         system_metrics=options.system_metrics,
-        run_id=run_id,
+        run_id=last["run"] if same else None,
     )
 
 
@@ -191,16 +195,6 @@ def _digest(experiment: Experiment, found: Sample) -> str:
     members = "".join(found.ids[i] + found.parts[i] for i in np.argsort(found.ids))
 
     return blake2b((text + members).encode(), digest_size=8).hexdigest()
-
-
-def _unfinished(path: Path, training: str) -> str | None:
-    r"""Returns the MLflow run of a training that was killed."""
-
-    if not path.exists():
-        return None
-    last = json.loads(path.read_text())
-
-    return last["run"] if last["training"] == training and not last["ended"] else None
 
 
 def _write_json(path: Path, content: dict) -> None:

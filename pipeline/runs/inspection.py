@@ -1,0 +1,115 @@
+r"""What is in a store."""
+
+__all__ = ["PER_CLASS", "count", "inspect", "sheet"]
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from pipeline.errors import DataError
+from pipeline.pictures import contact_sheet, galaxy_sheet
+from pipeline.store import Store
+
+PER_CLASS = 10
+
+
+def inspect(store_folder: Path, out_folder: Path, id: str | None = None) -> dict:
+    r"""Counts a store by status, flag and reason, and draws a contact sheet per class.
+
+    With `id`, draws that galaxy in all its bands instead.
+    """
+
+    store, out = Store.open(store_folder), Path(out_folder)
+    out.mkdir(parents=True, exist_ok=True)
+    if id is not None:
+        path = out / f"{id.replace('/', '_')}.png"
+        _portrait(store, id).savefig(path, dpi=150)
+        return {"id": id, "figure": str(path)}
+
+    labels = store.manifest.take(store.usable)["label"].to_pylist()
+    figures = {}
+    for name in dict.fromkeys([*store.info.classes, *sorted(set(labels))]):
+        rows = store.usable[[label == name for label in labels]]
+        if len(rows):
+            path = out / f"{name or 'unlabelled'}.png"
+            sheet(store, _spread(rows, 6 * PER_CLASS), columns=PER_CLASS).savefig(path, dpi=150)
+            figures[name or "unlabelled"] = str(path)
+
+    return {"inputs": len(store.manifest), **count(store.manifest), "figures": figures}
+
+
+def count(manifest: pa.Table) -> dict[str, dict[str, int]]:
+    r"""Counts a manifest by status, flag and reason."""
+
+    flags = [flag for text in manifest["flags"].to_pylist() for flag in text.split(",") if flag]
+    rejected = [
+        reason
+        for status, reason in zip(*_texts(manifest, "status", "reason"), strict=True)
+        if status == "rejected"
+    ]
+
+    return {
+        "status": dict(Counter(manifest["status"].to_pylist()).most_common()),
+        "flags": dict(Counter(flags).most_common()),
+        "reasons": dict(Counter(rejected).most_common()),
+    }
+
+
+def sheet(store: Store, rows: NDArray[np.int64], columns: int = PER_CLASS) -> Figure:
+    r"""Draws galaxies of a store, wrapped at `columns`, a class after the other."""
+
+    used = store.manifest.take(rows)
+    names = [label or "unlabelled" for label in used["label"].to_pylist()]
+    seen: Counter[str] = Counter()
+    lines = []
+    for name in names:
+        turn = seen[name] // columns
+        lines.append(name if not turn else " " * turn)
+        seen[name] += 1
+
+    return contact_sheet(
+        store.gather(rows),
+        lines,
+        used["id"].to_pylist(),
+        noise=noises(store, rows),
+        columns=columns,
+    )
+
+
+def noises(store: Store, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    r"""Returns the noise of each band of some galaxies, with shape `(N, C)`."""
+
+    used = store.manifest.take(rows)
+
+    return np.stack([used[f"noise_{band}"].to_numpy() for band in store.info.bands], axis=1)
+
+
+def _portrait(store: Store, id: str) -> Figure:
+    row = store.row(id)
+    facts = store.manifest.slice(row, 1).to_pylist()[0]
+    if facts["status"] == "rejected":
+        raise DataError(f"{id} was rejected, there is nothing to draw: {facts['reason']}")
+
+    shown = {name: facts[name] for name in ("status", "flags", "reason", "label", "source")}
+    shown |= {"position": f"{facts['ra']:.5f} {facts['dec']:+.5f} deg"}
+    for name in ("sky", "noise", "coverage"):
+        values = [f"{band} {facts[f'{name}_{band}']:.4g}" for band in store.info.bands]
+        shown[name] = ", ".join(values)
+    told = {name: text for name, text in shown.items() if text}
+
+    return galaxy_sheet(store.gather(np.array([row]))[0], store.info.bands, id, told)
+
+
+def _spread(rows: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
+    r"""Takes at most `limit` rows, from all over."""
+
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(limit, len(rows))).astype(int))]
+
+
+def _texts(manifest: pa.Table, *names: str) -> list[Sequence[str]]:
+    return [manifest[name].to_pylist() for name in names]

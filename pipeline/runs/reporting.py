@@ -1,0 +1,122 @@
+r"""The page and the MLflow run of an evaluation."""
+
+__all__ = ["REPORT", "publish"]
+
+import json
+from collections import Counter
+
+import numpy as np
+import yaml
+from matplotlib.figure import Figure
+
+from pipeline import figures
+from pipeline.comparison import FILE, Predictions
+from pipeline.config import Experiment
+from pipeline.evaluation import Evaluation
+from pipeline.pictures import gallery
+from pipeline.provenance import provenance
+from pipeline.report import Report, Table
+from pipeline.runs.data import Sample
+from pipeline.runs.inspection import count, noises, sheet
+from pipeline.runs.training import HISTORY, MODEL, tracker
+from pipeline.split import PARTS
+from pipeline.tracking import Verdict, promote
+
+REPORT = "report.html"
+PER_CLASS = 8
+EXAMPLES = 4
+
+
+def publish(
+    experiment: Experiment, found: Sample, evaluation: Evaluation, predictions: Predictions
+) -> tuple[Verdict, str]:
+    r"""Writes the report, logs it, and registers the model.
+
+    Returns:
+        Whether the model is the champion now, and where its run is.
+    """
+
+    home = experiment.home
+    drawn = {
+        "roc": figures.roc_curves(evaluation),
+        "precision_recall": figures.precision_recall_curves(evaluation),
+        "confusion": figures.confusion_matrix(evaluation),
+        "reliability": figures.reliability_diagram(evaluation),
+        "mistakes": _mistakes(found, evaluation),
+        "classes": _examples(found),
+    }
+    _report(experiment, found, evaluation, drawn).save(home / REPORT)
+
+    name = experiment.tracking.register_as or experiment.name
+    with tracker(experiment) as tracked:
+        tracked.log({f"test/{key}": value for key, value in evaluation.summary().items()})
+        for title, figure in drawn.items():
+            tracked.figure(title, figure)
+        for file in (REPORT, FILE):
+            tracked.file(home / file)
+        example = found.store.gather(found.of("test")[0][:EXAMPLES])
+        tracked.model(home / MODEL, name, example, list(evaluation.classes))
+        verdict = promote(tracked.uri, name, predictions, seed=experiment.seed)
+
+    return verdict, tracked.url
+
+
+def _report(
+    experiment: Experiment, found: Sample, evaluation: Evaluation, drawn: dict[str, Figure]
+) -> Report:
+    history = json.loads((experiment.home / HISTORY).read_text())
+    facts = {
+        **provenance(),
+        "data": f"{found.store.folder}, fingerprint {found.store.fingerprint}",
+        "seed": str(experiment.seed),
+    }
+
+    return Report(
+        title=experiment.name,
+        evaluation=evaluation,
+        provenance=facts,
+        tables=_tables(found),
+        counts=_counts(found),
+        history=history["epochs"],
+        best_epoch=history["best"],
+        sample=drawn["classes"],
+        mistakes=drawn["mistakes"],
+        configuration=yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False),
+        command=facts["command"],
+    )
+
+
+def _tables(found: Sample) -> list[Table]:
+    kinds = {"status": "Inputs by status", "flags": "Flags", "reasons": "Rejected inputs"}
+    counts = count(found.store.manifest)
+
+    return [
+        Table(title, [kind, "inputs"], list(counts[kind].items()))
+        for kind, title in kinds.items()
+        if counts[kind]
+    ]
+
+
+def _counts(found: Sample) -> dict[str, dict[str, int]]:
+    counts = {}
+    for part in PARTS:
+        seen = Counter(found.of(part)[1].tolist())
+        counts[part] = {name: seen[k] for k, name in enumerate(found.scheme.classes)}
+
+    return counts
+
+
+def _examples(found: Sample) -> Figure:
+    r"""Draws the first test galaxies of each class."""
+
+    rows, labels, _ = found.of("test")
+    chosen = [rows[labels == k][:PER_CLASS] for k in range(len(found.scheme))]
+
+    return sheet(found.store, np.concatenate(chosen), columns=PER_CLASS)
+
+
+def _mistakes(found: Sample, evaluation: Evaluation) -> Figure:
+    wrong = evaluation.wrong
+    rows = np.array([found.store.row(one.id) for one in wrong], np.int64)
+
+    return gallery(found.store.gather(rows), wrong, noise=noises(found.store, rows))
