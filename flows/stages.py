@@ -80,4 +80,8 @@ def publish(verb: str, name: str, result: Mapping[str, Any]) -> None:
 
 
 def _linked(text: str) -> str:
-    return f"[{text}]({text})" if re.match(r"https?://|file://", text) else text
+    if re.match(r"https?://", text):
+        return f"[{text}]({text})"
+
+    # An MLflow database has no address, but a command that opens it
+    return f"`{text}`" if text.startswith("mlflow ") else text
