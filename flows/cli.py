@@ -258,10 +258,8 @@ def _answer(
 
     if as_json:
         sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
-    elif text is not None:
-        sys.stdout.write(text(result))
     else:
-        _table(result)
+        sys.stdout.write((text or _table)(result))
 
 
 def _log_to_stderr() -> None:
@@ -301,15 +299,11 @@ class _ExitCode(AbstractContextManager):
             raise SystemExit(2) from None
 
 
-def _table(result: Mapping[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _table(result: Mapping[str, Any]) -> str:
+    rows = list(flatten(result))
+    width = max((len(name) for name, _ in rows), default=0)
 
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for name, value in flatten(result):
-        table.add_row(name, value)
-
-    Console(file=sys.stdout, highlight=False, markup=False).print(table)
+    return "".join(f"{name.ljust(width)}  {value}\n" for name, value in rows)
 
 
 if __name__ == "__main__":
