@@ -98,7 +98,6 @@ class Store:
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{folder}/store.json is not that of a store: {error}") from error
 
-        self._parts: list[pa.Table] = []
         self._shards: dict[int, NDArray[np.float16]] = {}
         self.refresh()
 
@@ -153,23 +152,14 @@ class Store:
         missing = {_name(i) + ".parquet" for i in range(len(names))} - names
         if missing:
             raise DataError(f"{self.folder}/manifest has lost {', '.join(sorted(missing))}")
-        for name in ("manifest", "usable", "_rows", "_places"):
+        for name in ("manifest", "usable", "fingerprint", "_index", "_rows", "_places"):
             self.__dict__.pop(name, None)
 
     @functools.cached_property
     def manifest(self) -> pa.Table:
         r"""One row per input: the newest, in the order in which inputs were first seen."""
 
-        for i in range(len(self._parts), self._num_parts):
-            self._parts.append(pq.read_table(self.folder / f"manifest/{_name(i)}.parquet"))
-        table = pa.concat_tables([schema(self.info.bands).empty_table(), *self._parts])
-        table = table.combine_chunks()
-
-        keys = table["id"].combine_chunks().dictionary_encode()
-        newest = np.zeros(len(keys.dictionary), np.int64)
-        np.maximum.at(newest, keys.indices.to_numpy(), np.arange(len(table)))
-
-        return table if len(newest) == len(table) else table.take(newest)
+        return self._current(schema(self.info.bands).names)
 
     @functools.cached_property
     def usable(self) -> NDArray[np.int64]:
@@ -214,7 +204,7 @@ class Store:
         rows = np.asarray(rows, np.int64)
         shards, places = (values[rows] for values in self._places)
         if len(rows) and shards.min() < 0:
-            id = self.manifest["id"][int(rows[shards.argmin()])]
+            id = self._index["id"][int(rows[shards.argmin()])]
             raise DataError(f"{self.folder}: {id} was rejected, it has no pixels")
 
         shape = (len(rows), len(self.info.bands), self.info.height, self.info.width)
@@ -260,13 +250,30 @@ class Store:
             )
         self.refresh()
 
+    def _current(self, columns: Sequence[str]) -> pa.Table:
+        files = [self.folder / f"manifest/{_name(i)}.parquet" for i in range(self._num_parts)]
+        parts = [pq.read_table(file, columns=list(columns)) for file in files]
+        table = pa.concat_tables([schema(self.info.bands).empty_table().select(columns), *parts])
+        table = table.combine_chunks()
+
+        keys = table["id"].combine_chunks().dictionary_encode()
+        newest = np.zeros(len(keys.dictionary), np.int64)
+        np.maximum.at(newest, keys.indices.to_numpy(), np.arange(len(table)))
+
+        return table if len(newest) == len(table) else table.take(newest)
+
+    @functools.cached_property
+    def _index(self) -> pa.Table:
+        # Most of a manifest is not needed to read pixels.
+        return self._current(["id", "shard", "row"])
+
     @functools.cached_property
     def _rows(self) -> dict[str, int]:
-        return {id: i for i, id in enumerate(self.manifest["id"].to_pylist())}
+        return {id: i for i, id in enumerate(self._index["id"].to_pylist())}
 
     @functools.cached_property
     def _places(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        return self.manifest["shard"].to_numpy(), self.manifest["row"].to_numpy()
+        return self._index["shard"].to_numpy(), self._index["row"].to_numpy()
 
     def _shard(self, number: int) -> NDArray[np.float16]:
         if number not in self._shards:
