@@ -1,10 +1,10 @@
 r"""Kills a stage at random moments, resumes it, and compares it with an undisturbed run.
 
-`python -m benchmarks.kills [--kills 50] [--seed 0] [stage ...]`. To add a stage: write a class
-with the methods of :class:`Stage`, and a line in `STAGES`.
+`python -m benchmarks.kills [--kills 50] [--seed 0] [ingest] [train] [classify]`. To add a stage:
+write a class with the methods of :class:`Stage`, and a line in `STAGES`.
 """
 
-__all__ = ["STAGES", "Ingest", "Outcome", "Stage", "torture"]
+__all__ = ["STAGES", "Classify", "Ingest", "Outcome", "Stage", "Train", "torture"]
 
 import argparse
 import json
@@ -19,26 +19,40 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import torch
 
+from models import build
+from pipeline.augment import Augment
+from pipeline.card import Card, save_card
+from pipeline.classify import classify
+from pipeline.dataset import Batches
+from pipeline.feeds import StoreFeed
+from pipeline.files import replacing
 from pipeline.fits import write_image
 from pipeline.ingest import Recipe, ingest
+from pipeline.optimization import Training
 from pipeline.sources import find
 from pipeline.store import Store, StoreInfo
+from pipeline.training import fit
+
+BANDS, SIZE = ("g", "r"), (31, 33)
+IGNORED = {".lock", "state"}
+r"""Not results: the files that keep others out, and the state of a training that ended."""
 
 
 class Stage(Protocol):
-    r"""What can be killed: prepared once, run as a process, compared as a folder."""
+    r"""What can be killed: prepared once, worked in processes, compared as a folder."""
 
     def prepare(self, folder: Path) -> None:
         r"""Makes the input below `folder`."""
 
-    def command(self, folder: Path, output: Path) -> list[str]:
-        r"""Returns the command that makes, or resumes, `output`."""
+    def work(self, folder: Path, output: Path) -> None:
+        r"""Makes `output` of what was prepared, or resumes it."""
 
 
 @dataclass(frozen=True)
 class Ingest:
-    r"""Two hundred galaxies in two bands, some of them damaged, in shards of sixteen."""
+    r"""Galaxies in two bands, some of them damaged, in shards of sixteen."""
 
     galaxies: int = 200
     workers: int = 2
@@ -48,7 +62,7 @@ class Ingest:
         y, x = np.mgrid[-20:21, -24:25]
         for i in range(self.galaxies):
             width = rng.uniform(2, 6)
-            for band in "gr":
+            for band in BANDS:
                 galaxy = 200 * np.exp(-(x**2 + y**2) / (2 * width**2))
                 path = folder / f"images/{i:04d}_{band}.fits"
                 path.parent.mkdir(exist_ok=True)
@@ -56,19 +70,83 @@ class Ingest:
             if i % 20 == 0:
                 path.write_bytes(path.read_bytes()[:3000])
 
-    def command(self, folder: Path, output: Path) -> list[str]:
-        return [
-            sys.executable,
-            "-m",
-            "benchmarks.kills",
-            "--ingest",
-            str(folder),
-            str(output),
-            str(self.workers),
+    def work(self, folder: Path, output: Path) -> None:
+        recipe = Recipe(bands=BANDS, size=SIZE)
+        sources = find(folder / "images", "{id}_{band}.fits", BANDS)
+        info = StoreInfo(BANDS, *SIZE, scale=recipe.scale_text, survey="test")
+        ingest(sources, Store.create(output, info), recipe, workers=self.workers, chunk=16)
+
+
+@dataclass(frozen=True)
+class Train:
+    r"""A small network, for a few epochs. What is compared is the best of its weights."""
+
+    epochs: int = 12
+
+    def prepare(self, folder: Path) -> None:
+        Ingest(workers=1).prepare(folder)
+        Ingest(workers=1).work(folder, folder / "store")
+
+    def work(self, folder: Path, output: Path) -> None:
+        weights, state = output / "weights", output / "state"
+        if weights.exists():
+            return
+        store = Store.open(folder / "store")
+        rows, labels = store.usable, np.arange(len(store.usable)) % 3
+        torch.manual_seed(0)
+        network = build("cutout_resnet", bands=len(BANDS), classes=3, width=8, dropout=0.2)
+        view = Augment(rotation=180.0, reflection=0.5)
+        fit(
+            network,
+            Batches(store, rows[:140], labels[:140], 16, augment=view, shuffle=True),
+            Batches(store, rows[140:], labels[140:], 64),
+            state,
+            settings=Training(epochs=self.epochs, lr=5e-3),
+        )
+        with replacing(weights) as file:
+            for value in network.state_dict().values():
+                file.write(value.numpy().tobytes())
+
+
+@dataclass(frozen=True)
+class Classify:
+    r"""A store of a few thousand galaxies, some of them rejected, as a FITS catalogue."""
+
+    galaxies: int = 4000
+
+    def prepare(self, folder: Path) -> None:
+        rng = np.random.default_rng(0)
+        info = StoreInfo(BANDS, *SIZE, scale="native", survey="test")
+        store = Store.create(folder / "store", info)
+        rows = [
+            {"id": f"{i:05d}", "status": "rejected" if i % 50 == 0 else "ok", "digest": f"{i:x}"}
+            for i in range(self.galaxies)
         ]
+        kept = sum(row["status"] == "ok" for row in rows)
+        store.commit(rng.normal(size=(kept, len(BANDS), *SIZE)).astype(np.float16), rows)
+        network = build("cutout_resnet", bands=len(BANDS), classes=3, width=8)
+        card = Card(
+            model="cutout_resnet",
+            args={"width": 8},
+            bands=BANDS,
+            height=SIZE[0],
+            width=SIZE[1],
+            scale="native",
+            survey="test",
+            stretch={},
+            classes=("a", "b", "c"),
+            mirror=(0, 2, 1),
+            symmetries=True,
+        )
+        save_card(folder / "model", card, network)
+
+    def work(self, folder: Path, output: Path) -> None:
+        output.mkdir(exist_ok=True)
+        feed = StoreFeed(Store.open(folder / "store"))
+        classify(folder / "model", feed, output / "catalogue.fits", device="cpu")
 
 
-STAGES: dict[str, Stage] = {"ingest": Ingest()}
+STAGES: dict[str, Stage] = {"ingest": Ingest(), "train": Train(), "classify": Classify()}
 
 
 @dataclass(frozen=True)
@@ -113,7 +191,7 @@ def torture(name: str, stage: Stage, folder: Path, kills: int, seed: int = 0) ->
 
     stage.prepare(folder)
     start = time.perf_counter()
-    subprocess.run(stage.command(folder, folder / "whole"), check=True, capture_output=True)
+    subprocess.run(_command(stage, folder, folder / "whole"), check=True, capture_output=True)
     seconds = time.perf_counter() - start
     wanted = _digests(folder / "whole")
 
@@ -125,7 +203,7 @@ def torture(name: str, stage: Stage, folder: Path, kills: int, seed: int = 0) ->
         while (left := kills - killed) > 0:
             twins = min(2 if runs % 3 == 2 else 1, left)
             processes = [
-                subprocess.Popen(stage.command(folder, output), stderr=subprocess.DEVNULL)
+                subprocess.Popen(_command(stage, folder, output), stderr=subprocess.DEVNULL)
                 for _ in range(twins)
             ]
             if runs % 4:
@@ -134,7 +212,7 @@ def torture(name: str, stage: Stage, folder: Path, kills: int, seed: int = 0) ->
             killed, runs = killed + dead, runs + 1
             if dead < twins:
                 break
-        subprocess.run(stage.command(folder, output), check=True, capture_output=True)
+        subprocess.run(_command(stage, folder, output), check=True, capture_output=True)
         found = _digests(output)
         names = wanted.keys() | found.keys()
         differing |= {f"{output}/{n}" for n in names if wanted.get(n) != found.get(n)}
@@ -168,23 +246,17 @@ def _digests(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): blake2b(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and not IGNORED & {path.name, path.parent.name}
     }
 
 
-def _ingest(folder: Path, output: Path, workers: int) -> None:
-    recipe = Recipe(bands=("g", "r"), size=(31, 33))
-    sources = find(folder / "images", "{id}_{band}.fits", recipe.bands)
-    info = StoreInfo(recipe.bands, *recipe.size, scale=recipe.scale_text, survey="test")
-    ingest(sources, Store.create(output, info), recipe, workers=workers, chunk=16)
+def _command(stage: Stage, folder: Path, output: Path) -> list[str]:
+    work = f"from pathlib import Path; from benchmarks.kills import *; {stage}.work"
+
+    return [sys.executable, "-c", f"{work}(Path({str(folder)!r}), Path({str(output)!r}))"]
 
 
 def main() -> int:
-    if sys.argv[1:2] == ["--ingest"]:
-        folder, output, workers = sys.argv[2:]
-        _ingest(Path(folder), Path(output), int(workers))
-        return 0
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stages", nargs="*", default=list(STAGES), metavar="stage")
     parser.add_argument("--kills", type=int, default=50)

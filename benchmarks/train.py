@@ -4,10 +4,6 @@ Both sides read the same images, already stretched, and do the same work: the sa
 optimizer, schedule and clipping, a validation per epoch, then a prediction of all galaxies.
 """
 
-import fcntl
-import json
-import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,12 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from benchmarks.harness import Case, compare, options, report
 from models import build
-from pipeline.augment import Augment
 from pipeline.dataset import Batches
 from pipeline.optimization import Training, optimizer
 from pipeline.prediction import channels_last
@@ -108,39 +102,7 @@ def case(name: str, count: int, epochs: int, rounds: int, tuned: bool = False) -
     )
 
 
-def recipe(output: Path) -> None:
-    r"""Trains a small network to the end, for `benchmarks.kills`.
-
-    However often it is killed and begun again, `output` ends with the same bytes.
-    """
-
-    output.mkdir(parents=True, exist_ok=True)
-    with output.with_name(f"{output.name}.lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        if not (output / "history.json").exists():
-            memory, settings = Memory(256, side=32), Training(epochs=12, lr=5e-3)
-            rows = np.arange(256)
-            view = Augment(rotation=180.0, reflection=0.5)
-            model, history = network("cutout_resnet", width=8, dropout=0.2), output / "history"
-            fitted = fit(
-                model,
-                Batches(memory, rows[:192], memory.labels[:192], 16, augment=view, shuffle=True),
-                Batches(memory, rows[192:], memory.labels[192:], 64),
-                output / "state",
-                settings=settings,
-            )
-            save_file(model.state_dict(), output / "weights.safetensors")
-            lines = [row | {"seconds": 0} for row in fitted.history]
-            history.write_text(json.dumps(lines))
-            history.rename(output / "history.json")
-        shutil.rmtree(output / "state", ignore_errors=True)
-
-
 def main() -> None:
-    if sys.argv[1:2] == ["--recipe"]:
-        recipe(Path(sys.argv[2]))
-        return
-
     args = options("Training and predicting, against a bare torch loop")
     count, epochs, rounds = (640, 2, 2) if args.quick else (2560, 4, 5)
     names = ["cutout_resnet"] if args.quick else ["cutout_resnet", "lenet"]

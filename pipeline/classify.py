@@ -29,7 +29,7 @@ from pipeline.catalogue.formats import FORMATS
 from pipeline.dataset import Batch
 from pipeline.errors import ConfigError, DataError, suggest
 from pipeline.feeds import Feed, Records
-from pipeline.fits import replacing
+from pipeline.files import locked, replacing
 from pipeline.prediction import predict
 from pipeline.stretch import Stretch
 
@@ -96,19 +96,20 @@ def classify(
 
     plan = _Plan.of(card, feed, place)
     folder = Path(f"{to}.parts")
-    done = plan.resume(folder)
-    logger.info("%d inputs, %d of %d parts are done", len(feed), done, plan.parts)
+    with locked(folder):
+        done = plan.resume(folder)
+        logger.info("%d inputs, %d of %d parts are done", len(feed), done, plan.parts)
 
-    files = [folder / f"{part:06d}.parquet" for part in range(plan.parts)]
-    made = _parts(network.to(place), card, feed, plan, done)
-    for path, table in zip(files[done:], made, strict=True):
-        with replacing(path) as file:
-            pq.write_table(table, file)
+        files = [folder / f"{part:06d}.parquet" for part in range(plan.parts)]
+        made = _parts(network.to(place), card, feed, plan, done)
+        for path, table in zip(files[done:], made, strict=True):
+            with replacing(path) as file:
+                pq.write_table(table, file)
 
-    metadata = _metadata(card, version) | {"data": feed.fingerprint or _content(files)}
-    concatenate(files, to, columns(card.classes), metadata)
-    counts = _counts(files)
-    shutil.rmtree(folder)
+        metadata = _metadata(card, version) | {"data": feed.fingerprint or _content(files)}
+        concatenate(files, to, columns(card.classes), metadata)
+        counts = _counts(files)
+        shutil.rmtree(folder)
 
     return {"catalogue": str(to), "inputs": len(feed), "parts_found_done": done} | counts
 
@@ -162,11 +163,12 @@ class _Plan:
     def resume(self, folder: Path) -> int:
         r"""Returns how many parts are done, after deleting those of another plan."""
 
+        folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(asdict(self), indent=1) + "\n"
         path = folder / "plan.json"
         if not path.exists() or path.read_text() != text:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
+            for other in folder.glob("[0-9]*.parquet"):
+                other.unlink()
             with replacing(path) as file:
                 file.write(text.encode())
 

@@ -3,7 +3,6 @@ r"""Runs side by side."""
 __all__ = ["Comparison", "Predictions", "compare"]
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
+from pipeline.files import replacing
 from pipeline.metrics import METRICS, Difference, Interval, bootstrap, paired_bootstrap
 
 FILE = "predictions.parquet"
@@ -61,9 +61,8 @@ class Predictions:
         names = {"classes": list(self.classes), "models": list(self.probabilities)}
         metadata = {key: json.dumps(value) for key, value in names.items()}
 
-        aside = path.with_name(f"{path.name}.part")
-        pq.write_table(pa.table(columns).replace_schema_metadata(metadata), aside)
-        os.replace(aside, path)
+        with replacing(path) as file:
+            pq.write_table(pa.table(columns).replace_schema_metadata(metadata), file)
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -11,7 +11,6 @@ __all__ = [
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
 from pipeline.errors import DataError
+from pipeline.files import replacing
 from pipeline.metrics import BINS, METRICS, Interval, bootstrap, confusion
 
 POINTS = 200  # of a curve that are kept, at most
@@ -146,9 +146,8 @@ class Evaluation:
     def save(self, path: Path) -> None:
         r"""Writes the evaluation as JSON, where NaN is null."""
 
-        aside = path.with_name(f"{path.name}.part")
-        aside.write_text(json.dumps(_plain(asdict(self)), indent=1, allow_nan=False))
-        os.replace(aside, path)
+        with replacing(path) as file:
+            file.write(json.dumps(_plain(asdict(self)), indent=1, allow_nan=False).encode())
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import DataError
-from pipeline.fits import FitsFile, Frame, replacing
+from pipeline.files import replacing
+from pipeline.fits import FitsFile, Frame
 
 
 class Headers:

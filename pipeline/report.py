@@ -4,7 +4,6 @@ __all__ = ["Picture", "Report", "Table"]
 
 import base64
 import io
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 
 from pipeline import figures
 from pipeline.evaluation import Evaluation
+from pipeline.files import replacing
 from pipeline.metrics import BINS
 
 COLUMNS = (
@@ -121,9 +121,8 @@ class Report:
     def save(self, path: Path) -> None:
         r"""Writes the page, whole or not at all."""
 
-        aside = path.with_name(f"{path.name}.part")
-        aside.write_text(self.render(), encoding="utf-8")
-        os.replace(aside, path)
+        with replacing(path) as file:
+            file.write(self.render().encode())
 
     def render(self) -> str:
         r"""Returns the page as HTML. Nothing in it is loaded from elsewhere."""

@@ -231,9 +231,7 @@ class _Dealer:
         return int(self.totals[self.classes[members]].min()), -len(members)
 
     def deal(self, members: NDArray[np.int64]) -> str:
-        found, counts = self.classes[members], np.ones(1)
-        if len(members) > 1:
-            found, counts = np.unique(found, return_counts=True)
+        found, counts = np.unique(self.classes[members], return_counts=True)
         # A class that has few left to deal is the more urgent one.
         left = np.maximum(self.missing[found].sum(axis=1), 1.0)
         best = int(np.argmax(counts / left @ self.missing[found]))

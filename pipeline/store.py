@@ -8,14 +8,10 @@ a prefix of whole shards, whenever the writer dies.
 
 __all__ = ["Store", "StoreInfo", "schema"]
 
-import errno
-import fcntl
 import functools
 import hashlib
 import json
-import logging
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,11 +22,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.errors import ConfigError, DataError, PipelineError
+from pipeline.errors import ConfigError, DataError
+from pipeline.files import locked, replacing
 
 PER_BAND = ("sky", "noise", "coverage", "saturation", "zero_point")
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -116,12 +111,9 @@ class Store:
         """
 
         folder = Path(folder)
-        with _writing(folder):
-            for part in (folder, folder / "shards", folder / "manifest"):
-                part.mkdir(parents=True, exist_ok=True)
         if not (folder / "store.json").exists():
-            with _locked(folder):
-                _write(folder / "store.json", lambda file: file.write(info.to_json().encode()))
+            with locked(folder), replacing(folder / "store.json", sync=True) as file:
+                file.write(info.to_json().encode())
 
         store = cls(folder)
         for name, wanted in asdict(info).items():
@@ -137,10 +129,10 @@ class Store:
     def lock(self) -> Iterator[None]:
         r"""Keeps other writers out, waiting for the one at work. A kill releases it."""
 
-        with _locked(self.folder):
+        with locked(self.folder):
             self.refresh()
             uncommitted = self.folder.glob(f"shards/{_name(self._num_parts)}.npy")
-            for leftover in (*uncommitted, *self.folder.rglob("*.tmp")):
+            for leftover in (*uncommitted, *self.folder.rglob(".*.part")):
                 leftover.unlink()
             yield
 
@@ -238,16 +230,12 @@ class Store:
         for i, row in enumerate(kept):
             row |= {"shard": number, "row": i}
 
-        with _writing(self.folder):
-            shard = self.folder / f"shards/{_name(number)}.npy"
-            shard.unlink(missing_ok=True)
-            if kept:
-                _write(shard, functools.partial(_write_npy, pixels=pixels))
-            table = pa.Table.from_pylist(filled, columns)
-            _write(
-                self.folder / f"manifest/{_name(number)}.parquet",
-                lambda file: pq.write_table(table, file),
-            )
+        if kept:
+            with replacing(self.folder / f"shards/{_name(number)}.npy", sync=True) as file:
+                _write_npy(file, pixels)
+        table = pa.Table.from_pylist(filled, columns)
+        with replacing(self.folder / f"manifest/{_name(number)}.parquet", sync=True) as file:
+            pq.write_table(table, file)
         self.refresh()
 
     def _current(self, columns: Sequence[str]) -> pa.Table:
@@ -293,45 +281,7 @@ def _name(number: int) -> str:
     return f"{number:06d}"
 
 
-def _write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    aside = path.with_name(path.name + ".tmp")
-    try:
-        with aside.open("wb") as file:
-            fill(file)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
 def _write_npy(file: BinaryIO, pixels: NDArray[np.float16]) -> None:
     pixels = np.ascontiguousarray(pixels, np.float16)
     np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(pixels))
     file.write(pixels.data)
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise PipelineError(
-                f"the disk of {folder} is full: what was committed is safe,"
-                " make room and run the same command again"
-            ) from error
-        raise PipelineError(f"cannot write to {folder}: {error}") from error
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with _writing(folder):
-        file = (folder / ".lock").open("a")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _log.warning("another process is writing to %s, waiting for it to end", folder)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -2,16 +2,13 @@ r"""Training and prediction. This is the only module that knows Lightning."""
 
 __all__ = ["Fitted", "Training", "fit", "predict", "score"]
 
-import fcntl
+import io
 import logging
-import os
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -22,12 +19,12 @@ import safetensors.torch
 import torch
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from models import freeze
 from pipeline.dataset import Batch, Batches
-from pipeline.errors import ConfigError, DataError, PipelineError
+from pipeline.errors import ConfigError, DataError
+from pipeline.files import locked, replacing
 from pipeline.metrics import measure
 from pipeline.optimization import MONITORS, PRECISIONS, Training, optimizer
 from pipeline.prediction import channels_last, predict, score
@@ -105,7 +102,7 @@ def fit(
     learner = _Learner(model, settings, len(train), ids)
     keeper = _Keeper(folder, plan, settings, on_epoch)
 
-    with _alone(folder):
+    with locked(folder):
         if not resume:
             keeper.last.unlink(missing_ok=True)
         if not keeper.finished(keeper.read()):
@@ -289,8 +286,8 @@ class _Keeper(Callback):
                     key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
                     for key, value in pl_module.net.state_dict().items()
                 }
-                save = partial(safetensors.torch.save_file, tensors)
-                _write(self.folder / "best.safetensors", save)
+                with replacing(self.folder / "best.safetensors", sync=True) as file:
+                    file.write(safetensors.torch.save(tensors))
             if self.on_epoch is not None:
                 self.on_epoch(int(row["epoch"]), row)
         trainer.save_checkpoint(self.last)
@@ -301,7 +298,10 @@ class _AtomicIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
-        _write(Path(path), lambda part: torch.save(checkpoint, part))
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        with replacing(Path(path), sync=True) as file:
+            file.write(buffer.getbuffer())
 
 
 class _Shares:
@@ -350,14 +350,6 @@ def _run(learner: _Learner, keeper: _Keeper, train: Batches, validation: Batches
     learner.net.to(place)
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _trainer(settings: Training, keeper: _Keeper, place: torch.device) -> L.Trainer:
     bar: list[Callback] = []
     if sys.stderr.isatty():
@@ -385,16 +377,3 @@ def _trainer(settings: Training, keeper: _Keeper, place: torch.device) -> L.Trai
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-
-
-def _write(path: Path, save: Callable[[Path], None]) -> None:
-    r"""Writes a file aside, then renames it, so that it is there as a whole or not at all."""
-
-    part = path.with_name(f"{path.name}.part")
-    try:
-        save(part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise PipelineError(f"cannot write {path}, the one before stays ({error})") from error

@@ -13,7 +13,7 @@ from astropy.table import MaskedColumn, Table
 
 from pipeline.catalogue.formats import FORMATS, Column, Rows
 from pipeline.errors import ConfigError, DataError, suggest
-from pipeline.fits import replacing
+from pipeline.files import replacing
 
 _BATCH = 16384
 _WIDER = {

@@ -16,7 +16,6 @@ __all__ = [
     "header_bytes",
     "read_composite",
     "read_frame",
-    "replacing",
     "write_extensions",
     "write_image",
 ]
@@ -25,4 +24,4 @@ from pipeline.fits.cards import Value, header_bytes
 from pipeline.fits.composite import read_composite
 from pipeline.fits.frame import Frame
 from pipeline.fits.reader import FitsFile, read_frame
-from pipeline.fits.writer import replacing, write_extensions, write_image
+from pipeline.fits.writer import write_extensions, write_image

@@ -1,50 +1,18 @@
 r"""Images into FITS files, whole or not at all."""
 
-__all__ = ["replacing", "write_extensions", "write_image"]
+__all__ = ["write_extensions", "write_image"]
 
-import errno
-import os
-import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import DataError, PipelineError
+from pipeline.errors import DataError
+from pipeline.files import replacing
 from pipeline.fits.cards import BLOCK, STRUCTURAL, Value, header_bytes
 
 _BITPIX = {"u1": 8, "i2": 16, "i4": 32, "i8": 64, "f4": -32, "f8": -64}
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    r"""Opens a file that takes its name only once it is complete.
-
-    Arguments:
-        path: The file to create or to replace.
-
-    Raises:
-        PipelineError: If the disk is full, or the folder cannot be written.
-    """
-
-    path = Path(path)
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        try:
-            with aside.open("wb", buffering=1 << 18) as file:
-                yield file
-            os.replace(aside, path)
-        except BaseException:
-            aside.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        reason = error.strerror or error
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            reason = "the disk is full"
-        raise PipelineError(f"{path} cannot be written: {reason}") from error
 
 
 def write_image(path: Path, pixels: NDArray, cards: Mapping[str, Value]) -> None:

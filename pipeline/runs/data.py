@@ -19,7 +19,7 @@ from pipeline import split as splitting
 from pipeline.config import Data, Experiment
 from pipeline.errors import ConfigError, DataError
 from pipeline.feeds import FileFeed
-from pipeline.fits import replacing
+from pipeline.files import replacing
 from pipeline.ingest import Recipe
 from pipeline.ingest import ingest as ingest_sources
 from pipeline.labels import Scheme

@@ -20,6 +20,7 @@ from pipeline.card import Card, save_card
 from pipeline.config import Experiment
 from pipeline.dataset import Batches, class_weights
 from pipeline.errors import ConfigError
+from pipeline.files import replacing
 from pipeline.optimization import Training
 from pipeline.prediction import predict
 from pipeline.runs.data import Sample, sample
@@ -198,6 +199,5 @@ def _digest(experiment: Experiment, found: Sample) -> str:
 
 
 def _write_json(path: Path, content: dict) -> None:
-    aside = path.with_name(f"{path.name}.part")
-    aside.write_text(json.dumps(content, indent=1))
-    aside.replace(path)
+    with replacing(path) as file:
+        file.write(json.dumps(content, indent=1).encode())

@@ -1,0 +1,85 @@
+r"""Files that are written whole or not at all, by one process at a time."""
+
+__all__ = ["locked", "replacing"]
+
+import errno
+import fcntl
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from pipeline.errors import PipelineError
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def replacing(path: Path, sync: bool = False) -> Iterator[BinaryIO]:
+    r"""Opens a file that takes its name only once it is complete.
+
+    A process that is killed leaves `.{name}.*.part` beside it, which nobody reads.
+
+    Arguments:
+        path: The file to create or to replace. Its folder is made if it is not there.
+        sync: Whether it is to survive a power cut too.
+
+    Raises:
+        PipelineError: If the disk is full, or the folder cannot be written. What was there
+            before stays.
+    """
+
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with aside.open("wb", buffering=1 << 18) as file:
+                yield file
+                _settle(file, sync)
+            os.replace(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    r"""Keeps other processes out of a folder, waiting for the one at work. A kill releases it.
+
+    Arguments:
+        folder: The folder. Made if it is not there.
+
+    Raises:
+        PipelineError: If the folder cannot be written.
+    """
+
+    with _explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("a")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _log.warning("another process is writing to %s, waiting for it to end", folder)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _settle(file: BinaryIO, sync: bool) -> None:
+    file.flush()
+    if sync:
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            reason = "the disk is full; make room and run the same command again"
+        raise PipelineError(f"{path} cannot be written: {reason}") from error
