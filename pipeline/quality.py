@@ -1,6 +1,6 @@
 r"""What is wrong with a cutout, and what its sky and noise are."""
 
-__all__ = ["Quality", "assess"]
+__all__ = ["Quality", "assess", "is_noise_map"]
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import ndtri
 
-from pipeline.background import Background, background
+from pipeline.background import background
 from pipeline.errors import DataError
 
 LEAST_COVERAGE = 0.5
@@ -28,6 +28,9 @@ for."""
 
 OFF_CENTRE = 0.25
 r"""The distance of the target from the centre that is too much: half way to the edge."""
+
+SMALLEST_MAP = 48
+r"""The side of the smallest frame that may be called a map of noise."""
 
 NEIGHBOUR = 1.0
 r"""The flux of a neighbour, as a fraction of that of the target, that is too much."""
@@ -86,7 +89,7 @@ def assess(
 
     Raises:
         DataError: If this is no usable image of the sky: with infinite values, blank, constant,
-            mostly uncovered, or a map of noise.
+            or mostly uncovered.
     """
 
     pixels = np.ascontiguousarray(pixels, np.float64)
@@ -98,17 +101,11 @@ def assess(
     steps = np.zeros(bands) if quantum is None else np.asarray(quantum, float)
     levels = np.full(bands, np.nan) if saturation_level is None else saturation_level
     sky, noise = np.full((2, bands), np.nan)
-    maps, suspect = [], []
+    maps = []
     for c in np.flatnonzero(coverage > 0):
         found = background(pixels[c], steps[c])
         sky[c], noise[c] = max(found.sky, low[c]), found.noise or _last_resort(pixels[c])
         maps.append(found.bins / (found.bin_noise or noise[c]))
-        suspect.append(steps[c] == 0 and _is_noise_map(found, low[c], coverage[c], pixels[c].size))
-    if all(suspect):
-        raise DataError(
-            "looks like a map of noise, not an image: all values are positive, their scatter has"
-            " no lower tail, and averaging reduces it more than that of a sky"
-        )
     saturation = np.array(
         [_saturation(p, *values) for p, *values in zip(pixels, high, sky, levels, strict=True)]
     )
@@ -119,6 +116,34 @@ def assess(
     flags |= {"saturated"} if (saturation > 0).any() else set()
 
     return Quality(sky, noise, coverage, saturation, tuple(sorted(flags)))
+
+
+def is_noise_map(image: NDArray) -> bool:
+    r"""Whether a whole frame is a map of noise rather than an image of the sky.
+
+    A sky reaches down by the extreme of as many Gaussian numbers as it has pixels, and its bins
+    scatter as much as white noise would, or more. Stacked exposures print a fine regular
+    pattern on their map of noise, which does neither, and no value of which is negative. A
+    crop that a galaxy fills has no sky to tell by: judge all there is.
+
+    Arguments:
+        image: The pixels, with shape `(H, W)`. NaN where not covered.
+
+    Returns:
+        Whether it is. Never of frames below 48 pixels, rounded to integers, or mostly blank.
+    """
+
+    covered = image[np.isfinite(image)].astype(np.float64)
+    small = min(image.shape) < SMALLEST_MAP or covered.size < image.size / 2
+    if small or covered.min() <= 0 or (covered == np.round(covered)).all():
+        return False
+
+    found = background(image)
+    tail = found.sky - covered.min()
+    expected = -ndtri(1 / covered.size) * found.noise
+    texture = found.bin_noise * found.side / found.noise if found.noise else 1
+
+    return bool(tail < 0.75 * expected and texture < 0.8)
 
 
 def _reject(coverage: NDArray, low: NDArray, high: NDArray) -> None:
@@ -133,21 +158,6 @@ def _reject(coverage: NDArray, low: NDArray, high: NDArray) -> None:
         raise DataError(
             f"only {best:.0%} of the cutout has data, expected {LEAST_COVERAGE:.0%} or more"
         )
-
-
-def _is_noise_map(found: Background, low: float, coverage: float, size: int) -> bool:
-    r"""Whether positive values scatter as no sky does.
-
-    A sky reaches down by the extreme of as many Gaussian numbers as it has pixels, and its bins
-    scatter as much as white noise would, or more. Stacked exposures print a fine regular
-    pattern on their map of noise, which does neither.
-    """
-
-    tail = found.sky - low
-    expected = -ndtri(1 / (coverage * size)) * found.noise
-    texture = found.bin_noise * found.side / found.noise if found.noise else 1
-
-    return low > 0 and tail < 0.75 * expected and texture < 0.8
 
 
 @njit(cache=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipeline.cutout import Cutout, cut
 from pipeline.errors import ConfigError, DataError
 from pipeline.fits import FitsFile, Frame, read_composite
-from pipeline.quality import Quality, assess
+from pipeline.quality import Quality, assess, is_noise_map
 from pipeline.sources import Source
 
 COMPOSITES = {".jpg", ".jpeg", ".png"}
@@ -148,6 +148,11 @@ def make_row(source: Source, recipe: Recipe) -> tuple[Row, NDArray[np.float16] |
         if source.problem:
             raise DataError(source.problem)
         frames, row["digest"] = _read(source, recipe)
+        if not source.field and all(is_noise_map(frame.pixels) for frame in frames):
+            raise DataError(
+                f"{source.files[0]} looks like a map of noise, not an image: all values are"
+                " positive, their scatter has no lower tail, and averaging reduces it too much"
+            )
         position = _position(source, recipe)
         scale = recipe.scale_of(source)
         cutout = cut(frames, recipe.size, scale, position, recipe.pixel_scale)

@@ -14,7 +14,7 @@ from pipeline.feeds import Feed, StoreFeed
 from pipeline.runs.data import feed, store_folder
 from pipeline.runs.training import MODEL
 from pipeline.store import Store
-from pipeline.tracking import resolve, store_uri
+from pipeline.tracking import resolve, store_uri, version_of
 
 IMAGES = (".fits", ".fit", ".fits.gz", ".fits.bz2", ".fits.fz", ".fz", ".jpeg", ".jpg", ".png")
 
@@ -34,7 +34,7 @@ def classify(model: str, input: Path, to: Path, overrides: Sequence[str] = ()) -
     if input.suffix in {".yaml", ".yml"}:
         experiment = config.load(input, overrides)
         uri = experiment.tracking.uri or store_uri(experiment.folder)
-        return classify_feed(resolve(model, uri), feed(experiment.data), to, version=model)
+        return _classify(model, uri, feed(experiment.data), to)
 
     uri = store_uri(Path("runs"))
     for setting in overrides:
@@ -44,9 +44,8 @@ def classify(model: str, input: Path, to: Path, overrides: Sequence[str] = ()) -
                 f"--set {setting!r}: {input} is no experiment, it takes tracking.uri only"
             )
         uri = value
-    card = resolve(model, uri)
 
-    return classify_feed(card, _feed(input, card), to, version=model)
+    return _classify(model, uri, input, to)
 
 
 def classify_store(experiment: Experiment) -> dict:
@@ -56,6 +55,13 @@ def classify_store(experiment: Experiment) -> dict:
     model = experiment.home / MODEL
 
     return classify_feed(model, StoreFeed(store), experiment.home / "catalogue.parquet")
+
+
+def _classify(model: str, uri: str, input: Path | Feed, to: Path) -> dict:
+    card = resolve(model, uri)
+    images = _feed(input, card) if isinstance(input, Path) else input
+
+    return classify_feed(card, images, to, version=version_of(model, uri))
 
 
 def _feed(input: Path, model: Path) -> Feed:

@@ -1,6 +1,6 @@
 r"""Which model is the champion."""
 
-__all__ = ["Verdict", "promote", "register", "resolve"]
+__all__ = ["Verdict", "promote", "register", "resolve", "version_of"]
 
 import logging
 import re
@@ -130,6 +130,22 @@ def resolve(model: str, uri: str, folder: Path | None = None) -> Path:
         raise DataError(f"{model} was not made by this package, expected a model card")
 
     return Path(path) / flavor["data"]
+
+
+def version_of(model: str, uri: str) -> str:
+    r"""Returns a model of the registry by its version rather than its alias, e.g. `models:/a/3`.
+
+    Returns:
+        The address, or an empty string of a folder.
+    """
+
+    match = re.fullmatch(r"models:/([^@/]+)@(.+)", model)
+    if match is None:
+        return model if re.match(r"(models|runs):/", model) else ""
+    with understood(uri):
+        found = MlflowClient(checked(uri), uri).get_model_version_by_alias(*match.groups())
+
+    return f"models:/{match[1]}/{found.version}"
 
 
 def _judge(

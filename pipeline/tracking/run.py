@@ -32,7 +32,7 @@ LONGEST = 500  # characters of a parameter that every server takes
 FLUSH_SECONDS = 1.0
 
 REQUIREMENTS = (
-    *("astropy", "lightning", "numba", "numpy", "pandas", "photutils", "pillow", "pyarrow"),
+    *("astropy", "lightning", "numba", "numpy", "pandas", "pillow", "pyarrow"),
     *(
         "pydantic",
         "pyyaml",

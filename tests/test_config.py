@@ -1,0 +1,101 @@
+r"""Experiments, and what is said of wrong ones."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import torch
+
+from models import build
+from pipeline import config
+from pipeline.augment import Augment
+from pipeline.errors import ConfigError
+from pipeline.optimization import Training
+from pipeline.stretch import Stretch
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+
+SMALL = "name: x\ndata: {root: a, bands: [g, r], labels: {column: c, classes: [a, b]}}\n"
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text(SMALL)
+
+    return path
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_file_builds(path):
+    experiment = config.load(path)
+    options, labels = experiment.model, experiment.data.labels
+
+    with torch.device("meta"):
+        build(options.name, len(experiment.data.bands), len(labels.classes), **options.args)
+    Stretch(**experiment.batches.stretch.model_dump())
+    Augment(**experiment.batches.augment.model_dump())
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("training.epoch=3", r"unknown key 'training.epoch', did you mean 'epochs'\?"),
+        ("trainning.epochs=3", r"unknown key 'trainning', did you mean 'training'\?"),
+        ("data.labels.colum=c", r"unknown key 'data.labels.colum', did you mean 'column'\?"),
+        ("training.optimizer=adamm", r"training.optimizer='adamm', did you mean 'adam'\?"),
+        ("training.epochs=0", r"training.epochs=0, .*greater than 0"),
+        ("training.lr=fast", r"training.lr='fast', .*number"),
+        ("data.root=null", r"data.root=None"),
+        ("name.first=x", "name is a value, not a section"),
+        ("training", "expected section.key=value"),
+        ("data.size=[1,", "is not a YAML value"),
+    ],
+)
+def test_wrong_settings(path, setting, message):
+    with pytest.raises(ConfigError, match=message):
+        config.load(path, [setting])
+
+
+def test_wrong_files(path, tmp_path):
+    with pytest.raises(ConfigError, match="nowhere.yaml: cannot be read"):
+        config.load(tmp_path / "nowhere.yaml")
+
+    for text, message in {
+        "name: [": "not YAML",
+        "- name": "holds list, expected keys",
+        "name: x": "data is missing",
+        "name: ${NO_SUCH_VARIABLE}": "no variable NO_SUCH_VARIABLE",
+    }.items():
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=message):
+            config.load(path)
+
+
+def test_settings_and_variables(path, monkeypatch):
+    path.write_text(SMALL.replace("root: a", "root: '${ROOT:-b}/c'"))
+    assert config.load(path).data.root == Path("b/c")
+
+    monkeypatch.setenv("ROOT", "d")
+    experiment = config.load(path, ["training.lr=0.5", "data.size=[48, 64]", "seed=3"])
+    assert experiment.data.root == Path("d/c")
+    assert experiment.training.lr == 0.5
+    assert experiment.data.shape == (48, 64)
+    assert experiment.seed == 3
+
+
+@pytest.mark.parametrize(
+    ("section", "component"), [(config.Stretch, Stretch), (config.Training, Training)]
+)
+def test_defaults_are_those_of_the_component(section, component):
+    theirs = {field.name: field.default for field in fields(component)}
+    ours = {name: field.default for name, field in section.model_fields.items()}
+    # An experiment has one seed, and weighs classes by a power of their counts.
+    for name in ("seed", "class_weights"):
+        theirs.pop(name, None), ours.pop(name, None)
+
+    assert ours == theirs
+
+
+def test_augmentation_has_every_key():
+    assert {f.name for f in fields(Augment)} == set(config.Augment.model_fields)

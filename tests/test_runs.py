@@ -1,0 +1,136 @@
+r"""The verbs, from files to a catalogue."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import runs
+from pipeline.catalogue import read_table
+from pipeline.config import load
+from pipeline.errors import ConfigError, DataError
+from pipeline.store import Store
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    r"""The demo, small, trained for two epochs."""
+
+    folder = tmp_path_factory.mktemp("runs")
+    experiment = load(
+        CONFIGS / "demo.yaml",
+        [
+            f"folder={folder}",
+            f"data.root={folder}/survey",
+            f"data.table.path={folder}/survey/labels.csv",
+            "simulate.galaxies=160",
+            "data.workers=1",
+            "training.epochs=2",
+            "evaluation.resamples=50",
+            "tracking.system_metrics=false",
+        ],
+    )
+
+    return experiment, runs.run(experiment)
+
+
+def test_run(demo):
+    experiment, result = demo
+    home = experiment.home
+
+    counts = result["ingest"]
+    assert counts["ok"] + counts["flagged"] + counts["rejected"] == 160
+    assert sum(counts["split"].values()) == counts["galaxies"]
+    assert set(result["evaluate"]["models"]) == {
+        "cutout_resnet",
+        "forest",
+        "svm",
+        "majority class",
+    }
+    assert result["evaluate"]["champion"]
+    assert (home / "report.html").stat().st_size > 100_000
+
+    table = read_table(home / "catalogue.parquet")
+    p = np.stack([table[f"p_{name}"] for name in experiment.data.labels.classes], axis=1)
+    done = np.array(table["status"]) != "rejected"
+    np.testing.assert_allclose(p[done].sum(axis=1), 1, atol=1e-5)
+    assert len(table) == 160
+
+
+def test_run_again_does_nothing_anew(demo):
+    experiment, _ = demo
+
+    assert runs.ingest(experiment)["unchanged"] == 160
+    weights = (experiment.home / "model/weights.safetensors").read_bytes()
+    again = runs.train(experiment)
+    assert again["epochs"] == 2
+    assert (experiment.home / "model/weights.safetensors").read_bytes() == weights
+
+
+def test_classify_files_as_the_store(demo, tmp_path):
+    experiment, _ = demo
+    uri = f"sqlite:///{experiment.folder.resolve()}/mlflow.db"
+
+    runs.classify(
+        "models:/demo@champion",
+        experiment.data.root / "cutouts",
+        tmp_path / "files.csv",
+        [f"tracking.uri={uri}"],
+    )
+    runs.classify(str(experiment.home / "model"), experiment.home / "store", tmp_path / "a.vot")
+    files, store = read_table(tmp_path / "files.csv"), read_table(tmp_path / "a.vot")
+
+    assert list(files["id"]) == list(store["id"])
+    np.testing.assert_allclose(files["p_ring"], store["p_ring"], atol=1e-6)
+    assert files.meta["model_version"] == "models:/demo/1"
+
+
+def test_inspect(demo, tmp_path):
+    experiment, _ = demo
+    store = experiment.home / "store"
+    result = runs.inspect(store, tmp_path)
+
+    assert result["inputs"] == sum(result["status"].values()) == 160
+    assert all(Path(figure).stat().st_size > 10_000 for figure in result["figures"].values())
+    one = Store.open(store).manifest["id"][0].as_py()
+    assert Path(runs.inspect(store, tmp_path, id=one)["figure"]).exists()
+    with pytest.raises(DataError, match="no galaxy 'x'"):
+        runs.inspect(store, tmp_path, id="x")
+
+
+def test_compare(demo, tmp_path):
+    experiment, _ = demo
+    twin = tmp_path / "twin"
+    twin.mkdir()
+    name = "predictions.parquet"
+    (twin / name).write_bytes((experiment.home / name).read_bytes())
+    result = runs.compare([experiment.home, twin])
+
+    assert result["differences"]["twin"]["accuracy"]["value"] == 0
+    json.dumps(result, default=float)
+
+
+def test_not_yet(tmp_path):
+    experiment = load(CONFIGS / "demo.yaml", [f"folder={tmp_path}"])
+    with pytest.raises(DataError, match="not a store yet, expected `tuningfork ingest` before"):
+        runs.train(experiment)
+    with pytest.raises(ConfigError, match=r"data\.labels is missing"):
+        runs.train(
+            experiment.model_copy(
+                update={"data": experiment.data.model_copy(update={"labels": None})}
+            )
+        )
+
+
+def test_aegis(shared_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNINGFORK_DATA", str(shared_data))
+    experiment = load(CONFIGS / "aegis_hst.yaml", [f"folder={tmp_path}", "data.workers=1"])
+    found = runs.ingest(experiment)
+    manifest = Store.open(tmp_path / "aegis_hst/store").manifest.to_pylist()
+
+    assert found["ok"] + found["flagged"] == 39
+    assert {r["id"]: r["flags"] for r in manifest}["12011504"] == "edge"
+    assert {row["label"] for row in manifest} == {"smooth", "featured"}
