@@ -224,7 +224,7 @@ def class_balance(counts: Mapping[str, Mapping[str, int]]) -> Figure:
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", visible=False)
         axes.set(xlabel="Galaxies", xlim=(0, 1.22 * left.max()), title="Classes of the split")
-        axes.legend(loc="lower right")
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
 
         return figure
 

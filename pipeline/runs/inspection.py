@@ -2,6 +2,7 @@ r"""What is in a store."""
 
 __all__ = ["PER_CLASS", "count", "inspect", "sheet"]
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,11 +45,11 @@ def inspect(store_folder: Path, out_folder: Path, id: str | None = None) -> dict
 
 
 def count(manifest: pa.Table) -> dict[str, dict[str, int]]:
-    r"""Counts a manifest by status, flag and reason."""
+    r"""Counts a manifest by status, flag and reason, whatever file and number a reason names."""
 
     flags = [flag for text in manifest["flags"].to_pylist() for flag in text.split(",") if flag]
     rejected = [
-        reason
+        _kind(reason)
         for status, reason in zip(*_texts(manifest, "status", "reason"), strict=True)
         if status == "rejected"
     ]
@@ -103,6 +104,12 @@ def _portrait(store: Store, id: str) -> Figure:
     told = {name: text for name, text in shown.items() if text}
 
     return galaxy_sheet(store.gather(np.array([row]))[0], store.info.bands, id, told)
+
+
+def _kind(reason: str) -> str:
+    words = [word for word in reason.split() if "/" not in word]
+
+    return re.sub(r"\d+(\.\d+)?", "N", " ".join(words))
 
 
 def _spread(rows: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
