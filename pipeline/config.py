@@ -9,14 +9,45 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from pipeline.errors import ConfigError, suggest
 
 Scalar = bool | int | float | str
+
+
+def _different(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("expected different names")
+
+    return names
+
+
+def _large_enough(size: int | tuple[int, int]) -> int | tuple[int, int]:
+    if min(size if isinstance(size, tuple) else (size,)) < 8:
+        raise ValueError("expected 8 pixels or more")
+
+    return size
+
+
+def _scale(scale: float | str) -> float | str:
+    valid = (
+        re.fullmatch(r"native|\d+(\.\d+)? x \S+", scale) if isinstance(scale, str) else scale > 0
+    )
+    if not valid:
+        raise ValueError("expected native, arcsec per pixel, or a text like '4 x petro_r'")
+
+    return scale
 
 
 class Config(BaseModel):
@@ -57,7 +88,7 @@ class Labels(Config):
     column: str
     r"""The column of `table` that holds the label."""
 
-    classes: tuple[str, ...] = Field(min_length=2)
+    classes: Annotated[tuple[str, ...], AfterValidator(_different)] = Field(min_length=2)
     r"""The classes, in the order of every output."""
 
     mirror: dict[str, str] = {}
@@ -78,7 +109,7 @@ class Data(Config):
     r"""Where the file of a galaxy is below `root`, with `{id}`, `{band}` and `*`. Without
     `{id}` the files are frames of the sky, and galaxies are cut at the table's positions."""
 
-    bands: tuple[str, ...] = Field(min_length=1)
+    bands: Annotated[tuple[str, ...], AfterValidator(_different)] = Field(min_length=1)
     r"""The bands from blue to red, in the order of the planes of a cube."""
 
     band_text: dict[str, str] = {}
@@ -94,10 +125,10 @@ class Data(Config):
     pixel_scale: float | None = Field(None, gt=0)
     r"""Arcsec per pixel of files without sky coordinates."""
 
-    size: Annotated[int, Field(ge=8)] | tuple[int, int] = 64
+    size: Annotated[int | tuple[int, int], AfterValidator(_large_enough)] = 64
     r"""The grid of the store, in pixels: a side, or `[height, width]`."""
 
-    scale: Literal["native"] | float | str = "native"
+    scale: Annotated[float | str, AfterValidator(_scale)] = "native"
     r"""Arcsec per pixel of the grid: `native`, a number, or `4 x petro_r` for a cutout that is
     four times as wide as that column of the table says."""
 
@@ -129,8 +160,16 @@ class Split(Config):
 
     validation: float = Field(0.1, gt=0, lt=1)
     test: float = Field(0.2, gt=0, lt=1)
+
     radius_arcsec: float = Field(0.0, ge=0)
     r"""Galaxies closer than this are kept in one part; 0 for the width of a cutout."""
+
+    @model_validator(mode="after")
+    def _leaves_some(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test leave nothing to train with")
+
+        return self
 
 
 class Stretch(Config):
@@ -231,7 +270,7 @@ class Experiment(Config):
     folder: Path = Path("runs")
     r"""Where everything goes, in a folder called `name`."""
 
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     r"""Seeds the split, the weights, the batches and the baselines."""
 
     simulate: Simulate | None = None
@@ -327,7 +366,7 @@ def _explain(error: Mapping[str, Any], path: Path) -> str:
     if error["type"] == "missing":
         return f"{path}: {where} is missing"
 
-    return f"{path}: {where}={error['input']!r}, {error['msg']}"
+    return f"{path}: {where}={error['input']!r}, {error['msg'].removeprefix('Value error, ')}"
 
 
 def _fields(loc: Sequence[int | str]) -> list[str]:

@@ -19,7 +19,7 @@ from pipeline.evaluation import Evaluation, majority_class
 from pipeline.evaluation import evaluate as judge
 from pipeline.runs.data import Sample, sample
 from pipeline.runs.reporting import REPORT, publish
-from pipeline.runs.training import MODEL, logits
+from pipeline.runs.training import MODEL, logits, trained
 
 EVALUATION = "evaluation.json"
 BLOCK = 512
@@ -32,6 +32,7 @@ def evaluate(experiment: Experiment) -> dict:
     if it is measurably better.
     """
 
+    experiment = trained(experiment)
     home = experiment.home
     found = sample(experiment)
     card, network = load_card(home / MODEL)

@@ -1,10 +1,11 @@
 r"""From a store to a model card."""
 
-__all__ = ["batches", "train"]
+__all__ = ["HISTORY", "MODEL", "RUN", "batches", "logits", "tracker", "train", "trained"]
 
 import json
 import logging
 from hashlib import blake2b
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,9 @@ from models import build
 from pipeline.augment import Augment
 from pipeline.calibration import fit_temperature
 from pipeline.card import Card, save_card
-from pipeline.config import Experiment
+from pipeline.config import Experiment, load
 from pipeline.dataset import Batches, class_weights
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DataError
 from pipeline.files import replacing
 from pipeline.optimization import Training
 from pipeline.prediction import predict
@@ -29,6 +30,7 @@ from pipeline.tracking import Tracker, store_uri
 from pipeline.training import fit
 
 MODEL, RUN, HISTORY = "model", "run.json", "history.json"
+TRAINED = "experiment.yaml"
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +51,8 @@ def train(experiment: Experiment) -> dict:
         _write_json(home / RUN, receipt)
         text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
         tracked.configure(experiment.model_dump(mode="json"), text)
+        with replacing(home / TRAINED) as file:
+            file.write(text.encode())
         tracked.dataset(experiment.name, found.store.fingerprint, found.store.folder, "training")
         fitted = fit(
             network,
@@ -96,6 +100,33 @@ def batches(experiment: Experiment, found: Sample, part: str) -> Batches:
         shuffle=training,
         balanced=options.balanced and training,
         seed=experiment.seed,
+    )
+
+
+def trained(experiment: Experiment) -> Experiment:
+    r"""Returns the experiment as it was trained, with how to evaluate and track it as asked now.
+
+    Raises:
+        DataError: If it was not trained.
+        ConfigError: If its labels or its split are others by now, which would let galaxies that
+            trained the model test it.
+    """
+
+    path = experiment.home / TRAINED
+    if not path.exists():
+        raise DataError(f"{path} is missing, expected `tuningfork train` before")
+    before = load(path)
+    for name in ("data.labels", "data.bands", "split", "seed"):
+        then, now = (attrgetter(name)(one) for one in (before, experiment))
+        if then != now:
+            raise ConfigError(f"{name} is {now!r}, but the model was trained with {then!r}")
+
+    return before.model_copy(
+        update={
+            "folder": experiment.folder,
+            "evaluation": experiment.evaluation,
+            "tracking": experiment.tracking,
+        }
     )
 
 

@@ -19,6 +19,6 @@ STAGES: dict[str, Callable[[Experiment], dict]] = {
 
 
 def run(experiment: Experiment) -> dict:
-    r"""Ingests, trains, evaluates and classifies. What is done already is not done again."""
+    r"""Ingests, trains, evaluates and classifies. What is ingested and trained already is kept."""
 
     return {name: stage(experiment) for name, stage in STAGES.items()}

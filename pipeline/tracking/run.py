@@ -5,6 +5,7 @@ __all__ = ["Tracker"]
 import getpass
 import json
 import logging
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -145,12 +146,16 @@ class Tracker:
 
         Arguments:
             configuration: Sections and values, nested. Long values are cut in the parameters.
-            text: The same as YAML, kept whole as `config.yaml`.
+            text: The same as YAML, kept whole as `config.yaml`. A run that goes on keeps the
+                parameters it had, as MLflow never changes one.
         """
 
-        params = [Param(_key(key), _short(value)) for key, value in _flat(configuration)]
-        self._client.log_batch(self.run_id, params=params)
-        self._client.log_text(self.run_id, text, "config.yaml")
+        with understood(self.uri):
+            known = self._client.get_run(self.run_id).data.params
+            params = [Param(_key(key), _short(value)) for key, value in _flat(configuration)]
+            fresh = [param for param in params if param.key not in known]
+            self._client.log_batch(self.run_id, params=fresh)
+            self._client.log_text(self.run_id, text, "config.yaml")
 
     def log(self, values: Mapping[str, float], step: int = 0) -> None:
         r"""Records metrics. A server that is away for a while costs a warning, and no metric.
@@ -190,19 +195,22 @@ class Tracker:
         source = json.dumps({"uri": Path(folder).resolve().as_uri()})
         seen = Dataset(name=name, digest=fingerprint[:36], source_type="local", source=source)
         tag = InputTag("mlflow.data.context", context)
-        self._client.log_inputs(self.run_id, [DatasetInput(seen, [tag])])
+        with understood(self.uri):
+            self._client.log_inputs(self.run_id, [DatasetInput(seen, [tag])])
 
     def figure(self, name: str, figure: Figure) -> None:
         r"""Keeps a figure as `figures/name.png`."""
 
-        self._client.log_figure(
-            self.run_id, figure, f"figures/{name}.png", save_kwargs={"dpi": 150}
-        )
+        with understood(self.uri):
+            self._client.log_figure(
+                self.run_id, figure, f"figures/{name}.png", save_kwargs={"dpi": 150}
+            )
 
     def file(self, path: Path, folder: str | None = None) -> None:
         r"""Keeps a file, e.g. the report, in a folder of the run."""
 
-        self._client.log_artifact(self.run_id, str(path), folder)
+        with understood(self.uri):
+            self._client.log_artifact(self.run_id, str(path), folder)
 
     def model(self, card: Path, name: str, example: NDArray, classes: list[str]) -> str:
         r"""Keeps a model, and registers it as the challenger.
@@ -273,12 +281,19 @@ def _signature(classes: list[str]) -> ModelSignature:
 
 def _tags() -> dict[str, str]:
     facts = provenance()
-    tags = {"mlflow.user": getpass.getuser(), "mlflow.source.name": facts["command"]}
+    tags = {"mlflow.user": _user(), "mlflow.source.name": facts["command"]}
     if "git commit" in facts:
         tags["mlflow.source.git.commit"] = facts["git commit"].rstrip("+")
         tags["git.dirty"] = str(facts["git commit"].endswith("+")).lower()
 
     return tags | {f"version.{key}": facts[key] for key in ("tuningfork", "torch") if key in facts}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container may run as a number without a name
+        return f"uid {os.getuid()}"
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
