@@ -3,6 +3,7 @@ r"""Where images point, remembered so that an unchanged file costs a stat."""
 __all__ = ["Headers"]
 
 import json
+import logging
 import math
 import os
 from pathlib import Path
@@ -13,6 +14,8 @@ import numpy as np
 from pipeline.errors import DataError
 from pipeline.files import replacing
 from pipeline.fits import FitsFile, Frame
+
+_log = logging.getLogger(__name__)
 
 
 class Headers:
@@ -33,11 +36,7 @@ class Headers:
         self._old: dict[str, list[Any]] = {}
         self._new: dict[str, list[Any]] = {}
         if memory is not None and memory.exists():
-            try:
-                self._old = dict(json.loads(memory.read_text()))
-            except (ValueError, TypeError):
-                # What is remembered can be read again.
-                self._old = {}
+            self._old = _remembered(memory)
 
     def centre(self, path: Path) -> tuple[float, float]:
         r"""Returns the right ascension and declination of the middle of an image, or NaN."""
@@ -53,19 +52,21 @@ class Headers:
     def frame(self, path: Path) -> Frame | None:
         r"""Returns an image with its coordinates but without its pixels, or None."""
 
-        key = f"{path}[{self.hdu}]"
-        try:
-            stat = os.stat(path)
-        except OSError:
-            return None
-        times = [stat.st_size, stat.st_mtime_ns]
-        known = self._old.get(key)
-        if known is None or known[:2] != times:
-            known = [*times, *self._read(path)]
-        self._new[key] = known
-        shape, cards = known[2:]
+        shape, cards, _ = self._known(path)
 
-        return None if shape is None else Frame(np.broadcast_to(np.float32(0), shape), cards, key)
+        if shape is None:
+            return None
+
+        return Frame(np.broadcast_to(np.float32(0), shape), cards, str(path))
+
+    def problem(self, path: Path) -> str:
+        r"""Returns why an image has no place on the sky. Empty if it has one."""
+
+        frame = self.frame(path)
+        if frame is None:
+            return str(self._known(path)[2])
+
+        return "" if frame.wcs is not None else f"{path} has no sky coordinates"
 
     def save(self) -> None:
         r"""Remembers what was asked for."""
@@ -74,11 +75,38 @@ class Headers:
             with replacing(self.memory) as file:
                 file.write(json.dumps(self._new, sort_keys=True).encode())
 
-    def _read(self, path: Path) -> tuple[tuple[int, ...] | None, dict[str, Any]]:
+    def _known(self, path: Path) -> list[Any]:
+        r"""Returns the shape and the cards of an image, and why there are none."""
+
+        key = f"{path}[{self.hdu}][{self.planes}]"
+        try:
+            stat = os.stat(path)
+        except OSError as error:
+            return [None, {}, f"{path} cannot be read: {error.strerror}"]
+        times = [stat.st_size, stat.st_mtime_ns]
+        known = self._new.get(key) or self._old.get(key)
+        if known is None or known[:2] != times:
+            known = [*times, *self._read(path)]
+        self._new[key] = known
+
+        return known[2:]
+
+    def _read(self, path: Path) -> tuple[tuple[int, ...] | None, dict[str, Any], str]:
         try:
             frame = FitsFile.open(path).frames(self.hdu, self.planes)[0]
-        except DataError:
-            # Its own row of the manifest will say what is wrong with it.
-            return None, {}
+        except DataError as error:
+            return None, {}, str(error)
 
-        return frame.pixels.shape, dict(frame.header)
+        return frame.pixels.shape, dict(frame.header), ""
+
+
+def _remembered(memory: Path) -> dict[str, list[Any]]:
+    try:
+        known = dict(json.loads(memory.read_text()))
+        if not all(isinstance(one, list) and len(one) == 5 for one in known.values()):
+            raise ValueError("its entries are not those of images")
+    except (OSError, ValueError, TypeError) as error:
+        _log.warning("%s is damaged, all headers are read again: %s", memory, error)
+        return {}
+
+    return known

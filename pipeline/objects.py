@@ -179,14 +179,21 @@ def _number(text: str, hours: bool) -> float:
 def _labels(table: Table, columns: Columns) -> list[tuple[str, str]]:
     if columns.label is None:
         return [("", "")] * len(table)
+    texts = _texts(table[columns.label])
     if columns.threshold is not None:
-        return [(_side(value, columns), "") for value in _numbers(table, columns.label, u.one)]
+        values = _numbers(table, columns.label, u.one)
+        return [_side(*pair, columns) for pair in zip(texts, values, strict=True)]
 
-    return [_label(text, columns) for text in _texts(table[columns.label])]
+    return [_label(text, columns) for text in texts]
 
 
-def _side(value: float, columns: Columns) -> str:
-    return "" if math.isnan(value) else columns.classes[int(value >= (columns.threshold or 0.0))]
+def _side(text: str, value: float, columns: Columns) -> tuple[str, str]:
+    if not math.isnan(value):
+        return columns.classes[int(value >= (columns.threshold or 0.0))], ""
+    if not text or text.lower() == "nan":
+        return "", ""
+
+    return "", f"unknown label {text!r}, expected a number, as threshold={columns.threshold:g}"
 
 
 def _label(text: str, columns: Columns) -> tuple[str, str]:

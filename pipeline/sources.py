@@ -104,7 +104,8 @@ def find(
             raise ConfigError(
                 f"pattern={pattern!r} has no {{id}}, so it needs a table with ra, dec"
             )
-        joined = _from_fields(entries.values(), _fields(found, wanted), headers)
+        fields = _fields(found, wanted, Path(root), headers)
+        joined = _from_fields(list(entries.values()), fields, headers)
         return _ended([*joined, *repeats], headers)
 
     images, extra = _images(found, wanted)
@@ -225,12 +226,23 @@ def _by_position(
         yield replace(_told(Source(rows[i].id), rows[i]), problem=problem)
 
 
-def _fields(found: list[Found], bands: tuple[str, ...]) -> list[Files]:
+def _fields(
+    found: list[Found], bands: tuple[str, ...], root: Path, headers: Headers
+) -> list[Source]:
+    r"""Returns the frames of the sky, with the problem of those that cannot be used."""
+
     by_rest: dict[tuple[str, ...], dict[str, Path]] = defaultdict(dict)
     for one in found:
         by_rest[one.rest][one.band] = one.path
 
-    return [tuple(files[band] for band in bands if band in files) for files in by_rest.values()]
+    fields = []
+    for files in by_rest.values():
+        field = _complete(Source("", field=True), files, bands)
+        name = str(field.files[0].relative_to(root))
+        problem = field.problem or headers.problem(field.files[0])
+        fields.append(replace(field, id=name, problem=problem))
+
+    return fields
 
 
 def _sorted(sources: Iterable[Source]) -> list[Source]:
@@ -254,13 +266,15 @@ def _sorted(sources: Iterable[Source]) -> list[Source]:
 
 
 def _from_fields(
-    entries: Iterable[Entry], fields: Sequence[Files], headers: Headers
+    rows: Sequence[Entry], fields: Sequence[Source], headers: Headers
 ) -> Iterator[Source]:
-    rows = list(entries)
     ra, dec = np.array([(row.ra, row.dec) for row in rows]).reshape(-1, 2).T
     nearest, distance = np.full(len(rows), -1), np.full(len(rows), np.inf)
-    for i, files in enumerate(fields):
-        away = _away(headers.frame(files[0]), ra, dec)
+    unusable = [field for field in fields if field.problem]
+    yield from unusable
+    for i, field in enumerate(fields):
+        # A frame that lacks a band is the last to be taken.
+        away = _away(headers.frame(field.files[0]), ra, dec) + 2 * bool(field.problem)
         nearest[away < distance] = i
         distance = np.minimum(away, distance)
 
@@ -270,9 +284,11 @@ def _from_fields(
             yield replace(source, problem="position missing: the table has none for it")
         elif i < 0:
             place = f"RA {row.ra:.5f}, Dec {row.dec:.5f}"
-            yield replace(source, problem=f"no image: none of {len(fields)} covers {place}")
+            besides = f"; {len(unusable)} of them cannot be used" if unusable else ""
+            problem = f"no image: none of {len(fields)} covers {place}{besides}"
+            yield replace(source, problem=problem)
         else:
-            yield replace(source, files=fields[i])
+            yield replace(source, files=fields[i].files, problem=fields[i].problem)
 
 
 def _away(

@@ -99,12 +99,14 @@ def test_two_files_of_one_id(tmp_path):
 
 
 def test_threshold(tmp_path):
-    touch(tmp_path, "1.fits", "2.fits", "3.fits")
-    (tmp_path / "t.csv").write_text("id,p\n1,0.49\n2,0.5\n3,\n")
+    touch(tmp_path, "1.fits", "2.fits", "3.fits", "4.fits")
+    (tmp_path / "t.csv").write_text("id,p\n1,0.49\n2,0.5\n3,\n4,lots\n")
     columns = Columns(tmp_path / "t.csv", label="p", classes=("smooth", "featured"), threshold=0.5)
     found = find(tmp_path, "{id}.fits", ["r"], table=columns)
 
-    assert [source.label for source in found] == ["smooth", "featured", ""]
+    assert [source.label for source in found] == ["smooth", "featured", "", ""]
+    assert [source.flags for source in found] == [(), (), (), ("unknown_label",)]
+    assert "unknown label 'lots', expected a number" in found[3].reason
 
 
 def test_joined_by_position(tmp_path):
@@ -157,6 +159,20 @@ def test_coordinates_are_read_once(tmp_path, monkeypatch):
     assert read[2:] == ["y.fits"]
 
 
+@pytest.mark.parametrize("text", ["{", "[1]", '{"x": [1, 2]}', "\xff"])
+def test_damaged_memory(tmp_path, caplog, text):
+    image(tmp_path / "x.fits", 10.0, 10.0)
+    (tmp_path / "t.csv").write_text("id,ra,dec\n7,10,10\n")
+    (tmp_path / "memory.json").write_bytes(text.encode("latin-1"))
+    columns = Columns(tmp_path / "t.csv", ra="ra", dec="dec")
+    options = {"table": columns, "memory": tmp_path / "memory.json"}
+
+    for _ in range(2):
+        (one,) = find(tmp_path, "*.fits", ["r"], **options)
+        assert (one.id, one.problem) == ("7", "")
+    assert caplog.text.count("memory.json is damaged, all headers are read again") == 1
+
+
 def test_fields(tmp_path):
     for band, shape in {"g": (40, 60), "r": (50, 60)}.items():
         image(tmp_path / f"frames/one_{band}.fits", 10.0, 0.0, shape)
@@ -176,6 +192,36 @@ def test_fields(tmp_path):
         "miss": "no image: none of 2 covers RA 10.00000, Dec 0.00600",
         "no": "position missing: the table has none for it",
     }
+
+
+def test_fields_that_cannot_be_used(tmp_path):
+    r"""Each has a row that says why, and gives way to one that covers the same galaxy."""
+
+    image(tmp_path / "f/cut_g.fits", 10.0, 0.0)
+    image(tmp_path / "f/cut_r.fits", 10.0, 0.0)
+    (tmp_path / "f/cut_g.fits").write_bytes((tmp_path / "f/cut_g.fits").read_bytes()[:3000])
+    write_image(tmp_path / "f/lost_g.fits", np.zeros((20, 30), np.float32), {})
+    touch(tmp_path, "f/lost_r.fits", "f/gone_r.fits")
+    (tmp_path / "f/gone_g.fits").symlink_to(tmp_path / "nowhere")
+    image(tmp_path / "f/single_g.fits", 20.0, 0.0)
+    image(tmp_path / "f/whole_g.fits", 20.0 + 10 / 3600, 0.0)
+    image(tmp_path / "f/whole_r.fits", 20.0 + 10 / 3600, 0.0)
+    (tmp_path / "t.csv").write_text("id,ra,dec\na,10,0\nb,20,0\nc,19.997,0\n")
+    columns = Columns(tmp_path / "t.csv", ra="ra", dec="dec")
+    found = {s.id: s for s in find(tmp_path, "f/*_{band}.fits", ["g", "r"], table=columns)}
+
+    frames = {"f/cut_g.fits", "f/lost_g.fits", "f/gone_g.fits", "f/single_g.fits"}
+    assert found.keys() == {"a", "b", "c"} | frames
+    assert "cut_g.fits[0] is truncated" in found["f/cut_g.fits"].problem
+    assert "lost_g.fits has no sky coordinates" in found["f/lost_g.fits"].problem
+    assert "gone_g.fits cannot be read" in found["f/gone_g.fits"].problem
+    assert found["a"].problem.endswith(
+        "none of 5 covers RA 10.00000, Dec 0.00000; 4 of them cannot be used"
+    )
+    assert found["b"].files[0].name == "whole_g.fits" and not found["b"].problem
+    lacking = "wrong number of bands: there is no file of r beside"
+    assert found["c"].problem.startswith(lacking) and "single_g.fits" in found["c"].problem
+    assert found["f/single_g.fits"].problem == found["c"].problem
 
 
 def test_mistakes(tmp_path):
