@@ -23,6 +23,12 @@ from pipeline.sources import Source
 
 COMPOSITES = {".jpg", ".jpeg", ".png"}
 
+PREPROCESSING = 1
+r"""Raised when the same files, table and recipe begin to give other pixels: all is read anew."""
+
+SMALLEST = 8
+r"""The smallest side of a cutout."""
+
 Row = dict[str, Any]
 
 _FAULTS = (ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
@@ -47,7 +53,7 @@ class Recipe:
         zero_points: The zero point of each band where the header has none. NaN is unknown.
 
     Raises:
-        ConfigError: If the scale or the place is not one of those.
+        ConfigError: If the bands, the size, the scale or the place are not possible.
     """
 
     bands: tuple[str, ...]
@@ -61,10 +67,20 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.at not in {"centre", "position"}:
             raise ConfigError(f"at={self.at!r}, expected 'centre' or 'position'")
-        if isinstance(self.scale, str) and self.scale != "native" and not self._factor() > 0:
+        if not self.bands or len(set(self.bands)) < len(self.bands):
+            raise ConfigError(f"bands={self.bands}, expected one or more, each once")
+        if min(self.size) < SMALLEST:
+            raise ConfigError(f"size={self.size}, expected {SMALLEST} pixels or more")
+        if self.scale != "native" and not self._factor() > 0:
             raise ConfigError(
                 f"scale={self.scale!r}, expected 'native', arcsec per pixel, or '4 x petro_r'"
             )
+
+    @property
+    def size_column(self) -> str:
+        r"""The column of sizes that the scale is a multiple of, empty if it is of none."""
+
+        return str(self.scale).partition(" x ")[2]
 
     @property
     def scale_text(self) -> str:
@@ -94,27 +110,35 @@ class Recipe:
         return self.hdu.replace("{band}", band) if isinstance(self.hdu, str) else self.hdu
 
     def _factor(self) -> float:
-        number, _, column = str(self.scale).partition(" x ")
+        if not isinstance(self.scale, str):
+            return self.scale
         try:
-            return float(number) if column else math.nan
+            return float(self.scale.partition(" x ")[0]) if self.size_column else math.nan
         except ValueError:
             return math.nan
 
 
 def stamp(source: Source, recipe: Recipe) -> str:
-    r"""Returns what changes when a source does, for the cost of a stat per file."""
+    r"""Returns what changes when a source does, for the cost of a stat per file.
 
-    names = [path.name for path in source.files]
-    told = repr((names, [value for name, value in vars(source).items() if name != "files"]))
-    told += _spelled(recipe)
-    digest = hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
+    Its last word hashes what else than the files makes the pixels: the recipe, the version of
+    the preprocessing, and the position and size that the table gives.
+    """
 
-    return f"{_times(source.files)} {digest}".strip()
+    told = repr(([path.name for path in source.files], source.flags, source.reason))
+    told += repr((source.id, source.label, source.problem))
+    made = repr((source.ra, source.dec, source.size_arcsec, source.field)) + _spelled(recipe)
+
+    return f"{_times(source.files)} {_hash(told)} {_hash(made)}".strip()
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 @lru_cache(maxsize=8)
 def _spelled(recipe: Recipe) -> str:
-    return repr(recipe)
+    return f"{PREPROCESSING} {recipe!r}"
 
 
 def _times(files: Sequence[Path]) -> str:
@@ -148,11 +172,8 @@ def make_row(source: Source, recipe: Recipe) -> tuple[Row, NDArray[np.float16] |
         if source.problem:
             raise DataError(source.problem)
         frames, row["digest"] = _read(source, recipe)
-        if not source.field and all(is_noise_map(frame.pixels) for frame in frames):
-            raise DataError(
-                f"{source.files[0]} looks like a map of noise, not an image: all values are"
-                " positive, their scatter has no lower tail, and averaging reduces it too much"
-            )
+        if not source.field:
+            _check_noise(frames)
         position = _position(source, recipe)
         scale = recipe.scale_of(source)
         cutout = cut(frames, recipe.size, scale, position, recipe.pixel_scale)
@@ -167,6 +188,15 @@ def make_row(source: Source, recipe: Recipe) -> tuple[Row, NDArray[np.float16] |
     row |= _judged(source, cutout, quality, extra, recipe)
 
     return row, pixels
+
+
+def _check_noise(frames: Sequence[Frame]) -> None:
+    for frame in frames:
+        if is_noise_map(frame.pixels):
+            raise DataError(
+                f"{frame.source} looks like a map of noise, not an image: all values are"
+                " positive, their scatter has no lower tail, and averaging reduces it too much"
+            )
 
 
 def _read(source: Source, recipe: Recipe) -> tuple[list[Frame], str]:

@@ -161,10 +161,15 @@ class Store:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        r"""A hash of what is in the store, blind to the order in which it came."""
+        r"""A hash of what is in the store, blind to the order in which it came.
 
-        used = self.manifest.select(["id", "digest", "label"]).take(self.usable)
-        lines = sorted("\t".join(row) for row in zip(*used.to_pydict().values(), strict=True))
+        It depends on the content of the files, the labels, and what the last word of a stamp
+        stands for: how the pixels were made. It does not on when or where the files were written.
+        """
+
+        used = self.manifest.select(["id", "digest", "label", "stamp"]).take(self.usable)
+        rows = zip(*used.to_pydict().values(), strict=True)
+        lines = sorted("\t".join((*row[:3], row[3].rpartition(" ")[2])) for row in rows)
         digest = hashlib.blake2b(self.info.to_json().encode(), digest_size=16)
         digest.update("\n".join(lines).encode())
 

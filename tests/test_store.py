@@ -55,14 +55,14 @@ def test_gather(store):
 
 def test_leftovers_are_not_seen(store):
     (store.folder / "shards/000003.npy").write_bytes(b"half a sha")
-    (store.folder / "manifest/000003.parquet.tmp").write_bytes(b"half a part")
+    (store.folder / "manifest/.000003.parquet.0.part").write_bytes(b"half a part")
     again = Store.open(store.folder)
 
     assert repr(again.manifest.to_pydict()) == repr(store.manifest.to_pydict())
     with again.lock():
         again.commit(cutouts(1, 3), rows("h"))
     np.testing.assert_array_equal(again.gather(np.array([7])), cutouts(1, 3))
-    assert not list(store.folder.rglob("*.tmp"))
+    assert not list(store.folder.rglob("*.part"))
 
 
 def test_same_bytes(store, tmp_path):
@@ -108,8 +108,8 @@ def test_full_disk(store, monkeypatch, writes):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fsync)
-        with pytest.raises(PipelineError, match="is full: what was committed is safe"):
+        with pytest.raises(PipelineError, match="the disk is full; make room"):
             store.commit(cutouts(1), rows("h"))
 
     assert repr(Store.open(store.folder).manifest.to_pydict()) == repr(before.to_pydict())
-    assert not list(store.folder.rglob("*.tmp"))
+    assert not list(store.folder.rglob("*.part"))
