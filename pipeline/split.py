@@ -4,9 +4,10 @@ Cutouts of one galaxy, or of neighbours that see each other's light, are alike: 
 trained on one knows the other. So galaxies are grouped on the sky, and a group is never divided.
 """
 
-__all__ = ["PARTS", "check", "extend", "group", "load", "save", "split"]
+__all__ = ["PARTS", "check", "extend", "group", "load", "options", "save", "split"]
 
 import hashlib
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from itertools import compress
@@ -23,6 +24,8 @@ from pipeline.catalogue import read_table, write_table
 from pipeline.errors import ConfigError, DataError, suggest
 
 PARTS = ("train", "validation", "test")
+
+_OPTIONS = "divided_by"
 
 _log = logging.getLogger(__name__)
 
@@ -184,11 +187,32 @@ def check(
     return found
 
 
-def save(path: Path, ids: Sequence[str], parts: Sequence[str]) -> None:
-    r"""Writes the parts as a table `id, part`. What is in no part is left out."""
+def save(
+    path: Path,
+    ids: Sequence[str],
+    parts: Sequence[str],
+    options: Mapping[str, float] | None = None,
+) -> None:
+    r"""Writes the parts as a table `id, part`. What is in no part is left out.
+
+    Arguments:
+        path: The table.
+        ids: The identifiers, with length `N`.
+        parts: The part of each, with length `N`.
+        options: How they were divided, to be kept with them. See :func:`options`.
+    """
 
     rows = [(str(id), str(part)) for id, part in zip(ids, parts, strict=True) if part]
-    write_table(Table(rows=rows, names=["id", "part"], dtype=[str, str]), path)
+    table = Table(rows=rows, names=["id", "part"], dtype=[str, str])
+    if options:
+        table.meta[_OPTIONS] = json.dumps(dict(options), sort_keys=True)
+    write_table(table, path)
+
+
+def options(path: Path) -> dict[str, float]:
+    r"""Reads how the galaxies of a table were divided, empty if it does not say."""
+
+    return dict(json.loads(read_table(path).meta.get(_OPTIONS, "{}")))
 
 
 def load(path: Path) -> dict[str, str]:

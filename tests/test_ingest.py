@@ -3,6 +3,7 @@ import gzip
 import logging
 import math
 import multiprocessing
+import os
 import threading
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from astropy.io import fits
 from PIL import Image
 
 from benchmarks.kills import Ingest, torture
+from pipeline import runs
+from pipeline.config import Data, Experiment, Table
 from pipeline.errors import ConfigError, PipelineError
-from pipeline.fits import write_extensions, write_image
+from pipeline.fits import FitsFile, write_extensions, write_image
 from pipeline.ingest import Recipe, ingest
 from pipeline.objects import Columns
 from pipeline.sources import find
@@ -347,8 +350,104 @@ def test_scale_of_a_size_column(tmp_path):
     assert rows["a"]["scale_arcsec"] == pytest.approx(0.8)
     assert rows["b"]["scale_arcsec"] == pytest.approx(1.6)
     assert "size missing" in rows["c"]["reason"]
-    with pytest.raises(ConfigError, match="expected 'native'"):
-        Recipe(BANDS, SIZE, scale="petro x 4")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"scale": "petro x 4"}, "expected 'native'"),
+        ({"scale": "4 x "}, "expected 'native'"),
+        ({"scale": -0.36}, "scale=-0.36, expected 'native', arcsec per pixel"),
+        ({"scale": 0}, "scale=0, expected"),
+        ({"scale": math.nan}, "scale=nan, expected"),
+        ({"size": (64, 7)}, "expected 8 pixels or more"),
+        ({"bands": ("g", "g")}, "each once"),
+        ({"bands": ()}, "one or more"),
+    ],
+)
+def test_impossible_recipe(options, expected):
+    with pytest.raises(ConfigError, match=expected):
+        Recipe(**({"bands": BANDS, "size": SIZE} | options))
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [("petro", "units of 'petr', did you mean 'petro'"), (None, "data.table.size has none")],
+)
+def test_scale_of_another_column(tmp_path, size, expected):
+    table = Table(path=tmp_path / "t.csv", size=size)
+    data = Data(root=tmp_path, bands=BANDS, size=SIZE, scale="4 x petr", table=table)
+
+    with pytest.raises(ConfigError, match=expected):
+        runs.ingest(Experiment(name="x", folder=tmp_path, data=data))
+
+
+def test_headers_are_remembered(tmp_path, monkeypatch):
+    r"""What is unchanged costs a stat, in frames of the sky too."""
+
+    write_image(tmp_path / "images/f.fits", galaxy(bands=2), sky())
+    (tmp_path / "t.csv").write_text("id,ra,dec\na,150,2\n")
+    table = Table(path=tmp_path / "t.csv", ra="ra", dec="dec")
+    data = Data(root=tmp_path / "images", pattern="*.fits", bands=BANDS, size=SIZE, table=table)
+    experiment = Experiment(name="x", folder=tmp_path, data=data)
+    read, once = [], FitsFile.open
+    monkeypatch.setattr(FitsFile, "open", lambda path: read.append(path.name) or once(path))
+
+    assert runs.ingest(experiment)["unchanged"] == 0 and len(read) == 2
+    assert runs.ingest(experiment)["unchanged"] == 1 and len(read) == 2
+    assert (tmp_path / "x/headers.json").exists()
+
+
+def test_fingerprint_tells_how_pixels_were_made(tmp_path):
+    root = tmp_path / "images"
+    write_extensions(root / "x.fits", {"A": galaxy(1), "B": galaxy(2)}, sky())
+    table = tmp_path / "t.csv"
+    table.write_text("id,ra,dec\nx,150.0,2.0\n")
+    columns = Columns(table, ra="ra", dec="dec")
+
+    def fingerprint(**options):
+        sources = find(root, "{id}.fits", BANDS, table=columns)
+        store, counts = run(tmp_path / "store", sources, Recipe(BANDS, SIZE, **options))
+        return store.fingerprint, counts["unchanged"]
+
+    first, _ = fingerprint(hdu="A")
+    os.utime(root / "x.fits", (1, 1))
+    assert fingerprint(hdu="A") == (first, 0)
+    assert fingerprint(hdu="A") == (first, 1)
+    assert fingerprint(hdu="B")[0] != first
+    at, _ = fingerprint(hdu="A", at="position")
+    table.write_text("id,ra,dec\nx,150.0004,2.0\n")
+    moved, _ = fingerprint(hdu="A", at="position")
+    assert len({first, at, moved}) == 3
+    table.write_text("id,ra,dec\nx,150.0,2.0\n")
+    assert fingerprint(hdu="A") == (first, 0)
+
+
+def test_field_lacks_a_band(tmp_path, caplog):
+    write_image(tmp_path / "images/f_g.fits", galaxy(bands=1)[0], sky())
+    (tmp_path / "t.csv").write_text("id,ra,dec\na,150,2\n")
+    columns = Columns(tmp_path / "t.csv", ra="ra", dec="dec")
+    sources = find(tmp_path / "images", "*_{band}.fits", BANDS, table=columns)
+    store, counts = run(tmp_path / "store", sources)
+
+    assert counts["rejected"] == 2 and rows_of(store).keys() == {"a", "f_g.fits"}
+    for row in rows_of(store).values():
+        assert row["reason"].startswith("wrong number of bands: there is no file of r")
+    assert not caplog.records
+
+
+def test_map_of_noise_in_one_band(shared_data: Path, tmp_path):
+    stem = "abell_2744_dwarf_galaxy_f105w"
+    for band, name in {"g": stem, "r": f"{stem}_rms"}.items():
+        source = shared_data / f"specimens/{name}.fits.gz"
+        (tmp_path / f"images/x_{band}.fits.gz").write_bytes(source.read_bytes())
+    recipe = Recipe(BANDS, (32, 35), pixel_scale=0.06)
+    sources = find(tmp_path / "images", "{id}_{band}.fits.gz", BANDS)
+    store, _ = run(tmp_path / "store", sources, recipe)
+    row = rows_of(store)["x"]
+
+    assert row["status"] == "rejected"
+    assert row["reason"].startswith(f"{tmp_path}/images/x_r.fits.gz[0] looks like a map of noise")
 
 
 def test_workers_make_the_same_bytes(images, tmp_path):

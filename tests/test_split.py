@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 
 from pipeline import split as splits
+from pipeline.config import Data, Experiment, Labels, Split
 from pipeline.errors import ConfigError, DataError
+from pipeline.runs.data import sample
 from pipeline.split import PARTS, check, extend, group, load, save, split
+from pipeline.store import Store, StoreInfo
 
 FRACTIONS = (0.7, 0.1, 0.2)
 
@@ -105,6 +108,36 @@ def test_saved_table(tmp_path, suffix):
     save(path, ["587722952767439450", "b", "c"], ["train", "test", ""])
 
     assert load(path) == {"587722952767439450": "train", "b": "test"}
+    assert splits.options(path) == {}
+    save(tmp_path / "split.parquet", ["b"], ["test"], {"seed": 3, "split.test": 0.2})
+    assert splits.options(tmp_path / "split.parquet") == {"seed": 3, "split.test": 0.2}
+
+
+def test_other_options_are_told(tmp_path, caplog):
+    r"""A split is kept, and says so where it is not what would be made now."""
+
+    labels = Labels(column="kind", classes=("a", "b"))
+    data = Data(root=tmp_path, bands=("r",), size=8, labels=labels)
+    experiment = Experiment(name="x", folder=tmp_path, data=data)
+    store = Store.create(tmp_path / "x/store", StoreInfo(("r",), 8, 8, "native", "s", ("a", "b")))
+    rows = [{"id": f"g{i}", "status": "ok", "label": "ab"[i % 2]} for i in range(60)]
+    store.commit(np.zeros((40, 1, 8, 8), np.float16), rows[:40])
+    old = sample(experiment).parts
+    store.commit(np.zeros((20, 1, 8, 8), np.float16), rows[40:])
+    sample(experiment)
+    assert not caplog.records
+
+    other = experiment.model_copy(update={"seed": 7, "split": Split(test=0.4, radius_arcsec=9)})
+    for _ in range(2):
+        caplog.clear()
+        assert (sample(other).parts[:40] == old).all()
+        assert "split.parquet was made with seed=0, not 7; split.test=0.2, not 0.4;" in caplog.text
+        assert "split.radius_arcsec=0, not 9: galaxies keep their parts; delete" in caplog.text
+        assert "validation" not in caplog.text
+    (tmp_path / "x/split.parquet").unlink()
+    caplog.clear()
+    assert (sample(other).parts == "test").sum() == 24
+    assert not caplog.records
 
 
 def test_given_split(tmp_path):

@@ -3,6 +3,7 @@ r"""From files to a store and a split."""
 __all__ = ["Sample", "feed", "ingest", "sample", "simulate", "store_folder"]
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pipeline import split as splitting
 from pipeline.config import Data, Experiment
-from pipeline.errors import ConfigError, DataError
+from pipeline.errors import ConfigError, DataError, suggest
 from pipeline.feeds import FileFeed
 from pipeline.files import replacing
 from pipeline.ingest import Recipe
@@ -28,6 +29,8 @@ from pipeline.simulate import simulate as draw_survey
 from pipeline.sources import Source, find
 from pipeline.store import Store, StoreInfo
 from pipeline.surveys import SURVEYS
+
+_log = logging.getLogger(__name__)
 
 
 def simulate(
@@ -58,7 +61,7 @@ def ingest(experiment: Experiment) -> dict:
     store = Store.create(store_folder(experiment), _info(data))
     with _bar("ingest") as progress:
         counts = ingest_sources(
-            _sources(data),
+            _sources(data, experiment.home / "headers.json"),
             store,
             _recipe(data),
             workers=data.workers,
@@ -163,6 +166,7 @@ def _parts(
 
     path = experiment.home / "split.parquet"
     existing = splitting.load(path) if path.exists() else {}
+    made = _made(path, experiment)
     parts = splitting.extend(
         existing,
         ids,
@@ -174,12 +178,37 @@ def _parts(
         radius_arcsec=radius,
     )
     if {id: part for id, part in zip(ids, parts, strict=True) if part} != existing:
-        splitting.save(path, ids, parts.tolist())
+        splitting.save(path, ids, parts.tolist(), made)
 
     return np.where(np.array(labels) == "", "", parts)
 
 
-def _sources(data: Data) -> list[Source]:
+def _made(path: Path, experiment: Experiment) -> dict[str, float]:
+    r"""Returns how a split was made, and warns if it is not what is asked for now."""
+
+    part = experiment.split
+    asked = {"seed": experiment.seed, "split.validation": part.validation}
+    asked |= {"split.test": part.test, "split.radius_arcsec": part.radius_arcsec}
+    if not path.exists():
+        return asked
+
+    made = splitting.options(path)
+    changed = [
+        f"{name}={made[name]:g}, not {value:g}"
+        for name, value in asked.items()
+        if made.get(name, value) != value
+    ]
+    if changed:
+        _log.warning(
+            "%s was made with %s: galaxies keep their parts; delete it to divide anew",
+            path,
+            "; ".join(changed),
+        )
+
+    return made
+
+
+def _sources(data: Data, memory: Path | None = None) -> list[Source]:
     return find(
         data.root,
         data.pattern,
@@ -188,6 +217,7 @@ def _sources(data: Data) -> list[Source]:
         table=_columns(data),
         match_arcsec=data.table.match_arcsec if data.table else None,
         hdu=data.hdu,
+        memory=memory,
     )
 
 
@@ -207,7 +237,7 @@ def _recipe(data: Data) -> Recipe:
     survey = SURVEYS.get(data.survey)
     zero_points = survey.zero_points if survey and survey.bands == data.bands else ()
 
-    return Recipe(
+    recipe = Recipe(
         bands=data.bands,
         size=data.shape,
         scale=data.scale,
@@ -216,6 +246,14 @@ def _recipe(data: Data) -> Recipe:
         at=data.cut_at,
         zero_points=zero_points,
     )
+    known = data.table.size if data.table else None
+    if recipe.size_column and recipe.size_column != known:
+        expected = suggest(recipe.size_column, [known]) if known else "data.table.size has none"
+        raise ConfigError(
+            f"data.scale={data.scale!r} is in units of {recipe.size_column!r}, {expected}"
+        )
+
+    return recipe
 
 
 def _info(data: Data) -> StoreInfo:
