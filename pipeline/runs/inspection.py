@@ -28,7 +28,7 @@ def inspect(store_folder: Path, out_folder: Path, id: str | None = None) -> dict
     store, out = Store.open(store_folder), Path(out_folder)
     out.mkdir(parents=True, exist_ok=True)
     if id is not None:
-        path = out / f"{id.replace('/', '_')}.png"
+        path = out / f"{_file_name(id)}.png"
         _portrait(store, id).savefig(path, dpi=150)
         return {"id": id, "figure": str(path)}
 
@@ -37,7 +37,7 @@ def inspect(store_folder: Path, out_folder: Path, id: str | None = None) -> dict
     for name in dict.fromkeys([*store.info.classes, *sorted(set(labels))]):
         rows = store.usable[[label == name for label in labels]]
         if len(rows):
-            path = out / f"{name or 'unlabelled'}.png"
+            path = out / f"{_file_name(name or 'unlabelled')}.png"
             sheet(store, _spread(rows, 6 * PER_CLASS), columns=PER_CLASS).savefig(path, dpi=150)
             figures[name or "unlabelled"] = str(path)
 
@@ -104,6 +104,12 @@ def _portrait(store: Store, id: str) -> Figure:
     told = {name: text for name, text in shown.items() if text}
 
     return galaxy_sheet(store.gather(np.array([row]))[0], store.info.bands, id, told)
+
+
+def _file_name(text: str) -> str:
+    r"""Makes a file name of any text, and another one of another text."""
+
+    return re.sub(r"[^\w .+#-]", lambda found: f"%{ord(found[0]):02X}", text)
 
 
 def _kind(reason: str) -> str:
