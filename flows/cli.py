@@ -38,7 +38,13 @@ Settings = Annotated[
     ),
 ]
 NoFlow = Annotated[bool, typer.Option("--no-flow", help="Runs without Prefect.")]
-Json = Annotated[bool, typer.Option("--json", help="Writes the result as one JSON object.")]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Writes the result as one JSON object. A failure writes nothing to standard output.",
+    ),
+]
 
 # What the machine, and neither the code nor the data, is short of
 SHORTAGES = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
@@ -56,7 +62,8 @@ def simulate(
     r"""Draws a survey: FITS cutouts and a table of labels."""
 
     def work() -> dict:
-        given = _replace("simulate", {"galaxies": galaxies, "seed": seed}, settings)
+        values = {"galaxies": galaxies, "seed": seed, "side": 64, "faults": 0.04}
+        given = _replace("simulate", values, settings)
 
         from pipeline import runs
 
@@ -100,7 +107,9 @@ def inspect(
 
         from pipeline import runs
 
-        return runs.inspect(store, Path(given["to"]), id=given["id"])
+        one = None if given["id"] is None else str(given["id"])
+
+        return runs.inspect(store, Path(str(given["to"])), id=one)
 
     _answer(work, as_json)
 
@@ -141,6 +150,9 @@ def evaluate(
 @app.command()
 def compare(
     folders: Annotated[list[Path], typer.Argument(help="The folders of two or more runs.")],
+    common: Annotated[
+        bool, typer.Option("--common", help="Compares on the galaxies that all runs have tested.")
+    ] = False,
     settings: Settings = None,
     no_flow: NoFlow = False,
     as_json: Json = False,
@@ -148,11 +160,11 @@ def compare(
     r"""Puts runs side by side."""
 
     def work() -> dict:
-        _replace("compare", {}, settings)
+        given = _replace("compare", {"common": common}, settings)
 
         from pipeline import runs
 
-        return runs.compare(folders)
+        return runs.compare(folders, **given)
 
     _answer(work, as_json)
 
@@ -160,7 +172,12 @@ def compare(
 @app.command()
 def classify(
     model: Annotated[str, typer.Argument(help="A folder, or a URI of the model registry.")],
-    input: Annotated[Path, typer.Argument(help="A store, or an experiment to take files from.")],
+    input: Annotated[
+        Path,
+        typer.Argument(
+            help="A store, an experiment to take files from, a folder of images or one image."
+        ),
+    ],
     to: Annotated[Path, typer.Option(help="A .parquet, .fits, .vot or .csv catalogue.")],
     settings: Settings = None,
     no_flow: NoFlow = False,
@@ -238,14 +255,27 @@ def _replace(
             raise ConfigError(f"--set {setting!r}, expected {verb}.key=value")
         if section != verb or key not in values:
             known = [f"{verb}.{word}" for word in values]
-            hint = suggest(name, known) if known else f"{verb} has no settings"
-            raise ConfigError(f"--set {setting!r}: unknown key {name!r}, {hint}")
-        value = yaml.safe_load(text)
-        if isinstance(values[key], int) and not isinstance(value, int):
-            raise ConfigError(f"--set {setting!r}: expected a whole number")
-        values[key] = value
+            raise ConfigError(f"--set {setting!r}: unknown key {name!r}, {suggest(name, known)}")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {setting!r}: {text!r} is not a YAML value") from error
+        values[key] = _like(values[key], value, setting)
 
     return values
+
+
+def _like(default: object, value: object, setting: str) -> Any:
+    r"""Returns the value of a setting if it is of the kind of its default."""
+
+    kinds = {bool: "true or false", int: "a whole number", float: "a number"}
+    wanted = type(default)
+    if wanted is float and type(value) is int:
+        return float(value)
+    if wanted in kinds and type(value) is not wanted:
+        raise ConfigError(f"--set {setting!r}: expected {kinds[wanted]}")
+
+    return value
 
 
 def _answer(

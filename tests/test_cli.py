@@ -94,7 +94,12 @@ def test_errors(verb, monkeypatch):
         (["show", "demo.yml"], "demo.yml"),
         (["simulate", "sky", "--set", "simulate.galaxie=3"], "did you mean 'simulate.galaxies'?"),
         (["simulate", "sky", "--set", "simulate.galaxies=few"], "expected a whole number"),
-        (["compare", "a", "--set", "compare.x=1"], "compare has no settings"),
+        (["simulate", "sky", "--set", "simulate.galaxies=["], "'[' is not a YAML value"),
+        (["simulate", "sky", "--set", "simulate.galaxies=true"], "expected a whole number"),
+        (["simulate", "sky", "--set", "simulate.faults=few"], "expected a number"),
+        (["simulate", "sky", "--set", "simulate.side=8"], "expected galaxies >= 1"),
+        (["compare", "a", "--set", "compare.x=1"], "did you mean 'compare.common'?"),
+        (["compare", "a", "--set", "compare.common=1"], "expected true or false"),
     ],
 )
 def test_hints(args, hint):
@@ -112,8 +117,18 @@ def test_set_reaches_the_verb(monkeypatch):
     assert json.loads(done.stdout) == {"epochs": 7}
 
     monkeypatch.setattr(runs, "simulate", lambda folder, **given: given)
-    done = call("simulate", "sky", "--seed", 4, "--json", "--set", "simulate.galaxies=7")
-    assert json.loads(done.stdout) == {"galaxies": 7, "seed": 4}
+    told = ["simulate.galaxies=7", "simulate.side=48", "simulate.faults=1"]
+    settings = [word for setting in told for word in ("--set", setting)]
+    done = call("simulate", "sky", "--seed", 4, "--json", *settings)
+    assert json.loads(done.stdout) == {"galaxies": 7, "seed": 4, "side": 48, "faults": 1.0}
+
+    monkeypatch.setattr(runs, "compare", lambda folders, **given: given)
+    for word in (["--common"], ["--set", "compare.common=true"]):
+        assert json.loads(call("compare", "a", "b", "--json", *word).stdout) == {"common": True}
+
+    monkeypatch.setattr(runs, "inspect", lambda store, to, id: {"to": to, "id": id})
+    done = call("inspect", "s", "--json", "--set", "inspect.id=12", "--set", "inspect.to=3")
+    assert json.loads(done.stdout) == {"to": "3", "id": "12"}
 
 
 def test_show_is_complete(tmp_path):
