@@ -1,16 +1,20 @@
 r"""What is saved of a trained model: a recipe and tensors, never a pickle."""
 
-__all__ = ["Card", "load_card", "save_card"]
+__all__ = ["Card", "common_scale", "load_card", "recover", "save_card"]
 
+import errno
 import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
@@ -19,9 +23,12 @@ from models import build
 from pipeline import __version__
 from pipeline.errors import DataError, suggest
 
-FORMAT = 1
+FORMAT = 2
 RECIPE = "card.json"
 WEIGHTS = "weights.safetensors"
+
+TOLERANCE = 0.05
+r"""How much two pixel scales may differ and still be the same."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,10 @@ class Card:
         width: The number of columns :math:`W` of a cutout.
         scale: The scale of the grid, as in :class:`pipeline.store.StoreInfo`.
         survey: The survey it learnt from.
+        pixel_arcsec: The arcsec per pixel of the cutouts it learnt from. None if that is unknown,
+            or if they had no common one.
+        reading: How files were read: the arguments of :class:`pipeline.ingest.Recipe` that the
+            card does not name otherwise.
         stretch: The arguments of :class:`pipeline.stretch.Stretch`.
         classes: The names of the :math:`K` classes, in the order of the network's output.
         mirror: The index of the mirror image of each class, with length `K`.
@@ -58,6 +69,8 @@ class Card:
     stretch: Mapping[str, Any]
     classes: tuple[str, ...]
     mirror: tuple[int, ...]
+    pixel_arcsec: float | None = None
+    reading: Mapping[str, Any] = field(default_factory=dict)
     temperature: float = 1.0
     symmetries: bool = False
     name: str = ""
@@ -83,8 +96,9 @@ class Card:
             values = json.loads(text)
         except ValueError as error:
             raise DataError(f"not JSON: {error}") from error
-        if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
-            raise DataError(f"expected a model card of format {FORMAT}, found another")
+        found = values.pop("format", None) if isinstance(values, dict) else None
+        if found != FORMAT:
+            raise DataError(f"expected a model card of format {FORMAT}, found {found or 'none'}")
 
         known = [f.name for f in fields(cls)]
         for key in values:
@@ -124,18 +138,47 @@ def save_card(folder: Path, card: Card, model: nn.Module) -> Card:
     card = replace(card, digest=_digest(weights))
 
     folder = Path(folder)
-    aside, old = (folder.with_name(f".{folder.name}.{word}") for word in ("new", "old"))
+    recover(folder)
+    aside, old = _beside(folder, "new"), _beside(folder, "old")
     for leftover in (aside, old):
         shutil.rmtree(leftover, ignore_errors=True)
     aside.mkdir(parents=True)
     _write(aside / WEIGHTS, weights)
     _write(aside / RECIPE, card.to_json().encode())
-    if folder.exists():
-        folder.rename(old)
-    aside.rename(folder)
+    _swap(aside, folder, old)
     shutil.rmtree(old, ignore_errors=True)
 
     return card
+
+
+def recover(folder: Path) -> None:
+    r"""Puts a model back that a save left aside, if it was killed before it had replaced it."""
+
+    folder = Path(folder)
+    if not folder.exists():
+        # Without an older model there is nothing to put back, and whoever reads on will say so
+        with suppress(OSError):
+            _beside(folder, "old").rename(folder)
+
+
+def common_scale(scales: NDArray[np.float64]) -> float | None:
+    r"""Returns the median of the pixel scales of many cutouts.
+
+    Arguments:
+        scales: Arcsec per pixel, NaN where unknown, with shape `(N,)`.
+
+    Returns:
+        The median of those known. None if there are none, or if more than a tenth of them are
+        off it by more than :data:`TOLERANCE`, so that there is no common scale.
+    """
+
+    known = scales[np.isfinite(scales)]
+    if not len(known):
+        return None
+    low, middle, high = np.quantile(known, (0.05, 0.5, 0.95))
+    close = max(high / middle - 1, 1 - low / middle) <= TOLERANCE
+
+    return float(middle) if close else None
 
 
 def load_card(folder: Path) -> tuple[Card, nn.Module]:
@@ -150,6 +193,7 @@ def load_card(folder: Path) -> tuple[Card, nn.Module]:
     """
 
     folder = Path(folder)
+    recover(folder)
     recipe, weights = folder / RECIPE, folder / WEIGHTS
     try:
         card = Card.from_json(recipe.read_text())
@@ -171,6 +215,23 @@ def load_card(folder: Path) -> tuple[Card, nn.Module]:
         raise DataError(f"{weights} does not fit {card.model!r}: {error}") from error
 
     return card, model.eval()
+
+
+def _beside(folder: Path, word: str) -> Path:
+    return folder.with_name(f".{folder.name}.{word}")
+
+
+def _swap(aside: Path, folder: Path, old: Path) -> None:
+    while True:
+        if folder.exists():
+            folder.rename(old)
+        try:
+            aside.rename(folder)
+            return
+        except OSError as error:
+            # A reader may have put the old one back in between
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
 
 
 def _digest(weights: bytes) -> str:

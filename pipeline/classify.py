@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from hashlib import blake2b
 from itertools import count
 from pathlib import Path
@@ -28,7 +29,7 @@ from pipeline.catalogue import Column, concatenate
 from pipeline.catalogue.formats import FORMATS
 from pipeline.dataset import Batch
 from pipeline.errors import ConfigError, DataError, suggest
-from pipeline.feeds import Feed, Records
+from pipeline.feeds import Feed, Records, refused, scale_misfit
 from pipeline.files import locked, replacing
 from pipeline.prediction import predict
 from pipeline.stretch import Stretch
@@ -62,7 +63,8 @@ def classify(
 
     of the logits :math:`z` at the temperature :math:`T` of the card, the likeliest class, the
     entropy :math:`-\sum_k p_k \log_2 p_k` in bits, flags, status and reason. A rejected input
-    has NaN for numbers and no class.
+    has NaN for numbers and no class. On a native grid, so is one of another scale than those
+    that the model has learnt from.
 
     Parts are written to the folder `TO.parts` as they are done. Run again after a kill, with
     the same model and inputs, it skips them, and ends with the bytes it would have ended with.
@@ -215,7 +217,8 @@ def _parts(
     place = next(network.parameters()).device
     rows: list[Mapping[str, Any]] = []
     found: list[NDArray[np.float64]] = []
-    for records, pixels in _ahead(feed.stream(done * plan.part, plan.batch)):
+    for given, all_pixels in _ahead(feed.stream(done * plan.part, plan.batch)):
+        records, pixels = refused(given, all_pixels, partial(scale_misfit, card))
         rows += records
         if len(pixels):
             images = stretch(torch.from_numpy(pixels).to(place))

@@ -1,19 +1,28 @@
 r"""What a model is asked to classify: the galaxies of a store, or files that are in none yet."""
 
-__all__ = ["Feed", "FileFeed", "Records", "StoreFeed"]
+__all__ = ["Feed", "FileFeed", "Records", "StoreFeed", "images", "refused", "scale_misfit"]
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.card import TOLERANCE, Card
+from pipeline.errors import DataError
+from pipeline.fits import FitsFile
 from pipeline.ingest import Recipe, prepare, stamp
 from pipeline.sources import Source
 from pipeline.store import Store, StoreInfo
 
-COLUMNS = ("id", "ra", "dec", "flags", "status", "reason", "digest")
+COLUMNS = ("id", "ra", "dec", "flags", "status", "reason", "digest", "scale_arcsec")
+
+LETTERS = set("ugrizybvjhk")
+HUBBLE = re.compile(r"f\d{3,4}[a-z]{1,2}")
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -86,16 +95,24 @@ class FileFeed:
         recipe: How to read them.
         info: What all cutouts have in common.
         workers: The number of processes that read.
+        named: Whether to reject files whose header names other bands, which an experiment may
+            call as it likes.
     """
 
     def __init__(
-        self, sources: Sequence[Source], recipe: Recipe, info: StoreInfo, workers: int = 1
+        self,
+        sources: Sequence[Source],
+        recipe: Recipe,
+        info: StoreInfo,
+        workers: int = 1,
+        named: bool = False,
     ) -> None:
         self.sources = sources
         self.recipe = recipe
         self.info = info
         self.fingerprint = ""
         self.workers = workers
+        self._files = {source.id: source.files for source in sources} if named else {}
 
         digest = blake2b(self.info.to_json().encode(), digest_size=16)
         for source in sources:
@@ -108,4 +125,121 @@ class FileFeed:
     def stream(self, start: int, size: int) -> Iterator[tuple[Records, NDArray[np.float16]]]:
         r"""Reads the inputs from one of them on. See :meth:`Feed.stream`."""
 
-        return prepare(self.sources[start:], self.recipe, workers=self.workers, chunk=size)
+        sources = self.sources[start:]
+        for records, pixels in prepare(sources, self.recipe, workers=self.workers, chunk=size):
+            yield refused(records, pixels, self._misfit) if self._files else (records, pixels)
+
+    def _misfit(self, record: Mapping[str, Any]) -> str:
+        return _band_misfit(self._files[record["id"]], self.recipe)
+
+
+def images(card: Card, sources: Sequence[Source], workers: int = 1) -> FileFeed:
+    r"""Prepares images without an experiment, to be read like those that a model learnt from.
+
+    Arguments:
+        card: The model.
+        sources: The images.
+        workers: The number of processes that read.
+    """
+
+    number, _, unit = card.scale.partition(" ")
+    scale = float(number) if unit == "arcsec" else card.scale
+    recipe = Recipe(card.bands, (card.height, card.width), scale, **card.reading)
+    info = StoreInfo(card.bands, card.height, card.width, card.scale, card.survey)
+
+    return FileFeed(sources, recipe, info, workers, named=True)
+
+
+def refused(
+    records: Records, pixels: NDArray[np.float16], why: Callable[[Mapping[str, Any]], str]
+) -> tuple[Records, NDArray[np.float16]]:
+    r"""Rejects what a model cannot judge.
+
+    Arguments:
+        records: The manifest rows of a batch.
+        pixels: The cutouts of those that are not rejected, with shape `(n, C, H, W)`.
+        why: Tells why a row is to be rejected, or an empty text.
+
+    Returns:
+        The rows and the cutouts, as a :meth:`Feed.stream` yields them.
+    """
+
+    told, kept = [], []
+    for record in records:
+        rejected = record["status"] == "rejected"
+        reason = "" if rejected else why(record)
+        told.append({**record, "status": "rejected", "reason": reason} if reason else record)
+        if not rejected:
+            kept.append(not reason)
+
+    return told, pixels if all(kept) else pixels[kept]
+
+
+def scale_misfit(card: Card, record: Mapping[str, Any]) -> str:
+    r"""Tells whether a cutout on its native grid is of another scale than a model learnt from.
+
+    Returns:
+        What is wrong, or an empty text if nothing is, or if either scale is unknown.
+    """
+
+    learnt, found = card.pixel_arcsec, record.get("scale_arcsec")
+    if card.scale != "native" or learnt is None or found is None:
+        return ""
+    if math.isnan(found) or abs(found / learnt - 1) <= TOLERANCE:
+        return ""
+
+    return f"scale {found:.3g} arcsec per pixel, the model learnt from {learnt:.3g}"
+
+
+def _band_misfit(files: Sequence[Path], recipe: Recipe) -> str:
+    r"""Compares the filters that headers name with the bands that there should be."""
+
+    try:
+        found = _filters([FitsFile.open(path) for path in files], recipe)
+    except DataError:
+        # A picture, which has no header
+        return ""
+    wrong = [
+        _differ(name, band, recipe.bands)
+        for name, band in zip(found, recipe.bands, strict=False)
+        if name
+    ]
+    if not any(wrong):
+        return ""
+
+    return f"found the bands {', '.join(found)}, expected {', '.join(recipe.bands)}"
+
+
+def _filters(files: Sequence[FitsFile], recipe: Recipe) -> list[str]:
+    r"""Returns the name of the filter of each band, empty if unknown, or nothing."""
+
+    bands = recipe.bands
+    apart = len(files) == len(bands) or (isinstance(recipe.hdu, str) and "{band}" in recipe.hdu)
+    if apart:
+        each = files if len(files) == len(bands) else [files[0]] * len(bands)
+        headers = [
+            file.frames(recipe.hdu_of(band))[0].header
+            for file, band in zip(each, bands, strict=True)
+        ]
+        return [str(header.get("FILTER", "")).strip() for header in headers]
+
+    header = files[0].frames(recipe.hdu, len(bands))[0].header
+    first = 0 if "BAND0" in header else 1
+    named = [str(header.get(f"BAND{first + c}", "")).strip() for c in range(len(bands))]
+    text = str(header.get("FILTER", "")).strip()
+    if not any(named) and len(text) == len(bands) and LETTERS.issuperset(text.lower()):
+        return list(text)
+
+    return named
+
+
+def _differ(found: str, band: str, bands: Sequence[str]) -> bool:
+    r"""Tells whether a filter is surely not a band: `GG395` may well be what is called `blue`."""
+
+    band, others = band.lower(), {other.lower() for other in bands}
+    words = {found.lower(), *re.findall(r"[a-z0-9]+", found.lower())}
+    if band in words:
+        return False
+    hubble = HUBBLE.fullmatch(band) and any(HUBBLE.fullmatch(word) for word in words)
+
+    return bool(hubble or words & others or (band in LETTERS and words & LETTERS))

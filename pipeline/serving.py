@@ -5,6 +5,7 @@ MLflow keeps the card as it is and the name of this module, no pickle.
 
 __all__ = ["Server"]
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pipeline.calibration import apply
 from pipeline.card import load_card
 from pipeline.dataset import Batches
 from pipeline.errors import DataError
-from pipeline.ingest import Recipe, prepare
+from pipeline.feeds import images, refused, scale_misfit
 from pipeline.prediction import predict
 from pipeline.sources import Source
 from pipeline.stretch import Stretch
@@ -80,12 +81,12 @@ class Server:
 
     def _files(self, paths: list[str]) -> pd.DataFrame:
         card = self.card
-        recipe = Recipe(card.bands, (card.height, card.width), _scale(card.scale))
-        sources = [Source(path, _files(path, card.bands)) for path in paths]
+        feed = images(card, [Source(path, _files(path, card.bands)) for path in paths])
 
         probabilities = np.full((len(paths), len(card.classes)), np.nan)
         reasons: list[str] = []
-        for rows, pixels in prepare(sources, recipe, chunk=BATCH):
+        for given, cutouts in feed.stream(0, BATCH):
+            rows, pixels = refused(given, cutouts, partial(scale_misfit, card))
             read = np.array([row["status"] != "rejected" for row in rows])
             here = len(reasons) + np.flatnonzero(read)
             probabilities[here] = self._cutouts(pixels)
@@ -116,12 +117,6 @@ def _files(path: str, bands: tuple[str, ...]) -> tuple[Path, ...]:
         return (Path(path),)
 
     return tuple(Path(path.replace("{band}", band)) for band in bands)
-
-
-def _scale(text: str) -> str | float:
-    number, _, unit = text.partition(" ")
-
-    return float(number) if unit == "arcsec" else text
 
 
 def _load_pyfunc(folder: str) -> Server:

@@ -1,12 +1,14 @@
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from models import build
-from pipeline.card import Card, load_card, save_card
+from pipeline.card import Card, common_scale, load_card, save_card
 from pipeline.errors import DataError
 
 CARD = Card(
@@ -17,6 +19,8 @@ CARD = Card(
     width=48,
     scale="0.4 arcsec",
     survey="simulated",
+    pixel_arcsec=0.4,
+    reading={"hdu": "SCI_{band}", "pixel_scale": None, "at": "centre"},
     stretch={"kind": "asinh", "softening": 3.0},
     classes=("round", "cw", "acw"),
     mirror=(0, 2, 1),
@@ -67,6 +71,47 @@ def test_replaced_or_left(tmp_path, model, monkeypatch):
     assert os.listdir(tmp_path) == ["model"]
 
 
+def test_killed_in_between(tmp_path, model, monkeypatch):
+    r"""A save killed after it has taken the old model away loses it for nobody."""
+
+    folder, other = tmp_path / "model", build("cutout_resnet", bands=3, classes=3)
+    first = save_card(folder, CARD, model)
+    rename = Path.rename
+
+    def killed(path, target):
+        if path.name == ".model.new":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    for _ in range(2):
+        with monkeypatch.context() as broken:
+            broken.setattr(Path, "rename", killed)
+            with pytest.raises(KeyboardInterrupt):
+                save_card(folder, CARD, other)
+        assert not folder.exists()
+    assert load_card(folder)[0] == first
+
+    # A reader puts the old one back while the writer is between its two steps
+    def raced(path, target):
+        if path.name == ".model.new" and not folder.exists():
+            monkeypatch.setattr(Path, "rename", rename)
+            load_card(folder)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", raced)
+    assert save_card(folder, CARD, other) == load_card(folder)[0] != first
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_common_scale():
+    nan = np.nan
+
+    assert common_scale(np.array([nan, 0.4, 0.41, 0.39])) == 0.4
+    assert common_scale(np.array([nan, nan])) is None
+    assert common_scale(np.repeat([0.26, 0.4], 20)) is None
+    assert common_scale(np.append(np.full(99, 0.4), 4.0)) == 0.4
+
+
 def damage_weights(folder):
     path = folder / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-8])
@@ -89,7 +134,7 @@ def edit(**changes):
         (lambda folder: (folder / "card.json").write_text("{"), "card.json: not JSON"),
         (lambda folder: (folder / "card.json").write_text("[1]"), "card.json: expected a model"),
         (damage_weights, "weights.safetensors is damaged"),
-        (edit(format=2), "card.json: expected a model card of format 1"),
+        (edit(format=3), "card.json: expected a model card of format 2, found 3"),
         (edit(clases=[]), "card.json: unknown key 'clases', did you mean 'classes'?"),
         (edit(temperature=None), "card.json: no temperature"),
         (edit(model="cutout_resne"), "card.json: unknown model .* did you mean 'cutout_resnet'?"),

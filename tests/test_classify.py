@@ -17,10 +17,11 @@ from pipeline.card import Card, load_card, save_card
 from pipeline.catalogue import read_table
 from pipeline.classify import classify
 from pipeline.errors import ConfigError, DataError
-from pipeline.feeds import FileFeed, StoreFeed
-from pipeline.fits import write_image
+from pipeline.feeds import FileFeed, StoreFeed, images
+from pipeline.fits import write_extensions, write_image
 from pipeline.ingest import Recipe, ingest
-from pipeline.sources import find
+from pipeline.serving import Server
+from pipeline.sources import Source, find
 from pipeline.store import Store, StoreInfo
 from pipeline.stretch import Stretch
 
@@ -286,3 +287,92 @@ def test_changed_file_starts_anew(tmp_path, files):
     feed = FileFeed(*files, INFO)
     (tmp_path / "images/03.fits").write_bytes(b"changed")
     assert FileFeed(*files, INFO).stamp != feed.stamp
+
+
+def draw(path, scale=0.4, **cards):
+    random = np.random.default_rng(2)
+    y, x = np.mgrid[:24, :28]
+    blob = 200 * np.exp(-((y - 11.5) ** 2 + (x - 13.5) ** 2) / 18)
+    pixels = (random.normal(10, 1, size=(2, 24, 28)) + blob).astype(np.float32)
+    cards |= {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 5.0}
+    cards |= {"CRPIX1": 14.5, "CRPIX2": 12.5, "CDELT1": -scale / 3600, "CDELT2": scale / 3600}
+    write_image(path, pixels, cards)
+
+    return pixels
+
+
+def test_other_scale(tmp_path):
+    r"""On a native grid, what the model cannot have learnt from is a row that says so."""
+
+    card = card_of(replace(INFO, classes=()), pixel_arcsec=0.4)
+    save_card(tmp_path / "model", card, build("lenet", bands=2, classes=2))
+    for name, scale in (("a", 0.41), ("b", 0.262), ("c", 0.4)):
+        draw(tmp_path / f"{name}.fits", scale)
+    sources = find(tmp_path, "{id}.fits", INFO.bands)
+    recipe, info = Recipe(INFO.bands, (24, 28)), replace(INFO, classes=())
+    store = Store.create(tmp_path / "store", info)
+    ingest(sources, store, recipe)
+
+    reason = "scale 0.262 arcsec per pixel, the model learnt from 0.4"
+    for feed in (FileFeed(sources, recipe, info), StoreFeed(store)):
+        classify(tmp_path / "model", feed, tmp_path / "c.csv")
+        table = read_table(tmp_path / "c.csv")
+        assert [s == "rejected" for s in table["status"]] == [False, True, False]
+        assert table["reason"][1] == reason
+        assert np.isnan(table["p_disk"]).tolist() == [False, True, False]
+
+    paths = [str(tmp_path / f"{name}.fits") for name in "abc"]
+    served = Server(tmp_path / "model").predict(paths)
+    assert served["reason"][1] == reason
+    assert np.allclose(served["disk"][[0, 2]], table["p_disk"][[0, 2]], atol=1e-5)
+
+    # Unknown is not wrong, and a grid of a fixed scale is made
+    for changes in ({"pixel_arcsec": None}, {"scale": "0.2 arcsec"}):
+        save_card(tmp_path / "model", replace(card, **changes), build("lenet", bands=2, classes=2))
+        served = Server(tmp_path / "model").predict(paths)
+        assert served["disk"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("cards", "found"),
+    [
+        ({"BAND1": "g", "BAND2": "r"}, None),
+        ({"BAND0": "G", "BAND1": "r DECam SDSS c0002 6415.0"}, None),
+        ({"BAND1": "g", "BAND2": "z"}, "g, z"),
+        ({"BAND1": "r", "BAND2": "g"}, "r, g"),
+        ({"FILTER": "gr"}, None),
+        ({"FILTER": "iz"}, "i, z"),
+        ({"FILTER": "GG395"}, None),
+    ],
+)
+def test_other_bands(tmp_path, cards, found):
+    draw(tmp_path / "a.fits", **cards)
+    feed = images(card_of(INFO), [Source("a", (tmp_path / "a.fits",))])
+    (((row,), pixels),) = feed.stream(0, 4)
+
+    assert len(pixels) == (found is None)
+    assert row["reason"] == ("" if found is None else f"found the bands {found}, expected g, r")
+
+
+def test_other_filters(tmp_path):
+    r"""The same of files and of extensions that have a band each, called as it is usual there."""
+
+    pixels = draw(tmp_path / "a.fits")
+    for name, filters in (("fine", ("F606W", "F814W")), ("swapped", ("F814W", "F606W"))):
+        for plane, band, filter in zip(pixels, "vi", filters, strict=True):
+            write_image(tmp_path / f"{name}_{band}.fits", plane, {"FILTER": filter})
+    write_extensions(tmp_path / "e.fits", dict(zip("gr", pixels, strict=True)), {"FILTER": "z"})
+
+    def reasons(card, *sources):
+        return [row["reason"] for rows, _ in images(card, sources).stream(0, 9) for row in rows]
+
+    both = [
+        Source(name, tuple(tmp_path / f"{name}_{band}.fits" for band in "vi"))
+        for name in ("fine", "swapped")
+    ]
+    card = card_of(replace(INFO, bands=("f606w", "f814w")))
+    assert reasons(card, *both) == ["", "found the bands F814W, F606W, expected f606w, f814w"]
+    assert reasons(card_of(replace(INFO, bands=("v", "i"))), *both) == ["", ""]
+    card = card_of(INFO, reading={"hdu": "{band}", "pixel_scale": None, "at": "centre"})
+    one = Source("e", (tmp_path / "e.fits",))
+    assert reasons(card, one) == ["found the bands z, z, expected g, r"]

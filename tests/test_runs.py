@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models import build
 from pipeline import runs
+from pipeline.card import Card, load_card, save_card
 from pipeline.catalogue import read_table
 from pipeline.config import load
 from pipeline.errors import ConfigError, DataError
-from pipeline.store import Store
+from pipeline.serving import Server
+from pipeline.store import Store, StoreInfo
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -134,3 +137,108 @@ def test_aegis(shared_data, tmp_path, monkeypatch):
     assert found["ok"] + found["flagged"] == 39
     assert {r["id"]: r["flags"] for r in manifest}["12011504"] == "edge"
     assert {row["label"] for row in manifest} == {"smooth", "featured"}
+
+
+@pytest.fixture
+def composites(shared_data, tmp_path):
+    r"""Pictures of Galaxy Zoo, and a model with random weights that learnt from their like."""
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for path in sorted((shared_data / "gz1_sdss/images").glob("*.jpeg"))[:3]:
+        (folder / path.name).write_bytes(path.read_bytes())
+    card = Card(
+        model="lenet",
+        args={},
+        bands=("g", "r", "i"),
+        height=40,
+        width=48,
+        scale="3 arcsec",
+        survey="gz1",
+        pixel_arcsec=3.0,
+        reading={"hdu": None, "pixel_scale": 1.0, "at": "centre"},
+        stretch={"kind": "asinh"},
+        classes=("round", "disk"),
+        mirror=(0, 1),
+    )
+    save_card(tmp_path / "model", card, build("lenet", bands=3, classes=2))
+
+    return folder, tmp_path / "model"
+
+
+def classified(model, input):
+    to = model.parent / "catalogue.csv"
+    runs.classify(str(model), input, to)
+
+    return read_table(to)
+
+
+def test_classify_composites(composites):
+    r"""Files without a scale of their own are read like those that the model learnt from."""
+
+    folder, model = composites
+    table = classified(model, folder)
+    paths = sorted(folder.iterdir())
+    served = Server(model).predict([str(path) for path in paths])
+
+    assert [str(id) for id in table["id"]] == [path.stem for path in paths]
+    np.testing.assert_allclose(table["p_round"], served["round"], atol=1e-5)
+    assert np.isfinite(table["p_round"]).all()
+
+
+def test_classify_one_image(composites):
+    folder, model = composites
+    one = sorted(folder.iterdir())[1]
+
+    assert [str(id) for id in classified(model, one)["id"]] == [one.stem]
+
+
+def test_classify_all_formats(composites):
+    r"""Every image of a folder is a row, whatever it ends in, and nothing else is."""
+
+    folder, model = composites
+    first, second, third = sorted(folder.iterdir())
+    first.rename(folder / "a.JPG")
+    second.rename(folder / "a.jpeg")
+    third.rename(folder / "b.c.jpeg")
+    for name in ("a.txt", ".d.jpeg", "e.fits.fz", "f.fits.gz", "g.fit"):
+        (folder / name).write_bytes(b"not an image")
+    table = classified(model, folder)
+
+    assert list(table["id"]) == ["a.JPG", "a.jpeg", "b.c", "e", "f", "g"]
+    assert list(table["status"] == "rejected") == [False] * 3 + [True] * 3
+    with pytest.raises(DataError, match="has no image"):
+        runs.classify(str(model), model, folder / "c.csv")
+
+
+def test_classify_after_a_kill(composites):
+    r"""A model that a killed save has left aside is found."""
+
+    folder, model = composites
+    model.rename(model.with_name(".model.old"))
+
+    assert len(classified(model, folder)) == 3
+
+
+def test_inspect_odd_names(tmp_path):
+    info = StoreInfo(("r",), 24, 28, "native", "s", ("S0/a", "S0_a"))
+    store = Store.create(tmp_path / "store", info)
+    rows = [
+        {"id": f"../{i}", "status": "ok", "label": name, "noise_r": 1.0, "ra": 1.0, "dec": 1.0}
+        for i, name in enumerate(info.classes)
+    ]
+    store.commit(np.zeros((2, 1, 24, 28), np.float16), rows)
+    figures = runs.inspect(store.folder, tmp_path / "out")["figures"]
+    portrait = runs.inspect(store.folder, tmp_path / "out", id="../1")["figure"]
+
+    assert len({*figures.values(), portrait}) == 3
+    assert {Path(path).parent for path in [*figures.values(), portrait]} == {tmp_path / "out"}
+    assert all(Path(path).exists() for path in [*figures.values(), portrait])
+
+
+def test_card_says_how_files_were_read(demo):
+    experiment, _ = demo
+    card, _ = load_card(experiment.home / "model")
+
+    assert card.pixel_arcsec == pytest.approx(0.4)
+    assert card.reading == {"hdu": None, "pixel_scale": None, "at": "centre"}

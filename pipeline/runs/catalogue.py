@@ -2,21 +2,27 @@ r"""From a model and images to a catalogue."""
 
 __all__ = ["classify", "classify_store"]
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import config
-from pipeline.card import load_card
+from pipeline.card import load_card, recover
 from pipeline.classify import classify as classify_feed
-from pipeline.config import Data, Experiment
+from pipeline.config import Experiment
 from pipeline.errors import ConfigError, DataError
-from pipeline.feeds import Feed, StoreFeed
+from pipeline.feeds import Feed, StoreFeed, images
 from pipeline.runs.data import feed, store_folder
 from pipeline.runs.training import MODEL
+from pipeline.sources import Source
 from pipeline.store import Store
 from pipeline.tracking import resolve, store_uri, version_of
 
-IMAGES = (".fits", ".fit", ".fits.gz", ".fits.bz2", ".fits.fz", ".fz", ".jpeg", ".jpg", ".png")
+FITS = (".fits", ".fit", ".fts")
+PACKED = (".gz", ".bz2", ".fz")
+IMAGES = (*FITS, *(end + pack for end in FITS for pack in PACKED), ".fz", ".jpeg", ".jpg", ".png")
+
+WORKERS = 2
 
 
 def classify(model: str, input: Path, to: Path, overrides: Sequence[str] = ()) -> dict:
@@ -25,7 +31,8 @@ def classify(model: str, input: Path, to: Path, overrides: Sequence[str] = ()) -
     Arguments:
         model: The folder of a model card, or `models:/name@champion` and the like.
         input: A store; an experiment, whose `data` say where the files are; or images that
-            have all the bands of the model, in its order.
+            have all the bands of the model, in its order, each one a row. They are read as
+            those were that the model learnt from.
         to: The catalogue: `.parquet`, `.fits`, `.vot` or `.csv`.
         overrides: Settings that replace those of the experiment, and `tracking.uri`.
     """
@@ -58,10 +65,12 @@ def classify_store(experiment: Experiment) -> dict:
 
 
 def _classify(model: str, uri: str, input: Path | Feed, to: Path) -> dict:
+    if ":" not in model:
+        recover(Path(model))
     card = resolve(model, uri)
-    images = _feed(input, card) if isinstance(input, Path) else input
+    inputs = _feed(input, card) if isinstance(input, Path) else input
 
-    return classify_feed(card, images, to, version=version_of(model, uri))
+    return classify_feed(card, inputs, to, version=version_of(model, uri))
 
 
 def _feed(input: Path, model: Path) -> Feed:
@@ -71,30 +80,36 @@ def _feed(input: Path, model: Path) -> Feed:
         return StoreFeed(Store.open(input))
 
     card, _ = load_card(model)
-    root, pattern = (input, _pattern(input)) if input.is_dir() else (input.parent, input.name)
-    scale = card.scale.removesuffix(" arcsec")
-    if " x " in scale:
+    if " x " in card.scale:
         raise DataError(
-            f"{input}: the model needs a scale of {scale},"
+            f"{input}: the model needs a scale of {card.scale},"
             " expected an experiment whose table has that column"
         )
 
-    return feed(
-        Data(
-            root=root,
-            pattern=pattern if "{id}" in pattern else f"{{id}}{''.join(input.suffixes)}",
-            bands=card.bands,
-            survey=card.survey,
-            size=(card.height, card.width),
-            scale=scale if scale == "native" else float(scale),
-        )
-    )
+    return images(card, _sources(input), WORKERS)
 
 
-def _pattern(folder: Path) -> str:
-    names = [path.name for path in folder.iterdir()]
-    found = [end for end in IMAGES if any(name.endswith(end) for name in names)]
-    if not found:
-        raise DataError(f"{folder} is no store and has no image ({', '.join(IMAGES)})")
+def _sources(input: Path) -> list[Source]:
+    r"""Takes one image, or all images of a folder, whatever their formats, by their names."""
 
-    return f"{{id}}{found[0]}"
+    if not input.is_dir():
+        return [Source(_split(input.name)[0], (input,))]
+
+    files = [path for path in sorted(input.iterdir()) if path.is_file() and _split(path.name)[1]]
+    files = [path for path in files if not path.name.startswith(".")]
+    if not files:
+        raise DataError(f"{input} is no store and has no image ({', '.join(IMAGES)})")
+    seen = Counter(_split(path.name)[0] for path in files)
+    named = {path: _split(path.name)[0] for path in files}
+    sources = [Source(id if seen[id] == 1 else path.name, (path,)) for path, id in named.items()]
+
+    return sorted(sources, key=lambda source: source.id)
+
+
+def _split(name: str) -> tuple[str, str]:
+    r"""Splits the name of a file into an identifier and the ending of an image, if it has it."""
+
+    ends = [end for end in IMAGES if name.lower().endswith(end)]
+    end = max(ends, key=len, default="")
+
+    return name[: len(name) - len(end)], end

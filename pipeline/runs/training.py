@@ -17,7 +17,7 @@ from torch import nn
 from models import build
 from pipeline.augment import Augment
 from pipeline.calibration import fit_temperature
-from pipeline.card import Card, save_card
+from pipeline.card import Card, common_scale, save_card
 from pipeline.config import Experiment, load
 from pipeline.dataset import Batches, class_weights
 from pipeline.errors import ConfigError, DataError
@@ -199,7 +199,8 @@ def _settings(experiment: Experiment, found: Sample) -> Training:
 
 
 def _card(experiment: Experiment, found: Sample, temperature: float) -> Card:
-    info = found.store.info
+    info, data = found.store.info, experiment.data
+    scales = found.store.manifest["scale_arcsec"].to_numpy()[found.of("train")[0]]
 
     return Card(
         model=experiment.model.name,
@@ -209,6 +210,8 @@ def _card(experiment: Experiment, found: Sample, temperature: float) -> Card:
         width=info.width,
         scale=info.scale,
         survey=info.survey,
+        pixel_arcsec=common_scale(scales),
+        reading={"hdu": data.hdu, "pixel_scale": data.pixel_scale, "at": data.cut_at},
         stretch=experiment.batches.stretch.model_dump(),
         classes=found.scheme.classes,
         mirror=found.scheme.mirror,
