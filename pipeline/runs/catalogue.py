@@ -65,8 +65,7 @@ def classify_store(experiment: Experiment) -> dict:
 
 
 def _classify(model: str, uri: str, input: Path | Feed, to: Path) -> dict:
-    if ":" not in model:
-        recover(Path(model))
+    recover(Path(model))
     card = resolve(model, uri)
     inputs = _feed(input, card) if isinstance(input, Path) else input
 
@@ -86,7 +85,9 @@ def _feed(input: Path, model: Path) -> Feed:
             " expected an experiment whose table has that column"
         )
 
-    return images(card, _sources(input), WORKERS)
+    sources = _sources(input)
+
+    return images(card, sources, min(WORKERS, len(sources)))
 
 
 def _sources(input: Path) -> list[Source]:
