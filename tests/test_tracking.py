@@ -26,11 +26,6 @@ from pipeline.fits import write_image
 from pipeline.stretch import Stretch
 from pipeline.tracking import Tracker, promote, resolve, store_uri
 
-# MLflow's own
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
-]
-
 CLASSES = ("elliptical", "cw", "acw")
 IDS = [f"g{n}" for n in range(300)]
 LABELS = np.arange(300) % 3
