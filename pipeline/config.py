@@ -57,6 +57,8 @@ class Config(BaseModel):
 
 
 class Simulate(Config):
+    r"""The survey to draw, see :func:`pipeline.simulate.simulate`."""
+
     galaxies: int = Field(2000, gt=0)
     r"""How many galaxies to draw."""
 
@@ -71,6 +73,8 @@ class Simulate(Config):
 
 
 class Table(Config):
+    r"""The table of galaxies, and which of its columns mean what."""
+
     path: Path
     r"""A FITS, VOTable, ECSV, CSV or Parquet table, one row per galaxy."""
 
@@ -85,6 +89,8 @@ class Table(Config):
 
 
 class Labels(Config):
+    r"""What the labels of the table mean."""
+
     column: str
     r"""The column of `table` that holds the label."""
 
@@ -102,6 +108,8 @@ class Labels(Config):
 
 
 class Data(Config):
+    r"""Where the images are, and the grid they are brought onto."""
+
     root: Path
     r"""The folder of the images."""
 
@@ -155,6 +163,8 @@ class Data(Config):
 
 
 class Split(Config):
+    r"""Which galaxies train, which validate and which test."""
+
     path: Path | None = None
     r"""A table `id, part` to be taken as it is. By default one is made."""
 
@@ -196,6 +206,8 @@ class Augment(Config):
 
 
 class Batches(Config):
+    r"""How galaxies come to the network, see :class:`pipeline.dataset.Batches`."""
+
     size: int = Field(64, gt=0)
     r"""Galaxies per batch."""
 
@@ -208,6 +220,8 @@ class Batches(Config):
 
 
 class Model(Config):
+    r"""The network, see :func:`models.build`."""
+
     name: str = "cutout_resnet"
     r"""A key of :py:`models.MODELS`, `timm:NAME` or `torchvision:NAME`."""
 
@@ -243,6 +257,8 @@ class Training(Config):
 
 
 class Evaluation(Config):
+    r"""What the model is compared with, and how."""
+
     baselines: tuple[Literal["forest", "svm"], ...] = ("forest", "svm")
     symmetries: bool = True
     r"""Average over the eight symmetries of the square."""
@@ -252,6 +268,8 @@ class Evaluation(Config):
 
 
 class Tracking(Config):
+    r"""Where runs are recorded, see :class:`pipeline.tracking.Tracker`."""
+
     uri: str | None = None
     r"""An MLflow tracking URI. By default, an SQLite file in `folder`."""
 
@@ -266,6 +284,8 @@ class Tracking(Config):
 
 
 class Experiment(Config):
+    r"""All that a run is made of."""
+
     name: str
     folder: Path = Path("runs")
     r"""Where everything goes, in a folder called `name`."""

@@ -148,12 +148,16 @@ def blank(random: np.random.Generator) -> float:
 
 
 def dead_columns(pixels: NDArray, camera: Camera, random: np.random.Generator) -> None:
+    r"""Blanks one to three neighbouring columns of a band."""
+
     band = random.integers(len(pixels))
     first = random.integers(pixels.shape[2] - 3)
     pixels[band, :, first : first + random.integers(1, 4)] = blank(random)
 
 
 def cosmic_rays(pixels: NDArray, camera: Camera, random: np.random.Generator) -> None:
+    r"""Adds straight tracks of charge, each to one band."""
+
     for _ in range(random.integers(3, 9)):
         band, length = random.integers(len(pixels)), random.uniform(2, 25)
         along = np.arange(0, length, 0.5)
@@ -166,10 +170,14 @@ def cosmic_rays(pixels: NDArray, camera: Camera, random: np.random.Generator) ->
 
 
 def missing_band(pixels: NDArray, camera: Camera, random: np.random.Generator) -> None:
+    r"""Blanks a whole band."""
+
     pixels[random.integers(len(pixels))] = blank(random)
 
 
 def detector_edge(pixels: NDArray, camera: Camera, random: np.random.Generator) -> None:
+    r"""Blanks a strip along one side, in all bands."""
+
     axis, end = random.integers(1, 3), random.integers(2)
     width = int(random.uniform(0.1, 0.4) * pixels.shape[axis])
     lost = slice(0, width) if end else slice(pixels.shape[axis] - width, None)

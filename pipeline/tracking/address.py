@@ -38,6 +38,12 @@ def store_uri(folder: Path) -> str:
 
 
 def checked(uri: str) -> str:
+    r"""Returns the address of a tracking server.
+
+    Raises:
+        ConfigError: If it is a folder, or anything else that MLflow does not take.
+    """
+
     if not re.match(r"(sqlite|postgresql|mysql|mssql)[+\w]*://|https?://", uri):
         raise ConfigError(
             f"tracking.uri={uri!r}, expected sqlite:///..., postgresql://... or http(s)://..."
