@@ -9,6 +9,7 @@ __all__ = ["STAGES", "Classify", "Ingest", "Outcome", "Stage", "Train", "torture
 import argparse
 import json
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,25 +20,22 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import torch
+from mlflow import MlflowClient
 
 from models import build
-from pipeline.augment import Augment
+from pipeline import runs
 from pipeline.card import Card, save_card
-from pipeline.classify import classify
-from pipeline.dataset import Batches
-from pipeline.feeds import StoreFeed
-from pipeline.files import replacing
+from pipeline.config import Experiment, load
 from pipeline.fits import write_image
 from pipeline.ingest import Recipe, ingest
-from pipeline.optimization import Training
+from pipeline.runs.training import HISTORY, MODEL, RUN
 from pipeline.sources import find
 from pipeline.store import Store, StoreInfo
-from pipeline.training import fit
 
 BANDS, SIZE = ("g", "r"), (31, 33)
-IGNORED = {".lock", "state"}
-r"""Not results: the files that keep others out, and the state of a training that ended."""
+DEMO = Path(__file__).parents[1] / "configs/demo.yaml"
+IGNORED = {".lock", "work"}
+r"""Not results: the files that keep others out, and what a training works with."""
 
 
 class Stage(Protocol):
@@ -79,51 +77,67 @@ class Ingest:
 
 @dataclass(frozen=True)
 class Train:
-    r"""A small network, for a few epochs. What is compared is the best of its weights."""
+    r"""The verb, with its MLflow run, on a small simulated survey.
+
+    Compared are the model card, the history and the metrics that MLflow has, without their times.
+    """
 
     epochs: int = 12
 
     def prepare(self, folder: Path) -> None:
-        Ingest(workers=1).prepare(folder)
-        Ingest(workers=1).work(folder, folder / "store")
+        runs.ingest(self.experiment(folder, folder))
+
+    def experiment(self, folder: Path, output: Path) -> Experiment:
+        survey = folder / "survey"
+        settings = {
+            "folder": output / "work",
+            "simulate": "{galaxies: 160, side: 32, seed: 1}",
+            "data.root": survey,
+            "data.table.path": survey / "labels.csv",
+            "data.size": 32,
+            "data.store": folder / "store",
+            "data.workers": 1,
+            "model.args": "{width: 8, dropout: 0.2}",
+            "training.epochs": self.epochs,
+            "training.average": 0.9,
+            "tracking.system_metrics": "false",
+        }
+
+        return load(DEMO, [f"{name}={value}" for name, value in settings.items()])
 
     def work(self, folder: Path, output: Path) -> None:
-        weights, state = output / "weights", output / "state"
-        if weights.exists():
-            return
-        store = Store.open(folder / "store")
-        rows, labels = store.usable, np.arange(len(store.usable)) % 3
-        torch.manual_seed(0)
-        network = build("cutout_resnet", bands=len(BANDS), classes=3, width=8, dropout=0.2)
-        view = Augment(rotation=180.0, reflection=0.5)
-        fit(
-            network,
-            Batches(store, rows[:140], labels[:140], 16, augment=view, shuffle=True),
-            Batches(store, rows[140:], labels[140:], 64),
-            state,
-            settings=Training(epochs=self.epochs, lr=5e-3),
-        )
-        with replacing(weights) as file:
-            for value in network.state_dict().values():
-                file.write(value.numpy().tobytes())
+        experiment = self.experiment(folder, output)
+        result = runs.train(experiment)
+        shutil.copytree(experiment.home / MODEL, output / MODEL, dirs_exist_ok=True)
+        history = json.loads((experiment.home / HISTORY).read_text())
+        for row in history["epochs"]:
+            del row["seconds"]
+        run = json.loads((experiment.home / RUN).read_text())
+        client = MlflowClient(run["uri"])
+        told = {
+            name: sorted({(m.step, m.value) for m in client.get_metric_history(run["run"], name)})
+            for name in client.get_run(run["run"]).data.metrics
+            if name != "seconds"
+        }
+        status = client.get_run(run["run"]).info.status
+        found = {"history": history, "told": told, "status": status, "epochs": result["epochs"]}
+        (output / "found.json").write_text(json.dumps(found, indent=1))
 
 
 @dataclass(frozen=True)
 class Classify:
-    r"""A store of a few thousand galaxies, some of them rejected, as a FITS catalogue."""
+    r"""The verb, on a folder of files of which some are damaged, to a FITS catalogue."""
 
-    galaxies: int = 4000
+    galaxies: int = 400
 
     def prepare(self, folder: Path) -> None:
         rng = np.random.default_rng(0)
-        info = StoreInfo(BANDS, *SIZE, scale="native", survey="test")
-        store = Store.create(folder / "store", info)
-        rows = [
-            {"id": f"{i:05d}", "status": "rejected" if i % 50 == 0 else "ok", "digest": f"{i:x}"}
-            for i in range(self.galaxies)
-        ]
-        kept = sum(row["status"] == "ok" for row in rows)
-        store.commit(rng.normal(size=(kept, len(BANDS), *SIZE)).astype(np.float16), rows)
+        (folder / "images").mkdir()
+        for i in range(self.galaxies):
+            path = folder / f"images/{i:04d}.fits"
+            write_image(path, rng.normal(size=(len(BANDS), *SIZE)).astype(np.float32), {})
+            if i % 50 == 0:
+                path.write_bytes(path.read_bytes()[:3000])
         network = build("cutout_resnet", bands=len(BANDS), classes=3, width=8)
         card = Card(
             model="cutout_resnet",
@@ -142,8 +156,7 @@ class Classify:
 
     def work(self, folder: Path, output: Path) -> None:
         output.mkdir(exist_ok=True)
-        feed = StoreFeed(Store.open(folder / "store"))
-        classify(folder / "model", feed, output / "catalogue.fits", device="cpu")
+        runs.classify(str(folder / "model"), folder / "images", output / "catalogue.fits")
 
 
 STAGES: dict[str, Stage] = {"ingest": Ingest(), "train": Train(), "classify": Classify()}
@@ -246,7 +259,7 @@ def _digests(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): blake2b(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not IGNORED & {path.name, path.parent.name}
+        if path.is_file() and not IGNORED & set(path.relative_to(folder).parts)
     }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows import stages
+from pipeline import runs
 from pipeline.config import load
 from pipeline.runs.whole import STAGES
 
@@ -25,12 +26,13 @@ def run(config: str, settings: Sequence[str] = ()) -> dict:
         What :func:`pipeline.runs.run` returns: the result of each stage, by its name.
     """
 
-    name = load(Path(config), settings).name
+    experiment = load(Path(config), settings)
+    runs.check(experiment)
     result = {}
     for stage in STAGES:
         work = stages.persist if stage in stages.PATIENT else stages.perform
         result[stage] = work(stage, config, settings)
-    stages.publish("run", name, result)
+    stages.publish("run", experiment.name, result)
 
     return result
 

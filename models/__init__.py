@@ -3,13 +3,14 @@ r"""The networks, by name."""
 __all__ = ["MODELS", "adapt", "build", "freeze", "head_names", "load_weights", "read_weights"]
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 from torch import Tensor, nn
 
 from models.backbones import HUBS, PREFIXES, backbone, published
 from models.cutout_resnet import CutoutResNet
+from models.dihedral_resnet import DihedralResNet
 from models.freezing import freeze, head_names
 from models.lenet import LeNet
 from models.weights import adapt, fetch, load_weights, read_weights
@@ -17,11 +18,17 @@ from models.weights import adapt, fetch, load_weights, read_weights
 MODELS: dict[str, type[nn.Module]] = {
     "lenet": LeNet,
     "cutout_resnet": CutoutResNet,
+    "dihedral_resnet": DihedralResNet,
 }
 
 
 def build(
-    name: str, bands: int, classes: int, pretrained: bool | str = False, **args
+    name: str,
+    bands: int,
+    classes: int,
+    pretrained: bool | str = False,
+    mirror: Sequence[int] | None = None,
+    **args,
 ) -> nn.Module:
     r"""Builds a network by its name.
 
@@ -33,6 +40,7 @@ def build(
         classes: The number of classes :math:`K`.
         pretrained: Whether to load the weights that the library publishes; or a file, an
             address (`https://...`, which may end in `#sha256=...`), or `hf_hub:OWNER/NAME`.
+        mirror: The index of the mirror image of each class, for a network that takes it.
         args: The other arguments of that network.
 
     Returns:
@@ -49,7 +57,9 @@ def build(
     if name.startswith(PREFIXES):
         model = _call(backbone, name, bands, classes, **args)
     else:
-        model = _call(_registered(name, args), bands, classes, **args)
+        made = _registered(name, args)
+        known = {"mirror": mirror} if "mirror" in inspect.signature(made).parameters else {}
+        model = _call(made, bands, classes, **known, **args)
 
     if pretrained:
         load_weights(model, _learnt(name, pretrained, args), _source(name, pretrained))

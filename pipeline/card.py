@@ -118,7 +118,13 @@ class Card:
             ValueError: If there is no such network, or if it takes other arguments.
         """
 
-        return build(self.model, bands=len(self.bands), classes=len(self.classes), **self.args)
+        return build(
+            self.model,
+            bands=len(self.bands),
+            classes=len(self.classes),
+            mirror=self.mirror,
+            **self.args,
+        )
 
 
 def save_card(folder: Path, card: Card, model: nn.Module) -> Card:

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from pipeline.errors import ConfigError, suggest
+from pipeline.labels import Scheme
 
 Scalar = bool | int | float | str
 
@@ -105,6 +106,15 @@ class Labels(Config):
 
     threshold: float | None = None
     r"""For a column of numbers: below it the first class, from it on the second."""
+
+    @model_validator(mode="after")
+    def _is_a_scheme(self) -> Self:
+        try:
+            Scheme.of(self.classes, self.mirror)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+
+        return self
 
 
 class Data(Config):
@@ -254,6 +264,7 @@ class Training(Config):
     )
     freeze: bool = False
     backbone_lr: float = Field(1.0, ge=0)
+    average: float = Field(0.0, ge=0, lt=1)
 
 
 class Evaluation(Config):

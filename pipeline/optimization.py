@@ -1,13 +1,13 @@
 r"""How a network learns: its settings, its optimizer and the course of its learning rate."""
 
-__all__ = ["MONITORS", "PRECISIONS", "Training", "optimizer", "schedule"]
+__all__ = ["MONITORS", "PRECISIONS", "Training", "moving_average", "optimizer", "schedule"]
 
 import math
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from models import head_names
@@ -43,6 +43,9 @@ class Training:
             `validation_accuracy` or `validation_macro_f1`.
         freeze: Whether all layers but the head keep their weights.
         backbone_lr: The learning rate of all layers but the head, relative to `lr`.
+        average: The decay of the moving average of the weights, see
+            :func:`moving_average`, which is what is validated and kept; 0 for the weights
+            themselves.
     """
 
     epochs: int = 30
@@ -61,6 +64,7 @@ class Training:
     monitor: str = "validation_loss"
     freeze: bool = False
     backbone_lr: float = 1.0
+    average: float = 0.0
 
     def __post_init__(self) -> None:
         for name, known in {
@@ -75,6 +79,8 @@ class Training:
         for name, least in {"epochs": 1, "devices": 1, "patience": 0, "clip": 0.0}.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}={getattr(self, name)}, expected {least} or more")
+        if not 0 <= self.average < 1:
+            raise ConfigError(f"average={self.average}, expected 0 or more and less than 1")
 
 
 def schedule(kind: str, step: int, steps: int, warmup: float) -> float:
@@ -115,6 +121,34 @@ def schedule(kind: str, step: int, steps: int, warmup: float) -> float:
         return rise * 0.1 ** ((step >= steps / 2) + (step >= 3 * steps / 4))
 
     return rise
+
+
+def moving_average(before: Tensor, now: Tensor, step: int, decay: float) -> Tensor:
+    r"""Returns the moving average of a weight after one more optimizer step.
+
+    .. math:: \bar w_t = d_t \, \bar w_{t-1} + (1 - d_t) \, w_t
+        \quad \text{with} \quad d_t = \min\left(d, \frac{1 + t}{10 + t}\right)
+
+    It forgets the first steps soon, and averages over about :math:`1 / (1 - d)` later ones:
+    what the noise of the batches adds to the weights is averaged away.
+
+    References:
+        | Acceleration of Stochastic Approximation by Averaging (Polyak & Juditsky, 1992)
+        | https://doi.org/10.1137/0330046
+
+    Arguments:
+        before: The average :math:`\bar w_{t-1}`, with shape `(*)`.
+        now: The weight :math:`w_t`, with shape `(*)`.
+        step: The number of steps :math:`t` averaged before this one.
+        decay: The decay :math:`d`.
+
+    Returns:
+        The average :math:`\bar w_t`, with shape `(*)`.
+    """
+
+    kept = min(decay, (1 + step) / (10 + step))
+
+    return kept * before + (1 - kept) * now
 
 
 def optimizer(

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -17,7 +18,7 @@ import lightning.pytorch as L
 import numpy as np
 import safetensors.torch
 import torch
-from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.callbacks import Callback, RichProgressBar, WeightAveraging
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
@@ -26,7 +27,7 @@ from pipeline.dataset import Batch, Batches
 from pipeline.errors import ConfigError, DataError
 from pipeline.files import locked, replacing
 from pipeline.metrics import measure
-from pipeline.optimization import MONITORS, PRECISIONS, Training, optimizer
+from pipeline.optimization import MONITORS, PRECISIONS, Training, moving_average, optimizer
 from pipeline.prediction import channels_last, predict, score
 from pipeline.targets import ClassTarget
 
@@ -229,6 +230,7 @@ class _Keeper(Callback):
         self.settings = settings
         self.on_epoch = on_epoch if settings.devices == 1 else None
         self.history: list[dict[str, float]] = []
+        self.validated: dict[str, Tensor] = {}
         self.start = 0.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -275,6 +277,14 @@ class _Keeper(Callback):
         seed = np.random.SeedSequence([self.settings.seed, trainer.current_epoch])
         torch.manual_seed(int(seed.generate_state(1)[0]) + trainer.global_rank)
 
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # Where weights are averaged, this is the last moment that the network has the average
+        assert isinstance(pl_module, _Learner)
+        self.validated = {
+            key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for key, value in pl_module.net.state_dict().items()
+        }
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, _Learner)
         row = pl_module.row | {"seconds": time.perf_counter() - self.start}
@@ -282,12 +292,8 @@ class _Keeper(Callback):
         logger.info("epoch %d: %s", row["epoch"], row)
         if trainer.is_global_zero:
             if self.best(self.history) == len(self.history) - 1:
-                tensors = {
-                    key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-                    for key, value in pl_module.net.state_dict().items()
-                }
                 with replacing(self.folder / "best.safetensors", sync=True) as file:
-                    file.write(safetensors.torch.save(tensors))
+                    file.write(safetensors.torch.save(self.validated))
             if self.on_epoch is not None:
                 self.on_epoch(int(row["epoch"]), row)
         trainer.save_checkpoint(self.last)
@@ -351,9 +357,12 @@ def _run(learner: _Learner, keeper: _Keeper, train: Batches, validation: Batches
 
 
 def _trainer(settings: Training, keeper: _Keeper, place: torch.device) -> L.Trainer:
-    bar: list[Callback] = []
-    if sys.stderr.isatty():
-        bar = [RichProgressBar(leave=False, console_kwargs={"stderr": True})]
+    others: list[Callback] = []
+    if settings.average:
+        others.append(WeightAveraging(avg_fn=partial(moving_average, decay=settings.average)))
+    shown = sys.stderr.isatty()
+    if shown:
+        others.append(RichProgressBar(leave=False, console_kwargs={"stderr": True}))
     on_gpu = place.type == "cuda"
     precision = PRECISIONS[settings.precision]
     if not precision:
@@ -366,14 +375,14 @@ def _trainer(settings: Training, keeper: _Keeper, place: torch.device) -> L.Trai
         precision=precision,  # type: ignore[arg-type]
         max_epochs=settings.epochs,
         gradient_clip_val=settings.clip or None,
-        callbacks=[keeper, *bar],
+        callbacks=[keeper, *others],
         plugins=[_AtomicIO()],
         default_root_dir=keeper.folder,
         deterministic="warn" if on_gpu else None,
         logger=False,
         num_sanity_val_steps=0,
         enable_checkpointing=False,
-        enable_progress_bar=bool(bar),
+        enable_progress_bar=shown,
         enable_model_summary=False,
         use_distributed_sampler=False,
     )

@@ -38,6 +38,31 @@ def test_contract(name, bands, shape):
     assert torch.equal(twin.eval()(x), model(x))
 
 
+@pytest.mark.parametrize("shape", [(32, 32), (32, 64)])
+def test_dihedral(shape):
+    r"""All views of a galaxy are one to it, but for the classes that a mirror swaps."""
+
+    swap = [0, 2, 1]
+    model = build("dihedral_resnet", bands=2, classes=3, mirror=swap, width=2).double()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):  # blocks begin as nothing, so that it is seen
+            nn.init.normal_(module.weight)
+    x = torch.randn(6, 2, *shape, dtype=torch.float64)
+    model(x)  # moves the statistics of the norms
+    model.eval()
+
+    z = model(x)
+    for turns in range(0, 4, 1 if shape[0] == shape[1] else 2):
+        view = x.rot90(turns, dims=(2, 3))
+        torch.testing.assert_close(model(view), z)
+        torch.testing.assert_close(model(view.flip(2))[:, swap], z)
+
+    # It is not blind to the mirror, nor to a shift of one quarter alone
+    assert (z[:, 1] - z[:, 2]).abs().max() > 1e-3
+    x[:, :, :16, :16] = x[:, :, :16, :16].roll(3, dims=3)
+    assert (model(x) - z).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_seed(name):
     states = []
@@ -79,7 +104,7 @@ def test_frozen(name):
     ("name", "message"),
     [
         ("lennet", "did you mean 'lenet'"),
-        ("xyz", "expected one of lenet, cutout_resnet, timm:NAME"),
+        ("xyz", "expected one of lenet, cutout_resnet, dihedral_resnet, timm:NAME"),
         ("timm:resnet81", "did you mean 'timm:resnet"),
         ("torchvision:resnt18", "did you mean 'torchvision:resnet18'"),
     ],

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from urllib.request import urlopen
 
 import numpy as np
@@ -19,7 +20,7 @@ from mlflow import MlflowClient
 
 import models
 from pipeline.calibration import apply
-from pipeline.card import Card, save_card
+from pipeline.card import Card, load_card, save_card
 from pipeline.comparison import Predictions
 from pipeline.errors import ConfigError, DataError
 from pipeline.fits import write_image
@@ -151,6 +152,12 @@ def registered(uri, card, cutouts, predictions, tmp_path, name="galaxies"):
         return tracker.model(card, name, cutouts, list(CLASSES))
 
 
+def renamed(card, folder, name):
+    recipe, network = load_card(card)
+    save_card(folder / name, replace(recipe, name=name), network)
+    return folder / name
+
+
 def test_champion(uri, card, cutouts, tmp_path):
     folder, _ = card
     client = MlflowClient(uri)
@@ -167,13 +174,18 @@ def test_champion(uri, card, cutouts, tmp_path):
     again = promote(uri, "galaxies", said(1))
     assert not again.promoted and "already" in again.reason
 
+    # The same model is the same version
+    assert registered(uri, folder, cutouts, said(1), tmp_path) == "1"
+    assert aliases() == {"challenger": "1", "champion": "1"}
+
     # As good as the champion is not better than it
-    registered(uri, folder, cutouts, said(1, seed=1), tmp_path)
+    second = renamed(folder, tmp_path, "second")
+    registered(uri, second, cutouts, said(1, seed=1), tmp_path)
     verdict = promote(uri, "galaxies", said(1, seed=1))
     assert not verdict.promoted and "not measurably" in verdict.reason
     assert aliases() == {"challenger": "2", "champion": "1"}
 
-    registered(uri, folder, cutouts, said(3), tmp_path)
+    registered(uri, renamed(folder, tmp_path, "third"), cutouts, said(3), tmp_path)
     elsewhere = said(3).of(IDS[:200])
     assert "other galaxies" in promote(uri, "galaxies", elsewhere).reason
     verdict = promote(uri, "galaxies", said(3), metric="log_loss")
@@ -181,7 +193,8 @@ def test_champion(uri, card, cutouts, tmp_path):
     assert aliases() == {"challenger": "3", "champion": "3"}
     assert client.get_model_version("galaxies", "3").tags["verdict"] == verdict.reason
 
-    registered(uri, folder, cutouts, said(1), tmp_path)
+    # Back to an old model is back to its version
+    assert registered(uri, second, cutouts, said(1, seed=1), tmp_path) == "2"
     with pytest.raises(ConfigError, match="did you mean 'macro_f1'"):
         promote(uri, "galaxies", said(1), metric="macro_f")
 

@@ -13,7 +13,7 @@ from models import build
 from pipeline.augment import Augment
 from pipeline.dataset import Batches
 from pipeline.errors import ConfigError, DataError
-from pipeline.optimization import SCHEDULES, optimizer, schedule
+from pipeline.optimization import SCHEDULES, moving_average, optimizer, schedule
 from pipeline.targets import ClassTarget
 from pipeline.training import Training, fit, predict
 
@@ -90,10 +90,11 @@ def test_learns(whole, tmp_path):
         run(tmp_path, seed=1)
 
 
-def test_best(tmp_path):
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_best(average, tmp_path):
     # The weights that are kept are those of the epoch that validates best
     _, validation = batches(Sky(100))
-    model, fitted = run(tmp_path, lr=0.03, schedule="constant", epochs=5)
+    model, fitted = run(tmp_path, lr=0.03, schedule="constant", epochs=5, average=average)
     losses = [row["validation_loss"] for row in fitted.history]
     scores = torch.from_numpy(predict(model, validation)).double()
     labels = torch.from_numpy(validation.labels)
@@ -137,7 +138,23 @@ def test_killed(whole, tmp_path):
         assert row | {"seconds": 0} == expected | {"seconds": 0}
 
 
-@pytest.mark.parametrize("changes", [{"patience": 3, "monitor": "validation_macro_f1"}, {}])
+def test_moving_average():
+    random = np.random.default_rng(1)
+    weights = random.normal(size=(40, 3))
+    average = torch.zeros(3, dtype=torch.float64)
+    for step, weight in enumerate(weights):
+        average = moving_average(average, torch.from_numpy(weight), step, decay=0.7)
+
+    # Past the first steps, where more is forgotten, weights fade as powers of the decay
+    kept = np.minimum(0.7, (1 + np.arange(40)) / (10 + np.arange(40)))
+    shares = [(1 - kept[t]) * kept[t + 1 :].prod() for t in range(40)]
+    assert shares[-2] == pytest.approx(0.7 * 0.3)
+    assert average.numpy() == pytest.approx(shares @ weights)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"patience": 3, "monitor": "validation_macro_f1"}, {"average": 0.9}]
+)
 def test_interrupted(changes, tmp_path):
     def stop(epoch, row):
         if epoch == 2:

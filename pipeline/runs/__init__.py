@@ -4,11 +4,21 @@ Here, and nowhere else, an experiment is unpacked into arguments. Each verb retu
 dictionary with what it did.
 """
 
-__all__ = ["classify", "compare", "evaluate", "ingest", "inspect", "run", "simulate", "train"]
+__all__ = [
+    "check",
+    "classify",
+    "compare",
+    "evaluate",
+    "ingest",
+    "inspect",
+    "run",
+    "simulate",
+    "train",
+]
 
 from pipeline.runs.catalogue import classify
 from pipeline.runs.data import ingest, simulate
 from pipeline.runs.evaluation import compare, evaluate
 from pipeline.runs.inspection import inspect
-from pipeline.runs.training import train
+from pipeline.runs.training import check, train
 from pipeline.runs.whole import run

@@ -1,6 +1,6 @@
 r"""From files to a store and a split."""
 
-__all__ = ["Sample", "feed", "ingest", "sample", "simulate", "store_folder"]
+__all__ = ["Sample", "feed", "ingest", "sample", "scheme", "simulate", "store_folder"]
 
 import json
 import logging
@@ -105,6 +105,20 @@ class Sample:
         return self.rows[here], self.labels[here], [self.ids[i] for i in here]
 
 
+def scheme(experiment: Experiment) -> Scheme:
+    r"""Returns what the labels of an experiment mean.
+
+    Raises:
+        ConfigError: If it has no labels.
+    """
+
+    labels = experiment.data.labels
+    if labels is None:
+        raise ConfigError(f"{experiment.name}: data.labels is missing, expected a scheme")
+
+    return Scheme.of(labels.classes, labels.mirror)
+
+
 def sample(experiment: Experiment) -> Sample:
     r"""Opens the store of an experiment and divides its galaxies, as they were before.
 
@@ -113,10 +127,7 @@ def sample(experiment: Experiment) -> Sample:
         DataError: If there is no store, or if a part has no galaxy.
     """
 
-    labels = experiment.data.labels
-    if labels is None:
-        raise ConfigError(f"{experiment.name}: data.labels is missing, expected a scheme")
-    scheme = Scheme.of(labels.classes, labels.mirror)
+    meaning = scheme(experiment)
     folder = store_folder(experiment)
     if not (folder / "store.json").exists():
         raise DataError(f"{folder} is not a store yet, expected `tuningfork ingest` before")
@@ -130,9 +141,9 @@ def sample(experiment: Experiment) -> Sample:
             raise DataError(f"{folder}: no galaxy for {part} among {sum(map(bool, names))} labels")
 
     kept = np.flatnonzero(parts != "")
-    index = np.array([scheme.index(names[i]) for i in kept], np.int64)
+    index = np.array([meaning.index(names[i]) for i in kept], np.int64)
 
-    return Sample(store, scheme, store.usable[kept], [ids[i] for i in kept], index, parts[kept])
+    return Sample(store, meaning, store.usable[kept], [ids[i] for i in kept], index, parts[kept])
 
 
 def store_folder(experiment: Experiment) -> Path:

@@ -1,6 +1,6 @@
 r"""From a store to a model card."""
 
-__all__ = ["HISTORY", "MODEL", "RUN", "batches", "logits", "tracker", "train", "trained"]
+__all__ = ["HISTORY", "MODEL", "RUN", "batches", "check", "logits", "tracker", "train", "trained"]
 
 import json
 import logging
@@ -22,9 +22,10 @@ from pipeline.config import Experiment, load
 from pipeline.dataset import Batches, class_weights
 from pipeline.errors import ConfigError, DataError
 from pipeline.files import replacing
+from pipeline.labels import Scheme
 from pipeline.optimization import Training
 from pipeline.prediction import predict
-from pipeline.runs.data import Sample, sample
+from pipeline.runs.data import Sample, sample, scheme
 from pipeline.stretch import Stretch
 from pipeline.tracking import Tracker, store_uri
 from pipeline.training import fit
@@ -42,7 +43,9 @@ def train(experiment: Experiment) -> dict:
     """
 
     found = sample(experiment)
-    network = _network(experiment)
+    with torch.random.fork_rng():
+        torch.manual_seed(experiment.seed)
+        network = _network(experiment, found.scheme, experiment.model.pretrained)
     home = experiment.home
     folder = home / "training" / _digest(experiment, found)
 
@@ -172,20 +175,30 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _network(experiment: Experiment) -> nn.Module:
+def check(experiment: Experiment) -> None:
+    r"""Refuses an experiment that cannot train, before time is spent on its data.
+
+    Raises:
+        ConfigError: If it has no labels, or if its network cannot be built.
+    """
+
+    with torch.device("meta"):
+        _network(experiment, scheme(experiment), pretrained=False)
+
+
+def _network(experiment: Experiment, meaning: Scheme, pretrained: bool | str) -> nn.Module:
     options = experiment.model
-    with torch.random.fork_rng():
-        torch.manual_seed(experiment.seed)
-        try:
-            return build(
-                options.name,
-                bands=len(experiment.data.bands),
-                classes=len(experiment.data.labels.classes) if experiment.data.labels else 0,
-                pretrained=options.pretrained,
-                **options.args,
-            )
-        except (ValueError, OSError) as error:
-            raise ConfigError(f"model.name={options.name!r}: {error}") from error
+    try:
+        return build(
+            options.name,
+            bands=len(experiment.data.bands),
+            classes=len(meaning),
+            pretrained=pretrained,
+            mirror=meaning.mirror,
+            **options.args,
+        )
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"model.name={options.name!r}: {error}") from error
 
 
 def _settings(experiment: Experiment, found: Sample) -> Training:

@@ -1,6 +1,6 @@
 r"""Which model is the champion."""
 
-__all__ = ["Verdict", "promote", "register", "resolve", "version_of"]
+__all__ = ["Verdict", "promote", "register", "registered", "resolve", "version_of"]
 
 import logging
 import re
@@ -20,6 +20,7 @@ from pipeline.tracking.address import checked, global_uri, understood
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 PREDICTIONS = "predictions.parquet"
+CARD = "card"
 
 _log = logging.getLogger(__name__)
 
@@ -188,7 +189,7 @@ def _kept(client: MlflowClient, name: str, version: str) -> Predictions | None:
             return None
 
 
-def register(client: MlflowClient, name: str, model_id: str, run_id: str) -> str:
+def register(client: MlflowClient, name: str, model_id: str, run_id: str, digest: str) -> str:
     r"""Registers a model as the challenger, and returns its version.
 
     Arguments:
@@ -196,6 +197,7 @@ def register(client: MlflowClient, name: str, model_id: str, run_id: str) -> str
         name: The name of the registered model. Made if there is none.
         model_id: The logged model.
         run_id: The run that made it.
+        digest: A hash of its card, which names its weights.
     """
 
     try:
@@ -203,8 +205,19 @@ def register(client: MlflowClient, name: str, model_id: str, run_id: str) -> str
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    source = f"models:/{model_id}"
-    version = client.create_model_version(name, source, run_id, model_id=model_id).version
+    source, tags = f"models:/{model_id}", {CARD: digest}
+    version = client.create_model_version(name, source, run_id, tags, model_id=model_id).version
     client.set_registered_model_alias(name, CHALLENGER, str(version))
 
     return str(version)
+
+
+def registered(client: MlflowClient, name: str, digest: str) -> str | None:
+    r"""Returns the version of the model with a card, the challenger from now on, or none."""
+
+    for version in client.search_model_versions(f"name = '{name}'"):
+        if version.tags.get(CARD) == digest:
+            client.set_registered_model_alias(name, CHALLENGER, str(version.version))
+            return str(version.version)
+
+    return None

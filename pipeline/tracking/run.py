@@ -9,6 +9,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
+from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,10 +25,11 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.types import ColSpec, Schema, TensorSpec
 from numpy.typing import NDArray
 
+from pipeline.card import RECIPE
 from pipeline.errors import ConfigError
 from pipeline.provenance import provenance, versions
 from pipeline.tracking.address import checked, global_uri, understood
-from pipeline.tracking.registry import register
+from pipeline.tracking.registry import register, registered
 
 LONGEST = 500  # characters of a parameter that every server takes
 FLUSH_SECONDS = 1.0
@@ -213,7 +215,8 @@ class Tracker:
             self._client.log_artifact(self.run_id, str(path), folder)
 
     def model(self, card: Path, name: str, example: NDArray, classes: list[str]) -> str:
-        r"""Keeps a model, and registers it as the challenger.
+        r"""Keeps a model, and registers it as the challenger. One that is registered already
+        keeps its version.
 
         It loads with `mlflow.pyfunc.load_model` and takes an array of cutouts in units of the
         noise, or a table with one column of file paths: :mod:`pipeline.serving`.
@@ -229,7 +232,12 @@ class Tracker:
         """
 
         source = Path(__file__).parents[2]
+        digest = blake2b((card / RECIPE).read_bytes(), digest_size=16).hexdigest()
         with global_uri(self.uri), understood(self.uri):
+            version = registered(self._client, name, digest)
+            if version:
+                return version
+
             logged = self._client.create_logged_model(
                 self.experiment_id, "model", source_run_id=self.run_id
             )
@@ -246,7 +254,7 @@ class Tracker:
                 pip_requirements=[f"{k}=={v}" for k, v in versions(REQUIREMENTS).items()],
             )
 
-            return register(self._client, name, logged.model_id, self.run_id)
+            return register(self._client, name, logged.model_id, self.run_id, digest)
 
 
 def _experiment(client: MlflowClient, name: str) -> str:
