@@ -20,7 +20,8 @@ class DihedralResNet(nn.Module):
     here they share their weights. A map has one value per pixel, field and symmetry
     :math:`g` of the square, and a convolution is a sum over pixels and symmetries,
 
-    .. math:: (f \star \psi)(x, g) = \sum_y \sum_{h \in D_4} f(y, h) \, \psi(g^{-1}(y - x), g^{-1}h)
+    .. math:: (f \star \psi)(x, g)
+        = \sum_y \sum_{h \in D_4} f(y, h) \, \psi(g^{-1}(y - x), g^{-1} h)
 
     so that turned galaxies give turned maps. The means over all pixels and quarter turns do not
     change then, and a mirror swaps the two that are left, :math:`u` and :math:`v`. The scores
@@ -217,9 +218,7 @@ class FieldNorm(nn.BatchNorm2d):
         mean, var = self.running_mean.repeat(group), self.running_var.repeat(group)
         weight, bias = self.weight.repeat(group), self.bias.repeat(group)
         momentum = self.momentum or 0.0
-        output = F.batch_norm(
-            input, mean, var, weight, bias, self.training, momentum, self.eps
-        )
+        output = F.batch_norm(input, mean, var, weight, bias, self.training, momentum, self.eps)
         if self.training:
             self.running_mean.copy_(mean.view(group, -1).mean(dim=0))
             self.running_var.copy_(var.view(group, -1).mean(dim=0))

@@ -100,6 +100,15 @@ def _average(image: NDArray, side: int) -> NDArray:  # pragma: no cover
 def _mean(patch: NDArray, least: int) -> float:  # pragma: no cover
     r"""Averages what is not blank, if it is at least so many pixels."""
 
+    total, count = _total(patch)
+
+    return total / count if count >= least else np.nan
+
+
+@njit
+def _total(patch: NDArray) -> tuple[float, int]:  # pragma: no cover
+    r"""Returns the sum of what is not blank, and how many pixels that is."""
+
     total, count = 0.0, 0
     for i in range(patch.shape[0]):
         for j in range(patch.shape[1]):
@@ -107,7 +116,7 @@ def _mean(patch: NDArray, least: int) -> float:  # pragma: no cover
                 total += patch[i, j]
                 count += 1
 
-    return total / count if count >= least else np.nan
+    return total, count
 
 
 @njit(cache=True)
@@ -167,10 +176,10 @@ def _smooth(bins: NDArray) -> tuple[NDArray, NDArray]:  # pragma: no cover
     weight = np.ones((height, width))
     for i in range(height):
         for j in range(width):
-            around = bins[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
             if not np.isnan(bins[i, j]):
-                out[i, j] = _mean(around, 1)
-                weight[i, j] = np.sum(~np.isnan(around))
+                around = bins[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
+                total, count = _total(around)
+                out[i, j], weight[i, j] = total / count, count
 
     return out, weight
 

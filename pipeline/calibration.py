@@ -1,6 +1,6 @@
 r"""Probabilities that mean what they say."""
 
-__all__ = ["apply", "fit_temperature", "logits_of"]
+__all__ = ["apply", "fit_temperature"]
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,16 +75,3 @@ def apply(logits: NDArray, temperature: float = 1.0) -> NDArray[np.float64]:
     """
 
     return softmax(logits.astype(np.float64) / temperature, axis=1)
-
-
-def logits_of(probabilities: NDArray) -> NDArray[np.float64]:
-    r"""Returns logits of given probabilities, so that a forest can be scaled like a network.
-
-    Arguments:
-        probabilities: The probabilities, with shape `(N, K)`. Zeros count as 1e-6.
-
-    Returns:
-        Their logarithms, with shape `(N, K)`.
-    """
-
-    return np.log(probabilities.astype(np.float64).clip(1e-6))

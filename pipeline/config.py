@@ -258,6 +258,7 @@ class Training(Config):
     class_weights: float = Field(0.0, ge=0, le=1)
     r"""The loss of a class is weighted by its count to the power of minus this."""
 
+    handedness: float = Field(1.0, ge=1)
     devices: int = Field(1, gt=0)
     monitor: Literal["validation_loss", "validation_accuracy", "validation_macro_f1"] = (
         "validation_loss"

@@ -37,6 +37,8 @@ class Training:
             a GPU that has it, else `32`.
         clip: The largest norm of the gradient; 0 for any.
         class_weights: The weight of each class in the loss. One each by default.
+        handedness: The weight in the loss of the hand of a galaxy that has one, see
+            :class:`pipeline.targets.ClassTarget`.
         seed: Seeds what is random in the network, such as dropout.
         devices: The number of devices that share each batch.
         monitor: The number that makes an epoch the best: `validation_loss`,
@@ -59,6 +61,7 @@ class Training:
     precision: str = "auto"
     clip: float = 1.0
     class_weights: tuple[float, ...] | None = None
+    handedness: float = 1.0
     seed: int = 0
     devices: int = 1
     monitor: str = "validation_loss"
@@ -79,6 +82,8 @@ class Training:
         for name, least in {"epochs": 1, "devices": 1, "patience": 0, "clip": 0.0}.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}={getattr(self, name)}, expected {least} or more")
+        if self.handedness < 1:
+            raise ConfigError(f"handedness={self.handedness}, expected 1 or more")
         if not 0 <= self.average < 1:
             raise ConfigError(f"average={self.average}, expected 0 or more and less than 1")
 

@@ -289,7 +289,10 @@ def _outshone(signal: NDArray, y: int, x: int) -> bool:  # pragma: no cover
 def _root(parent: NDArray, k: int) -> int:  # pragma: no cover
     r"""Returns the first bin of a source. Minus one for a bin that is in none yet."""
 
-    while k >= 0 and parent[k] >= 0 and parent[k] != k:
+    if k < 0 or parent[k] < 0:
+        return -1
+    while parent[k] != k:
+        parent[k] = parent[parent[k]]  # halves the way of the next search
         k = parent[k]
 
-    return k if parent[k] >= 0 else -1
+    return k

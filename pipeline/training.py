@@ -100,7 +100,7 @@ def fit(
         "train_batches": len(train),
         "parameters": sum(p.numel() for p in model.parameters()),
     }
-    learner = _Learner(model, settings, len(train), ids)
+    learner = _Learner(model, settings, len(train), train.mirror, ids)
     keeper = _Keeper(folder, plan, settings, on_epoch)
 
     with locked(folder):
@@ -121,7 +121,12 @@ class _Learner(L.LightningModule):
     r"""The network, its loss and its optimizer, in the words of Lightning."""
 
     def __init__(
-        self, net: nn.Module, settings: Training, steps_per_epoch: int, ids: Sequence[str] | None
+        self,
+        net: nn.Module,
+        settings: Training,
+        steps_per_epoch: int,
+        mirror: Sequence[int] | None,
+        ids: Sequence[str] | None,
     ) -> None:
         super().__init__()
 
@@ -129,7 +134,9 @@ class _Learner(L.LightningModule):
         self.settings = settings
         self.steps_per_epoch = steps_per_epoch
         self.ids = ids
-        self.target = ClassTarget(settings.label_smoothing, settings.class_weights)
+        self.target = ClassTarget(
+            settings.label_smoothing, settings.class_weights, mirror, settings.handedness
+        )
         self.unchecked: tuple[Tensor, Batch] | None = None
         self.losses: list[Tensor] = []
         self.answers: list[tuple[Tensor, Tensor]] = []

@@ -1,5 +1,6 @@
 r"""The flows, on a real Prefect server with a throw-away database."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,6 +136,41 @@ def test_command_line(calls):
     assert done.stdout == ""
     assert done.stderr.splitlines()[-1] == "tuningfork: the store is empty"
     assert "Traceback" not in done.stderr
+
+
+def test_for_real(server, tmp_path):
+    r"""The verbs themselves, through Prefect: a result that JSON can hold, and nothing else."""
+
+    settings = {
+        "folder": tmp_path,
+        "data.root": tmp_path / "survey",
+        "data.table.path": tmp_path / "survey/labels.csv",
+        "data.size": 32,
+        "data.workers": 1,
+        "simulate": "{galaxies: 120, side: 32, seed: 1}",
+        "model": "{name: lenet}",
+        "training.epochs": 1,
+        "evaluation": "{resamples: 20, symmetries: false}",
+        "tracking.system_metrics": "false",
+    }
+    options = [text for key, value in settings.items() for text in ("--set", f"{key}={value}")]
+    done = CliRunner().invoke(app, ["run", DEMO, "--json", *options])
+
+    assert done.exit_code == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert list(result) == list(STAGES)
+    assert result["classify"]["inputs"] == 120
+    assert Path(result["classify"]["catalogue"]).exists()
+    assert f"| evaluate.galaxies | {result['evaluate']['galaxies']} |" in artifact("run-demo")
+
+
+def test_wrong_model(calls):
+    r"""An experiment that cannot train is refused before its data are read."""
+
+    made, _ = calls
+    with pytest.raises(ConfigError, match="did you mean 'lenet'"):
+        run(DEMO, ["model.name=lennet"])
+    assert not made
 
 
 def test_deployments():

@@ -218,6 +218,8 @@ def test_nothing(tmp_path):
         ({"precision": "64"}, "expected one of auto, 32, bf16, 16"),
         ({"monitor": "validation_f1"}, "did you mean 'validation_macro_f1'"),
         ({"epochs": 0}, "epochs=0, expected 1 or more"),
+        ({"handedness": 0.5}, "handedness=0.5, expected 1 or more"),
+        ({"average": 1.0}, "average=1.0, expected 0 or more and less than 1"),
     ],
 )
 def test_settings(change, message):
@@ -288,6 +290,31 @@ def test_target():
 
     with pytest.raises(ConfigError, match="class_weights has 2 numbers, expected 3"):
         ClassTarget(0.0, (1.0, 2.0))(scores, labels)
+
+
+def test_handedness():
+    r"""The hand weighs more where there is one, and the best probabilities stay what they are."""
+
+    scores, labels = torch.randn(50, 3), torch.arange(50) % 3
+    p = scores.double().softmax(dim=1)
+    hand = [p[b, y] / (p[b, 1] + p[b, 2]) for b, y in enumerate(labels.tolist()) if y > 0]
+    expected = -(p[torch.arange(50), labels].log().sum() + 3 * torch.stack(hand).log().sum()) / 50
+    found = ClassTarget(mirror=(0, 2, 1), handedness=4.0)(scores, labels)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+
+    # Of galaxies without features, the best scores say how frequent each class is
+    labels = torch.tensor([0] * 5 + [1] * 3 + [2] * 2)
+    z = torch.zeros(1, 3, requires_grad=True)
+    optimizer = torch.optim.LBFGS([z], max_iter=100)
+
+    def loss():
+        optimizer.zero_grad()
+        value = ClassTarget(mirror=(0, 2, 1), handedness=4.0)(z.expand(10, 3), labels)
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    assert z.softmax(dim=1).tolist()[0] == pytest.approx([0.5, 0.3, 0.2], abs=1e-4)
 
 
 class Slope(nn.Module):

@@ -177,19 +177,23 @@ def _from_column(values: pa.ChunkedArray) -> tuple[NDArray, str, NDArray[np.bool
 
 def _tidy(table: Table) -> Table:
     for name in table.colnames:
-        column = table[name]
-        if column.dtype.kind in "SUO":
-            table.replace_column(name, _words(column))
-        elif isinstance(column, MaskedColumn):
-            if column.dtype.kind == "f":
-                table.replace_column(name, Column(column.filled(np.nan)))
-            elif not column.mask.any():
-                table.replace_column(name, Column(column))
-        if not table[name].dtype.isnative:
-            native = table[name].astype(table[name].dtype.newbyteorder("="))
-            table.replace_column(name, native)
+        table.replace_column(name, _plain(table[name]))
 
     return table
+
+
+def _plain(column: Column) -> Column:
+    r"""Returns a column in native byte order, with blanks as NaN or empty texts where it can."""
+
+    masked, kind = isinstance(column, MaskedColumn), column.dtype.kind
+    if kind in "SUO":
+        column = _words(column)
+    elif masked and kind == "f":
+        column = Column(column.filled(np.nan))
+    elif masked and not column.mask.any():
+        column = Column(column)
+
+    return column if column.dtype.isnative else column.astype(column.dtype.newbyteorder("="))
 
 
 def _words(column: Column) -> Column:

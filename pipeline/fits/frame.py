@@ -66,7 +66,9 @@ class Frame:
 
         try:
             with _quiet():
-                wcs = WCS(fits.Header(cards)).sub([1, 2])
+                wcs = WCS(fits.Header(cards))
+                if wcs.naxis > 2:
+                    wcs = wcs.sub([1, 2])
                 wcs_to_celestial_frame(wcs)
         except (WcsError, ValueError, KeyError, TypeError, AttributeError, MemoryError):
             return None
