@@ -20,7 +20,7 @@ from prefect.tasks import Task
 from flows.results import flatten, plain
 from pipeline import runs
 from pipeline.config import load
-from pipeline.errors import ConfigError, DataError
+from pipeline.errors import ConfigError, DataError, PipelineError
 from pipeline.runs.whole import STAGES
 
 DELAYS: list[float] = [10, 60, 300]
@@ -36,9 +36,10 @@ def may_pass(_task: Task, _run: TaskRun, state: State) -> bool:
     error = state.data
     if isinstance(error, DataError):
         error = error.__cause__
-        return isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
+    if isinstance(error, ConfigError | DataError | FileNotFoundError):
+        return False
 
-    return not isinstance(error, ConfigError | FileNotFoundError)
+    return isinstance(error, OSError | PipelineError)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="{stage}")
@@ -80,8 +81,7 @@ def publish(verb: str, name: str, result: Mapping[str, Any]) -> None:
 
 
 def _linked(text: str) -> str:
-    if re.match(r"https?://", text):
-        return f"[{text}]({text})"
-
     # An MLflow database has no address, but a command that opens it
-    return f"`{text}`" if text.startswith("mlflow ") else text
+    text = re.sub(r"^(mlflow \S.*?),", r"`\1`,", text)
+
+    return re.sub(r"(https?://\S+)", r"[\1](\1)", text)

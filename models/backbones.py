@@ -53,11 +53,17 @@ def published(name: str, **args) -> dict[str, Tensor]:
     Arguments:
         name: A name as :func:`backbone` takes it.
         args: What else its constructor takes, of timm only.
+
+    Raises:
+        ValueError: If there are none.
     """
 
     library, _, kind = name.partition(":")
     if library == "timm":
-        return timm.create_model(kind, pretrained=True, **args).state_dict()
+        try:
+            return timm.create_model(kind, pretrained=True, **args).state_dict()
+        except RuntimeError as error:
+            raise ValueError(f"{name!r} has no published weights: {error}") from error
 
     weights = torchvision.models.get_model_weights(kind).DEFAULT
     state = weights.get_state_dict(progress=False, check_hash=True)

@@ -5,7 +5,9 @@ __all__ = ["DihedralResNet"]
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -226,8 +228,8 @@ class FieldNorm(nn.BatchNorm2d):
         return output
 
 
-def _act(x: Tensor, mirrored: bool, turns: int) -> Tensor:
-    return torch.rot90(x.flip(-1) if mirrored else x, turns, dims=(-2, -1))
+def _act(x: NDArray, mirrored: bool, turns: int) -> NDArray:
+    return np.rot90(x[..., ::-1] if mirrored else x, turns, axes=(-2, -1))
 
 
 def _turned(symmetries: int, kernel: int) -> Tensor:
@@ -238,24 +240,20 @@ def _turned(symmetries: int, kernel: int) -> Tensor:
         kernel: The side :math:`k` of the kernel.
 
     Returns:
-        The indices, with shape `(8, 8 k k)`.
+        The indices, with shape `(8, 8 k k)`, or `(8, k k)`.
     """
 
-    taps = torch.arange(symmetries * kernel**2).view(symmetries, kernel, kernel)
+    taps = np.arange(symmetries * kernel**2).reshape(symmetries, kernel, kernel)
     if symmetries == 1:
-        return torch.stack([_act(taps, *g).flatten() for g in SYMMETRIES])
+        return torch.from_numpy(np.stack([_act(taps, *g).ravel() for g in SYMMETRIES]))
 
     # What two symmetries make together is read off a square whose pixels all differ
-    square = torch.arange(9).view(3, 3)
-    views = [_act(square, *g) for g in SYMMETRIES]
+    square = np.arange(9).reshape(3, 3)
+    views = [_act(square, *g).tobytes() for g in SYMMETRIES]
     rows = []
     for g in SYMMETRIES:
-        # g h' = h, and thus h' = g^-1 h
-        product = [_act(view, *g) for view in views]
-        inverse = [
-            next(i for i, view in enumerate(product) if torch.equal(view, wanted))
-            for wanted in views
-        ]
-        rows.append(_act(taps, *g)[inverse].flatten())
+        # The place of h among all g k is that of k = g^-1 h
+        products = [_act(_act(square, *k), *g).tobytes() for k in SYMMETRIES]
+        rows.append(_act(taps, *g)[[products.index(h) for h in views]].ravel())
 
-    return torch.stack(rows)
+    return torch.from_numpy(np.stack(rows))

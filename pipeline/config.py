@@ -1,6 +1,7 @@
 r"""What an experiment is made of: one YAML file of `configs/`.
 
-Every field is documented under itself, and `tuningfork show` prints a file with all of them.
+Every field is documented under itself, or in the class that its section names, and
+`tuningfork show` prints a file with all of them.
 """
 
 __all__ = ["Experiment", "load"]

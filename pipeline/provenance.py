@@ -46,7 +46,9 @@ def versions(libraries: Sequence[str]) -> dict[str, str]:
 def git_commit() -> str | None:
     r"""Returns the commit of this package, `+` added if files differ from it, else none."""
 
-    folder = Path(__file__).parent
+    folder = Path(__file__).parents[1]
+    if not (folder / ".git").exists():  # installed, perhaps within a repository of another kind
+        return None
     try:
         done = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"],

@@ -49,7 +49,7 @@ def test_every_file_builds(path):
         ("data.root=null", r"data.root=None"),
         ("data.scale=-1", r"data.scale=-1, expected native, arcsec per pixel"),
         ("data.size=[3, 64]", r"data.size=\[3, 64\], expected 8 pixels or more"),
-        ("data.labels.mirror={ring: rings}", "mirror names 'rings', did you mean 'ring'"),
+        ("data.labels.mirror={b: c}", "mirror names 'c', expected one of a, b"),
         ("data.bands=[g, g]", r"data.bands=.*, expected different names"),
         ("split.test=0.95", "validation and test leave nothing to train with"),
         ("name.first=x", "name is a value, not a section"),

@@ -1,6 +1,7 @@
 r"""The flows, on a real Prefect server with a throw-away database."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from flows.ingest import ingest
 from flows.run import run
 from flows.train import train
 from pipeline import runs
+from pipeline.catalogue import read_table
 from pipeline.errors import ConfigError, DataError, PipelineError
 from pipeline.runs.whole import STAGES
 
@@ -82,6 +84,15 @@ def test_input_is_tried_again(calls):
 
     assert ingest(DEMO)["of"] == "demo"
     assert made == {"ingest": 3}
+
+
+def test_a_mistake_of_ours_is_not(calls):
+    made, failures = calls
+    failures["ingest"] = [KeyError("band")]
+
+    with pytest.raises(KeyError):
+        ingest(DEMO)
+    assert made == {"ingest": 1}
 
 
 def test_training_is_not(calls):
@@ -161,7 +172,12 @@ def test_for_real(server, tmp_path):
     assert list(result) == list(STAGES)
     assert result["classify"]["inputs"] == 120
     assert Path(result["classify"]["catalogue"]).exists()
-    assert f"| evaluate.galaxies | {result['evaluate']['galaxies']} |" in artifact("run-demo")
+    page = artifact("run-demo")
+    assert f"| evaluate.galaxies | {result['evaluate']['galaxies']} |" in page
+    run_id = json.loads((tmp_path / "demo/run.json").read_text())["run"]
+    assert re.search(rf"\]\(http://127.0.0.1:5000/#/experiments/\d+/runs/{run_id}\)", page)
+    # The catalogue names the version that was registered
+    assert read_table(result["classify"]["catalogue"]).meta["model_version"] == "models:/demo/1"
 
 
 def test_wrong_model(calls):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 
 from models import build
 from pipeline import runs
@@ -12,8 +13,10 @@ from pipeline.card import Card, load_card, save_card
 from pipeline.catalogue import read_table
 from pipeline.config import load
 from pipeline.errors import ConfigError, DataError
+from pipeline.runs.data import sample
 from pipeline.serving import Server
 from pipeline.store import Store, StoreInfo
+from pipeline.tracking import Tracker
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -71,6 +74,76 @@ def test_run_again_does_nothing_anew(demo):
     again = runs.train(experiment)
     assert again["epochs"] == 2
     assert (experiment.home / "model/weights.safetensors").read_bytes() == weights
+
+
+def test_evaluate_as_trained(demo, caplog):
+    r"""What was trained is evaluated, and what is asked otherwise is said to be left aside."""
+
+    experiment, result = demo
+    other = experiment.model_copy(
+        update={
+            "batches": experiment.batches.model_copy(update={"size": 7}),
+            "evaluation": experiment.evaluation.model_copy(update={"symmetries": False}),
+        }
+    )
+    found = runs.evaluate(other)
+    assert "batches: size as trained, not as asked now" in caplog.text
+    card, _ = load_card(experiment.home / "model")
+    assert not card.symmetries and found["version"] == "2"
+
+    # The model that was registered first comes back as it was
+    again = runs.evaluate(experiment)
+    assert again["models"] == result["evaluate"]["models"] and again["version"] == "1"
+
+    # A training that began over it and was killed leaves it alone
+    (experiment.home / "experiment.yaml").rename(experiment.home / "aside.yaml")
+    with pytest.raises(DataError, match="expected `tuningfork train` before"):
+        runs.evaluate(experiment)
+    (experiment.home / "aside.yaml").rename(experiment.home / "experiment.yaml")
+
+
+def test_metrics_of_a_killed_process(demo):
+    r"""Epochs that were not sent to MLflow before a kill are sent by the next run."""
+
+    experiment, _ = demo
+    run = json.loads((experiment.home / "run.json").read_text())
+    history = json.loads((experiment.home / "history.json").read_text())["epochs"]
+    with Tracker(run["uri"], experiment.name, system_metrics=False) as tracked:
+        tracked.log(history[0], step=0)
+        tracked.complete(history)
+    client = MlflowClient(run["uri"])
+    for name in ("train_loss", "validation_loss"):
+        told = client.get_metric_history(tracked.run_id, name)
+        assert [m.step for m in told] == [0, 1]
+        assert [m.value for m in told] == [row[name] for row in history]
+
+
+def test_overlapping_cutouts_stay_together(tmp_path):
+    r"""Two cutouts that share a corner only are on one side of the split."""
+
+    experiment = load(CONFIGS / "demo.yaml", [f"folder={tmp_path}", "data.size=[20, 20]"])
+    store = Store.create(
+        tmp_path / "demo/store", StoreInfo(experiment.data.bands, 20, 20, "native", "x")
+    )
+    classes = experiment.data.labels.classes
+    step = 0.9 * 20 / 3600  # degrees, in both directions, of pixels of an arcsecond
+    rows = [
+        {
+            "id": f"{i}",
+            "ra": i // 2 + step * (i % 2),
+            "dec": step * (i % 2),
+            "label": classes[i // 2 % 8],
+            "scale_arcsec": 1.0,
+            "status": "ok",
+        }
+        for i in range(160)
+    ]
+    store.commit(np.zeros((160, 4, 20, 20), np.float16), rows)
+    found = sample(experiment)
+
+    parts = found.parts[np.argsort([int(id) for id in found.ids])]
+    assert set(parts) == {"train", "validation", "test"}
+    assert (parts[::2] == parts[1::2]).all()
 
 
 def test_classify_files_as_the_store(demo, tmp_path):

@@ -186,8 +186,10 @@ def test_champion(uri, card, cutouts, tmp_path):
     assert aliases() == {"challenger": "2", "champion": "1"}
 
     registered(uri, renamed(folder, tmp_path, "third"), cutouts, said(3), tmp_path)
-    elsewhere = said(3).of(IDS[:200])
+    some, elsewhere = said(3).of(IDS[:200]), replace(said(3), ids=[f"h{n}" for n in range(300)])
     assert "other galaxies" in promote(uri, "galaxies", elsewhere).reason
+    verdict = promote(uri, "galaxies", some, champion=said(3).of(IDS[100:]))
+    assert "on 100 galaxies: not measurably" in verdict.reason
     verdict = promote(uri, "galaxies", said(3), metric="log_loss")
     assert verdict.promoted and verdict.champion == "1" and verdict.difference.high < 0
     assert aliases() == {"challenger": "3", "champion": "3"}

@@ -2,9 +2,11 @@ r"""From a model and images to a catalogue."""
 
 __all__ = ["classify", "classify_store"]
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pipeline import config
 from pipeline.card import load_card, recover
@@ -13,7 +15,7 @@ from pipeline.config import Experiment
 from pipeline.errors import ConfigError, DataError
 from pipeline.feeds import Feed, StoreFeed, images
 from pipeline.runs.data import feed, store_folder
-from pipeline.runs.training import MODEL
+from pipeline.runs.training import MODEL, RUN
 from pipeline.sources import Source
 from pipeline.store import Store
 from pipeline.tracking import resolve, store_uri, version_of
@@ -58,18 +60,24 @@ def classify(model: str, input: Path, to: Path, overrides: Sequence[str] = ()) -
 def classify_store(experiment: Experiment) -> dict:
     r"""Classifies all of the store of an experiment with the model it has trained."""
 
-    store = Store.open(store_folder(experiment))
-    model = experiment.home / MODEL
+    store, home = Store.open(store_folder(experiment)), experiment.home
+    run = json.loads((home / RUN).read_text()) if (home / RUN).exists() else {}
 
-    return classify_feed(model, StoreFeed(store), experiment.home / "catalogue.parquet")
+    return classify_feed(
+        home / MODEL,
+        StoreFeed(store),
+        home / "catalogue.parquet",
+        version=run.get("model", ""),  # none before it is evaluated
+    )
 
 
 def _classify(model: str, uri: str, input: Path | Feed, to: Path) -> dict:
     recover(Path(model))
-    card = resolve(model, uri)
-    inputs = _feed(input, card) if isinstance(input, Path) else input
+    with TemporaryDirectory(prefix="tuningfork-") as scratch:
+        card = resolve(model, uri, Path(scratch))
+        inputs = _feed(input, card) if isinstance(input, Path) else input
 
-    return classify_feed(card, inputs, to, version=version_of(model, uri))
+        return classify_feed(card, inputs, to, version=version_of(model, uri))
 
 
 def _feed(input: Path, model: Path) -> Feed:

@@ -19,7 +19,7 @@ from pipeline.evaluation import Evaluation, majority_class
 from pipeline.evaluation import evaluate as judge
 from pipeline.runs.data import Sample, sample
 from pipeline.runs.reporting import REPORT, publish
-from pipeline.runs.training import MODEL, logits, trained
+from pipeline.runs.training import MODEL, logits, temperature, trained
 
 EVALUATION = "evaluation.json"
 BLOCK = 512
@@ -36,6 +36,9 @@ def evaluate(experiment: Experiment) -> dict:
     home = experiment.home
     found = sample(experiment)
     card, network = load_card(home / MODEL)
+    if card.symmetries != experiment.evaluation.symmetries:
+        calibrated = temperature(experiment, found, network)
+        card = replace(card, symmetries=not card.symmetries, temperature=calibrated)
     _, labels, ids = found.of("test")
     z = logits(experiment, found, network, "test")
 

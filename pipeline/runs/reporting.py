@@ -13,12 +13,13 @@ from pipeline import figures
 from pipeline.comparison import FILE, Predictions
 from pipeline.config import Experiment
 from pipeline.evaluation import Evaluation
+from pipeline.files import replacing
 from pipeline.pictures import gallery
 from pipeline.provenance import provenance
 from pipeline.report import Report, Table
 from pipeline.runs.data import Sample
 from pipeline.runs.inspection import count, noises, sheet
-from pipeline.runs.training import HISTORY, MODEL, tracker
+from pipeline.runs.training import HISTORY, MODEL, RUN, tracker
 from pipeline.split import PARTS
 from pipeline.tracking import Verdict, promote
 
@@ -48,15 +49,18 @@ def publish(
     _report(experiment, found, evaluation, drawn).save(home / REPORT)
 
     name = experiment.tracking.register_as or experiment.name
-    with tracker(experiment) as tracked:
+    with tracker(experiment, home) as tracked:
         tracked.log({f"test/{key}": value for key, value in evaluation.summary().items()})
         for title, figure in drawn.items():
             tracked.figure(title, figure)
         for file in (REPORT, FILE):
             tracked.file(home / file)
         example = found.store.gather(found.of("test")[0][:EXAMPLES])
-        tracked.model(home / MODEL, name, example, list(evaluation.classes))
+        version = tracked.model(home / MODEL, name, example, list(evaluation.classes))
         verdict = promote(tracked.uri, name, predictions, seed=experiment.seed)
+    receipt = json.loads((home / RUN).read_text()) | {"model": f"models:/{name}/{version}"}
+    with replacing(home / RUN) as file:
+        file.write(json.dumps(receipt, indent=1).encode())
 
     return verdict, tracked.url
 

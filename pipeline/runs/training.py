@@ -4,6 +4,7 @@ __all__ = ["HISTORY", "MODEL", "RUN", "batches", "check", "logits", "tracker", "
 
 import json
 import logging
+import re
 from hashlib import blake2b
 from operator import attrgetter
 from pathlib import Path
@@ -28,7 +29,7 @@ from pipeline.prediction import predict
 from pipeline.runs.data import Sample, sample, scheme
 from pipeline.stretch import Stretch
 from pipeline.tracking import Tracker, store_uri
-from pipeline.training import fit
+from pipeline.training import Fitted, fit
 
 MODEL, RUN, HISTORY = "model", "run.json", "history.json"
 TRAINED = "experiment.yaml"
@@ -49,13 +50,10 @@ def train(experiment: Experiment) -> dict:
     home = experiment.home
     folder = home / "training" / _digest(experiment, found)
 
-    with tracker(experiment, folder.name) as tracked:
-        receipt = {"run": tracked.run_id, "uri": tracked.uri, "training": folder.name}
-        _write_json(home / RUN, receipt)
+    with tracker(experiment, folder) as tracked:
+        _write_json(folder / RUN, {"run": tracked.run_id, "uri": tracked.uri})
         text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
         tracked.configure(experiment.model_dump(mode="json"), text)
-        with replacing(home / TRAINED) as file:
-            file.write(text.encode())
         tracked.dataset(experiment.name, found.store.fingerprint, found.store.folder, "training")
         fitted = fit(
             network,
@@ -66,9 +64,9 @@ def train(experiment: Experiment) -> dict:
             on_epoch=lambda epoch, numbers: tracked.log(numbers, step=epoch),
             ids=found.store.manifest["id"].to_pylist(),
         )
+        tracked.complete(fitted.history)
         card = _card(experiment, found, temperature(experiment, found, network))
-        save_card(home / MODEL, card, network)
-        _write_json(home / HISTORY, {"epochs": fitted.history, "best": fitted.best_epoch})
+        _keep(home, card, network, fitted, folder / RUN, text)
 
     best = fitted.history[fitted.best_epoch]
 
@@ -81,6 +79,21 @@ def train(experiment: Experiment) -> dict:
         "run": tracked.url,
         **{name: best[name] for name in ("validation_loss", "validation_accuracy")},
     }
+
+
+def _keep(
+    home: Path, card: Card, network: nn.Module, fitted: Fitted, run: Path, experiment: str
+) -> None:
+    r"""Puts a trained model in the place of another one. Its experiment comes last: without it
+    there is no model, whatever else a kill has left."""
+
+    (home / TRAINED).unlink(missing_ok=True)
+    save_card(home / MODEL, card, network)
+    _write_json(home / HISTORY, {"epochs": fitted.history, "best": fitted.best_epoch})
+    with replacing(home / RUN) as file:
+        file.write(run.read_bytes())
+    with replacing(home / TRAINED) as file:
+        file.write(experiment.encode())
 
 
 def batches(experiment: Experiment, found: Sample, part: str) -> Batches:
@@ -123,6 +136,10 @@ def trained(experiment: Experiment) -> Experiment:
         then, now = (attrgetter(name)(one) for one in (before, experiment))
         if then != now:
             raise ConfigError(f"{name} is {now!r}, but the model was trained with {then!r}")
+    for name in ("data", "batches", "model", "training"):
+        then, now = (getattr(one, name).model_dump() for one in (before, experiment))
+        if changed := [key for key in then if then[key] != now[key]]:
+            _log.warning("%s: %s as trained, not as asked now", name, ", ".join(changed))
 
     return before.model_copy(
         update={
@@ -133,20 +150,19 @@ def trained(experiment: Experiment) -> Experiment:
     )
 
 
-def tracker(experiment: Experiment, training: str | None = None) -> Tracker:
-    r"""Opens the MLflow run of an experiment: the last one, or a new one of another training."""
+def tracker(experiment: Experiment, folder: Path) -> Tracker:
+    r"""Opens the MLflow run that a folder tells of, or a new one."""
 
     options = experiment.tracking
     uri = options.uri or store_uri(experiment.folder)
-    path = experiment.home / RUN
+    path = folder / RUN
     last = json.loads(path.read_text()) if path.exists() else {"uri": None}
-    same = last["uri"] == uri and training in (None, last["training"])
 
     return Tracker(
         uri,
         options.experiment or experiment.name,
         system_metrics=options.system_metrics,
-        run_id=last["run"] if same else None,
+        run_id=last["run"] if last["uri"] == uri else None,
     )
 
 
@@ -179,9 +195,19 @@ def check(experiment: Experiment) -> None:
     r"""Refuses an experiment that cannot train, before time is spent on its data.
 
     Raises:
-        ConfigError: If it has no labels, or if its network cannot be built.
+        ConfigError: If it has no labels, if its network cannot be built, or if the file of
+            its weights is missing.
     """
 
+    weights = str(experiment.model.pretrained)
+    local = weights not in {"True", "False"} and not re.match(
+        r"https?://|hf[-_]hub:|local-dir:", weights
+    )
+    if local and not Path(weights).is_file():
+        raise ConfigError(
+            f"model.pretrained={weights!r} is no file, expected true, false, a file,"
+            " https://... or hf_hub:OWNER/NAME"
+        )
     with torch.device("meta"):
         _network(experiment, scheme(experiment), pretrained=False)
 

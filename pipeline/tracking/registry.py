@@ -56,8 +56,8 @@ def promote(
 ) -> Verdict:
     r"""Makes the challenger the champion if it is measurably better, or if there is none.
 
-    Measurably means that the interval of the paired difference, on the same test galaxies, is
-    on the right side of zero.
+    Measurably means that the interval of the paired difference, on the galaxies that tested
+    both, is on the right side of zero.
 
     Arguments:
         uri: The tracking server.
@@ -161,17 +161,21 @@ def _judge(
         raise ConfigError(f"metric={metric!r}, {suggest(metric, METRICS)}")
     if champion is None:
         return Verdict(False, f"version {holder} kept no predictions", version, holder)
-    if set(champion.ids) != set(challenger.ids) or champion.classes != challenger.classes:
+    known = set(champion.ids)
+    common = [id for id in challenger.ids if id in known]
+    if not common or champion.classes != challenger.classes:
         reason = f"version {holder} was tested on other galaxies or classes"
         return Verdict(False, reason, version, holder)
 
-    first = next(iter(challenger.probabilities.values()))
-    second = next(iter(champion.of(challenger.ids).probabilities.values()))
-    found = paired_bootstrap(first, second, challenger.labels, **bootstrap)[metric]
+    both = challenger.of(common)
+    first = next(iter(both.probabilities.values()))
+    second = next(iter(champion.of(common).probabilities.values()))
+    found = paired_bootstrap(first, second, both.labels, **bootstrap)[metric]
     better = found.low > 0 if METRICS[metric] else found.high < 0
     reason = (
         f"{metric.replace('_', ' ')} {found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
-        f" beside version {holder}: {'measurably' if better else 'not measurably'} better"
+        f" beside version {holder} on"
+        f" {len(common)} galaxies: {'measurably' if better else 'not measurably'} better"
     )
 
     return Verdict(better, reason, version, holder, found)

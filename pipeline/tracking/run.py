@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
@@ -135,13 +135,14 @@ class Tracker:
 
     @property
     def url(self) -> str:
-        r"""Where to look at the run: a page, or the command that serves it."""
+        r"""Where to look at the run: its page, after the command that serves it if there is no
+        server."""
 
+        page = f"#/experiments/{self.experiment_id}/runs/{self.run_id}"
         if self.uri.startswith("http"):
-            page = f"experiments/{self.experiment_id}/runs/{self.run_id}"
-            return f"{self.uri.rstrip('/')}/#/{page}"
+            return f"{self.uri.rstrip('/')}/{page}"
 
-        return f"mlflow ui --backend-store-uri {self.uri}"
+        return f"mlflow ui --backend-store-uri {self.uri}, then http://127.0.0.1:5000/{page}"
 
     def configure(self, configuration: Mapping[str, Any], text: str) -> None:
         r"""Records the whole configuration, as flat parameters and as a file.
@@ -183,6 +184,23 @@ class Tracker:
             self._client.log_batch(self.run_id, metrics=self._waiting)
         self._waiting = []
         self._flushed = time.monotonic()
+
+    def complete(self, history: Sequence[Mapping[str, float]]) -> None:
+        r"""Records the epochs that are missing: those that a killed process had not sent yet.
+
+        Arguments:
+            history: The metrics of each epoch, all of the same names, and `epoch` itself.
+        """
+
+        if not history:
+            return
+        with understood(self.uri):
+            self.flush()
+            name = _key(next(iter(history[0])))
+            told = {m.step for m in self._client.get_metric_history(self.run_id, name)}
+        for row in history:
+            if row["epoch"] not in told:
+                self.log(row, step=int(row["epoch"]))
 
     def dataset(self, name: str, fingerprint: str, folder: Path, context: str) -> None:
         r"""Records which data the run saw, by their fingerprint.
