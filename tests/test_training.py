@@ -103,6 +103,25 @@ def test_best(average, tmp_path):
     assert nn.functional.cross_entropy(scores, labels).item() == pytest.approx(min(losses))
 
 
+def test_two_devices(tmp_path):
+    r"""Two processes share each batch, and learn what one does."""
+
+    told = []
+    changes = {"epochs": 3, "warmup_epochs": 0.5, "average": 0.5}
+    model, fitted = run(
+        tmp_path / "two", lambda epoch, row: told.append((epoch, row)), devices=2, **changes
+    )
+    _, alone = run(tmp_path / "one", **changes)
+
+    assert told == list(enumerate(fitted.history)) and len(told) == 3
+    for row, expected in zip(fitted.history, alone.history, strict=True):
+        assert row["lr"] == pytest.approx(expected["lr"])
+        # Not the same to rounding: each normalizes its own share
+        assert row["train_loss"] == pytest.approx(expected["train_loss"], rel=0.2)
+    again, refitted = run(tmp_path / "two", devices=2, **changes)
+    assert refitted == fitted and same(again, model)
+
+
 def test_patience(tmp_path):
     model, fitted = run(tmp_path, epochs=40, patience=2, lr=0.3, schedule="constant")
 
