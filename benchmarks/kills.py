@@ -28,7 +28,7 @@ from pipeline.card import Card, save_card
 from pipeline.config import Experiment, load
 from pipeline.fits import write_image
 from pipeline.ingest import Recipe, ingest
-from pipeline.runs.training import HISTORY, MODEL, RUN
+from pipeline.runs.home import HISTORY, MODEL, RUN
 from pipeline.sources import find
 from pipeline.store import Store, StoreInfo
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from prefect import flow
 
 from flows import stages
-from pipeline import runs
 from pipeline.config import load
+from pipeline.runs.training import check
 from pipeline.runs.whole import STAGES
 
 
@@ -27,7 +27,7 @@ def run(config: str, settings: Sequence[str] = ()) -> dict:
     """
 
     experiment = load(Path(config), settings)
-    runs.check(experiment)
+    check(experiment)
     result = {}
     for stage in STAGES:
         work = stages.persist if stage in stages.PATIENT else stages.perform

@@ -142,6 +142,10 @@ class _Learner(L.LightningModule):
         self.answers: list[tuple[Tensor, Tensor]] = []
         self.row: dict[str, float] = {}
 
+    def setup(self, stage: str) -> None:
+        # In each process, where there are several
+        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+
     def configure_optimizers(self) -> Any:
         made, rate = optimizer(self.net, self.settings, self.steps_per_epoch)
 
@@ -345,10 +349,10 @@ class _Shares:
 
 def _run(learner: _Learner, keeper: _Keeper, train: Batches, validation: Batches) -> None:
     place = next(learner.net.parameters()).device
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     learner.net.train()
 
     gpus = [place] if place.type == "cuda" else []
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings(), torch.random.fork_rng(gpus):
         warnings.filterwarnings("ignore", ".*eval mode at the start of training.*")
         warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
@@ -371,14 +375,15 @@ def _trainer(settings: Training, keeper: _Keeper, place: torch.device) -> L.Trai
     if shown:
         others.append(RichProgressBar(leave=False, console_kwargs={"stderr": True}))
     on_gpu = place.type == "cuda"
+    devices = min(settings.devices, torch.cuda.device_count()) if on_gpu else settings.devices
     precision = PRECISIONS[settings.precision]
     if not precision:
         precision = "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
 
     return L.Trainer(
         accelerator="gpu" if on_gpu else "cpu",
-        devices=[place.index or 0] if on_gpu and settings.devices == 1 else settings.devices,
-        strategy="auto" if settings.devices == 1 else "ddp_spawn",
+        devices=[place.index or 0] if on_gpu and devices == 1 else devices,
+        strategy="auto" if devices == 1 else "ddp_spawn",
         precision=precision,  # type: ignore[arg-type]
         max_epochs=settings.epochs,
         gradient_clip_val=settings.clip or None,

@@ -5,7 +5,6 @@ dictionary with what it did.
 """
 
 __all__ = [
-    "check",
     "classify",
     "compare",
     "evaluate",
@@ -20,5 +19,5 @@ from pipeline.runs.catalogue import classify
 from pipeline.runs.data import ingest, simulate
 from pipeline.runs.evaluation import compare, evaluate
 from pipeline.runs.inspection import inspect
-from pipeline.runs.training import check, train
+from pipeline.runs.training import train
 from pipeline.runs.whole import run

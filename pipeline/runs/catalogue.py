@@ -15,7 +15,7 @@ from pipeline.config import Experiment
 from pipeline.errors import ConfigError, DataError
 from pipeline.feeds import Feed, StoreFeed, images
 from pipeline.runs.data import feed, store_folder
-from pipeline.runs.training import MODEL, RUN
+from pipeline.runs.home import MODEL, RUN
 from pipeline.sources import Source
 from pipeline.store import Store
 from pipeline.tracking import resolve, store_uri, version_of

@@ -18,8 +18,9 @@ from pipeline.descriptors import simple_numbers
 from pipeline.evaluation import Evaluation, majority_class
 from pipeline.evaluation import evaluate as judge
 from pipeline.runs.data import Sample, sample
+from pipeline.runs.home import MODEL, trained
 from pipeline.runs.reporting import REPORT, publish
-from pipeline.runs.training import MODEL, logits, temperature, trained
+from pipeline.runs.training import logits, temperature
 
 EVALUATION = "evaluation.json"
 BLOCK = 512

@@ -13,13 +13,12 @@ from pipeline import figures
 from pipeline.comparison import FILE, Predictions
 from pipeline.config import Experiment
 from pipeline.evaluation import Evaluation
-from pipeline.files import replacing
 from pipeline.pictures import gallery
 from pipeline.provenance import provenance
 from pipeline.report import Report, Table
 from pipeline.runs.data import Sample
+from pipeline.runs.home import HISTORY, MODEL, RUN, tracker, write_json
 from pipeline.runs.inspection import count, noises, sheet
-from pipeline.runs.training import HISTORY, MODEL, RUN, tracker
 from pipeline.split import PARTS
 from pipeline.tracking import Verdict, promote
 
@@ -59,8 +58,7 @@ def publish(
         version = tracked.model(home / MODEL, name, example, list(evaluation.classes))
         verdict = promote(tracked.uri, name, predictions, seed=experiment.seed)
     receipt = json.loads((home / RUN).read_text()) | {"model": f"models:/{name}/{version}"}
-    with replacing(home / RUN) as file:
-        file.write(json.dumps(receipt, indent=1).encode())
+    write_json(home / RUN, receipt)
 
     return verdict, tracked.url
 

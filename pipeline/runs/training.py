@@ -1,12 +1,10 @@
 r"""From a store to a model card."""
 
-__all__ = ["HISTORY", "MODEL", "RUN", "batches", "check", "logits", "tracker", "train", "trained"]
+__all__ = ["check", "logits", "temperature", "train"]
 
-import json
 import logging
 import re
 from hashlib import blake2b
-from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -19,20 +17,17 @@ from models import build
 from pipeline.augment import Augment
 from pipeline.calibration import fit_temperature
 from pipeline.card import Card, common_scale, save_card
-from pipeline.config import Experiment, load
+from pipeline.config import Experiment
 from pipeline.dataset import Batches, class_weights
-from pipeline.errors import ConfigError, DataError
+from pipeline.errors import ConfigError
 from pipeline.files import replacing
 from pipeline.labels import Scheme
 from pipeline.optimization import Training
 from pipeline.prediction import predict
 from pipeline.runs.data import Sample, sample, scheme
+from pipeline.runs.home import HISTORY, MODEL, RUN, TRAINED, tracker, write_json
 from pipeline.stretch import Stretch
-from pipeline.tracking import Tracker, store_uri
 from pipeline.training import Fitted, fit
-
-MODEL, RUN, HISTORY = "model", "run.json", "history.json"
-TRAINED = "experiment.yaml"
 
 _log = logging.getLogger(__name__)
 
@@ -51,14 +46,14 @@ def train(experiment: Experiment) -> dict:
     folder = home / "training" / _digest(experiment, found)
 
     with tracker(experiment, folder) as tracked:
-        _write_json(folder / RUN, {"run": tracked.run_id, "uri": tracked.uri})
+        write_json(folder / RUN, {"run": tracked.run_id, "uri": tracked.uri})
         text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
         tracked.configure(experiment.model_dump(mode="json"), text)
         tracked.dataset(experiment.name, found.store.fingerprint, found.store.folder, "training")
         fitted = fit(
             network,
-            batches(experiment, found, "train"),
-            batches(experiment, found, "validation"),
+            _batches(experiment, found, "train"),
+            _batches(experiment, found, "validation"),
             folder,
             settings=_settings(experiment, found),
             on_epoch=lambda epoch, numbers: tracked.log(numbers, step=epoch),
@@ -89,14 +84,14 @@ def _keep(
 
     (home / TRAINED).unlink(missing_ok=True)
     save_card(home / MODEL, card, network)
-    _write_json(home / HISTORY, {"epochs": fitted.history, "best": fitted.best_epoch})
+    write_json(home / HISTORY, {"epochs": fitted.history, "best": fitted.best_epoch})
     with replacing(home / RUN) as file:
         file.write(run.read_bytes())
     with replacing(home / TRAINED) as file:
         file.write(experiment.encode())
 
 
-def batches(experiment: Experiment, found: Sample, part: str) -> Batches:
+def _batches(experiment: Experiment, found: Sample, part: str) -> Batches:
     r"""Prepares one part of the galaxies. Only the training galaxies see randomness."""
 
     options = experiment.batches
@@ -119,53 +114,6 @@ def batches(experiment: Experiment, found: Sample, part: str) -> Batches:
     )
 
 
-def trained(experiment: Experiment) -> Experiment:
-    r"""Returns the experiment as it was trained, with how to evaluate and track it as asked now.
-
-    Raises:
-        DataError: If it was not trained.
-        ConfigError: If its labels or its split are others by now, which would let galaxies that
-            trained the model test it.
-    """
-
-    path = experiment.home / TRAINED
-    if not path.exists():
-        raise DataError(f"{path} is missing, expected `tuningfork train` before")
-    before = load(path)
-    for name in ("data.labels", "data.bands", "split", "seed"):
-        then, now = (attrgetter(name)(one) for one in (before, experiment))
-        if then != now:
-            raise ConfigError(f"{name} is {now!r}, but the model was trained with {then!r}")
-    for name in ("data", "batches", "model", "training"):
-        then, now = (getattr(one, name).model_dump() for one in (before, experiment))
-        if changed := [key for key in then if then[key] != now[key]]:
-            _log.warning("%s: %s as trained, not as asked now", name, ", ".join(changed))
-
-    return before.model_copy(
-        update={
-            "folder": experiment.folder,
-            "evaluation": experiment.evaluation,
-            "tracking": experiment.tracking,
-        }
-    )
-
-
-def tracker(experiment: Experiment, folder: Path) -> Tracker:
-    r"""Opens the MLflow run that a folder tells of, or a new one."""
-
-    options = experiment.tracking
-    uri = options.uri or store_uri(experiment.folder)
-    path = folder / RUN
-    last = json.loads(path.read_text()) if path.exists() else {"uri": None}
-
-    return Tracker(
-        uri,
-        options.experiment or experiment.name,
-        system_metrics=options.system_metrics,
-        run_id=last["run"] if last["uri"] == uri else None,
-    )
-
-
 def temperature(experiment: Experiment, found: Sample, network: nn.Module) -> float:
     r"""Calibrates a network on the validation galaxies."""
 
@@ -182,7 +130,7 @@ def logits(
     symmetries = experiment.evaluation.symmetries
     network = network.to(device())
 
-    return predict(network, batches(experiment, found, part), symmetries, found.scheme.mirror)
+    return predict(network, _batches(experiment, found, part), symmetries, found.scheme.mirror)
 
 
 def device() -> str:
@@ -269,8 +217,3 @@ def _digest(experiment: Experiment, found: Sample) -> str:
     members = "".join(found.ids[i] + found.parts[i] for i in np.argsort(found.ids))
 
     return blake2b((text + members).encode(), digest_size=8).hexdigest()
-
-
-def _write_json(path: Path, content: dict) -> None:
-    with replacing(path) as file:
-        file.write(json.dumps(content, indent=1).encode())
