@@ -1,5 +1,7 @@
 r"""Augmented batches on the CPU, against a chain of torchvision transforms per image."""
 
+__all__ = ["main"]
+
 from collections import deque
 from collections.abc import Callable
 

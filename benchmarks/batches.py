@@ -1,5 +1,7 @@
 r"""Random batches from a store, against the same pixels read from FITS files."""
 
+__all__ = ["main"]
+
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator

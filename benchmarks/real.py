@@ -1,26 +1,31 @@
 r"""All the real data through ingest, as a table: `python -m benchmarks.real [--data FOLDER]`.
 
-One line per input with its status, flags and reason. Of sets with thousands of composites only
-those that are not `ok` are listed, and the rest is counted.
+One line per input with its status, flags and reason, and at the end which images there are that
+no set reads. Of sets with hundreds of inputs those that are `ok` are counted, and so are the rows
+of a table that lie where no image is; all others are listed.
 """
 
-__all__ = ["SETS", "Set", "read"]
+__all__ = ["SETS", "Set", "lines", "read", "unread"]
 
 import argparse
 import os
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.ingest import Recipe, ingest
 from pipeline.objects import Columns
+from pipeline.patterns import find_files
 from pipeline.sources import find
 from pipeline.store import Store, StoreInfo
 
 MANY = 200
+IMAGES = (".fits", ".fit", ".jpeg", ".jpg", ".png")
+COMPRESSED = (".bz2", ".fz", ".gz")
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,13 @@ SETS = {
         "{id}/*_2mass_{band}.fits",
         Recipe(("j", "h", "k"), (200, 200), at="position"),
         VIRGO,
+    ),
+    "virgo_wise": Set(
+        "virgo_dss2",
+        "{id}/*_wise_{band}.fits",
+        Recipe(("w1",), (200, 200), at="position"),
+        VIRGO,
+        {"w1": "1"},
     ),
     "hcg88": Set(HCG, "reprojected_sdss_{band}.fits.bz2", Recipe(("g", "r", "i"), (96, 96)), NGC),
     "hcg88_full": Set(HCG, "fullres_*_{band}.fits.bz2", Recipe(("g",), (96, 96)), NGC),
@@ -136,6 +148,44 @@ def read(name: str, data: Path, folder: Path, workers: int = 1) -> Store:
     return store
 
 
+def unread(data: Path) -> list[Path]:
+    r"""Lists the images below a folder that fit the pattern of no set."""
+
+    fit: set[Path] = set()
+    for one in SETS.values():
+        texts = {band: one.band_text.get(band, band) for band in one.recipe.bands}
+        fit |= {found.path for found in find_files(data / one.root, one.pattern, texts)}
+
+    return sorted(path for path in data.rglob("*") if _is_image(path) and path not in fit)
+
+
+def _is_image(path: Path) -> bool:
+    plain = path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
+
+    return path.is_file() and plain.suffix.lower() in IMAGES
+
+
+def lines(name: str, rows: Sequence[Mapping[str, Any]], data: Path) -> Iterator[str]:
+    r"""Spells the rows of a manifest as those of a table.
+
+    Arguments:
+        name: The set.
+        rows: The rows, with id, status, flags and reason.
+        data: The folder of the data, which is left out of reasons.
+    """
+
+    counts: Counter[str] = Counter()
+    for row in rows:
+        reason = row["reason"].replace(f"{data}/", "").replace("|", "/")
+        kind = "rejected, no image" if reason.startswith("no image:") else row["status"]
+        if len(rows) > MANY and kind in {"ok", "rejected, no image"}:
+            counts[kind] += 1
+        else:
+            yield f"| {name} | {row['id']} | {row['status']} | {row['flags']} | {reason} |"
+    for kind, count in counts.most_common():
+        yield f"| {name} | {count} inputs | {kind} | | |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     default = os.environ.get("TUNINGFORK_DATA", "../shared/data")
@@ -147,19 +197,12 @@ def main() -> None:
     for name in options.sets:
         with tempfile.TemporaryDirectory() as folder:
             rows = read(name, options.data, Path(folder) / name, workers=2).manifest.to_pylist()
-        counts: Counter[str] = Counter()
-        for row in rows:
-            reason = row["reason"].replace(f"{options.data}/", "").replace("|", "/")
-            kind = reason.partition(":")[0] if len(rows) > MANY else ""
-            counts[f"{row['status']} {row['flags']} {kind}".strip()] += 1
-            if len(rows) <= MANY:
-                sys.stdout.write(
-                    f"| {name} | {row['id']} | {row['status']} | {row['flags']} | {reason} |\n"
-                )
-        if len(rows) > MANY:
-            for kind, count in counts.most_common(12):
-                sys.stdout.write(f"| {name} | {count} inputs | {kind} | | |\n")
+        sys.stdout.writelines(f"{line}\n" for line in lines(name, rows, options.data))
         sys.stdout.flush()
+
+    left = unread(options.data)
+    sys.stdout.write(f"\nImages that no set reads: {len(left)}\n")
+    sys.stdout.writelines(f"- {path.relative_to(options.data)}\n" for path in left)
 
 
 if __name__ == "__main__":

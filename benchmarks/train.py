@@ -4,6 +4,8 @@ Both sides read the same images, already stretched, and do the same work: the sa
 optimizer, schedule and clipping, a validation per epoch, then a prediction of all galaxies.
 """
 
+__all__ = ["main"]
+
 import tempfile
 from pathlib import Path
 from typing import Any

@@ -2,6 +2,7 @@ r"""Catalogues come back as they went out, and other programs can read them."""
 
 import gzip
 import io
+import re
 import tracemalloc
 import warnings
 
@@ -76,19 +77,57 @@ def test_round_trip(suffix, parts, tmp_path):
 
 
 def test_standards(parts, tmp_path):
+    pq.write_table(part(57, 58).set_column(0, "id", pa.array(["NGC é"])), parts[1])
     for suffix in (".fits", ".vot"):
-        concatenate(parts, tmp_path / f"c{suffix}", COLUMNS, METADATA)
+        concatenate(parts, tmp_path / f"c{suffix}", COLUMNS, METADATA | {"survey": "é"})
 
     with fits.open(tmp_path / "c.fits") as hdus:
         hdus.verify("exception")
         assert hdus[1].columns["clean"].format == "L"
-        assert hdus[1].columns["id"].format == "6A"
-        assert len(hdus[1].data) == 100
+        assert hdus[1].columns["id"].format == "10A"
+        assert len(hdus[1].data) == 101
 
     said = io.StringIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert votable.validate(tmp_path / "c.vot", output=said), said.getvalue()
+
+
+NAMES = ["NGC 4567 é", "NGC 4567 è", "NGC 4567 ?", r"NGC 4567 \u00e9", r"\\é", "日本", "🌌\tx", ""]
+IN_FITS = [r"NGC 4567 \u00e9", r"NGC 4567 \u00e8", "NGC 4567 ?", r"NGC 4567 \u005cu00e9"]
+IN_FITS += [r"\\\u00e9", r"\u65e5\u672c", r"\U0001f30c\u0009x", ""]
+
+
+def unescaped(word: str) -> str:
+    found = r"\\(?:u([0-9a-f]{4})|U([0-9a-f]{8}))"
+    return re.sub(found, lambda m: chr(int(m[1] or m[2], 16)), word)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_any_text(suffix, tmp_path):
+    r"""Different names stay different, whatever alphabet they are in."""
+
+    parts = [tmp_path / f"part{i}.parquet" for i in range(3)]
+    for path, names in zip(parts, (["M 51", None], NAMES, ["M 104"]), strict=True):
+        pq.write_table(pa.table({"id": names, "p_é": ["plain"] * len(names)}), path)
+    path = tmp_path / f"catalogue{suffix}"
+    columns = [Column("id"), Column("p_é", "", "Café")]
+    concatenate(parts, path, columns, {"survey": "é"})
+    table = read_table(path)
+
+    if suffix == ".fits":
+        assert table["id"].tolist() == ["M 51", "", *IN_FITS, "M 104"]
+        assert table.colnames == ["id", r"p_\u00e9"]
+        assert table[r"p_\u00e9"].description == r"Caf\u00e9"
+        assert [unescaped(word) for word in IN_FITS] == NAMES
+        assert table.meta["survey"] == r"\u00e9"
+    else:
+        assert table["id"].tolist() == ["M 51", "", *NAMES, "M 104"]
+        # Astropy reads names of a VOTable as XML identifiers, which are ASCII.
+        names = ["id", "p__" if suffix in {".vot", ".xml"} else "p_é"]
+        assert table.colnames == names
+        assert table[names[1]].description == "Café"
+        assert table.meta["survey"] == "é"
 
 
 def test_memory_is_constant(tmp_path):

@@ -2,6 +2,7 @@ import errno
 import os
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import ConfigError, DataError, PipelineError
@@ -39,6 +40,16 @@ def test_newest_row_wins(store):
     assert [store.row(id) for id in "abcdefg"] == list(range(7))
     with pytest.raises(DataError, match="no galaxy 'x' among 7"):
         store.row("x")
+
+
+def test_first_look_up_reads_all(store, monkeypatch):
+    store.row("a")
+    with monkeypatch.context() as patch:
+        patch.delattr(pq, "read_table")
+        assert [store.row(id) for id in "gda"] == [6, 3, 0]
+
+    store.commit(cutouts(1), rows("h"))
+    assert store.row("h") == 7
 
 
 def test_gather(store):

@@ -1,11 +1,15 @@
-r"""How rows are spelled in each format of catalogue."""
+r"""How rows are spelled in each format of catalogue.
+
+All hold any text, but FITS: there, what is not ASCII is escaped.
+"""
 
 __all__ = ["FORMATS", "Column", "Rows"]
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 from xml.sax.saxutils import escape, quoteattr
 
@@ -19,6 +23,9 @@ from numpy.typing import NDArray
 from pipeline.fits import Value, header_bytes
 
 _BLOCK = 2880
+
+# What a string of FITS cannot hold, and what it could be mistaken for if escaped.
+_ODD = r"[^ -~]|\\[uU]"
 
 # (NumPy, FITS, VOTable, ECSV) for each type of column. Strings are as wide as the longest.
 _TYPES = {
@@ -68,39 +75,61 @@ class Rows:
 
 @dataclass(frozen=True)
 class _Layout:
-    r"""Rows of fixed width, which FITS and VOTable share, and which columns have nulls."""
+    r"""Rows of fixed width, which FITS and VOTable share.
+
+    Arguments:
+        dtype: How a row is stored.
+        widths: The length of the longest string of each column, in ASCII or UTF-16 units.
+        wide: Which columns hold anything but ASCII, and are stored in UTF-16.
+        nulls: Which columns have nulls.
+    """
 
     dtype: np.dtype
     widths: tuple[int, ...]
+    wide: tuple[bool, ...]
     nulls: tuple[bool, ...]
 
     @classmethod
     def of(cls, rows: Rows) -> "_Layout":
-        widths, nulls = [1] * len(rows.columns), [False] * len(rows.columns)
+        widths = [1] * len(rows.columns)
+        wide, nulls = [False] * len(rows.columns), [False] * len(rows.columns)
         for batch in rows.batches():
             for i, values in enumerate(batch.columns):
                 nulls[i] |= values.null_count > 0
                 if pa.types.is_string(values.type):
-                    longest = pc.max(pc.binary_length(values)).as_py() or 0
+                    ascii_only, longest = _extent(values)
+                    wide[i] |= not ascii_only
                     widths[i] = max(widths[i], longest)
 
-        spelled = [_TYPES[f.type][0].format(w) for f, w in zip(rows.schema, widths, strict=True)]
+        sizes = [2 * w if two else w for w, two in zip(widths, wide, strict=True)]
+        spelled = [_TYPES[f.type][0].format(n) for f, n in zip(rows.schema, sizes, strict=True)]
         dtype = np.dtype([(f"c{i}", spelling) for i, spelling in enumerate(spelled)])
 
-        return cls(dtype, tuple(widths), tuple(nulls))
+        return cls(dtype, tuple(widths), tuple(wide), tuple(nulls))
 
     def pack(self, batch: pa.RecordBatch) -> NDArray:
         packed = np.zeros(batch.num_rows, self.dtype)
-        for name, values in zip(self.dtype.names or (), batch.columns, strict=True):
-            packed[name] = _plain(values)
+        names = self.dtype.names or ()
+        for name, values, wide in zip(names, batch.columns, self.wide, strict=True):
+            packed[name] = _plain(values, wide)
 
         return packed
 
 
-def _plain(values: pa.Array) -> NDArray:
+def _extent(values: pa.Array) -> tuple[bool, int]:
+    r"""Tells whether all strings are ASCII, and the length of the longest in UTF-16 units."""
+
+    if pc.all(pc.string_is_ascii(values)).as_py() is not False:
+        return True, pc.max(pc.binary_length(values)).as_py() or 0
+    lengths = [len(word.encode("utf-16-be")) // 2 for word in values.drop_null().to_pylist()]
+
+    return False, max(lengths)
+
+
+def _plain(values: pa.Array, wide: bool) -> NDArray:
     if pa.types.is_string(values.type):
-        words = _spelled(values).to_pylist()
-        return np.array([word.encode("ascii", "replace") for word in words], dtype=bytes)
+        encoding = "utf-16-be" if wide else "ascii"
+        return np.array([word.encode(encoding) for word in _spelled(values).to_pylist()], "S")
     if pa.types.is_boolean(values.type):
         text = pc.if_else(values, "T", "F").fill_null("\0")
         return np.array(text.to_pylist(), dtype=bytes)
@@ -124,6 +153,17 @@ def _write_parquet(file: BinaryIO, rows: Rows) -> None:
 
 
 def _write_fits(file: BinaryIO, rows: Rows) -> None:
+    r"""Writes a binary table, in which text is printable ASCII and nothing else.
+
+    Any other character is written as `\uXXXX`, or `\UXXXXXXXX` beyond `\uFFFF`, so that
+    different names stay different; so is a backslash that would seem to begin such an escape.
+
+    References:
+        | Definition of the Flexible Image Transport System, version 4.0, section 7.3 (2018)
+        | https://fits.gsfc.nasa.gov/fits_standard.html
+    """
+
+    rows = _in_ascii(rows)
     layout = _Layout.of(rows)
     primary: list[tuple[str, Value]] = [
         ("SIMPLE", True),
@@ -136,6 +176,37 @@ def _write_fits(file: BinaryIO, rows: Rows) -> None:
     for batch in rows.batches():
         file.write(layout.pack(batch).tobytes())
     file.write(bytes(-rows.count * layout.dtype.itemsize % _BLOCK))
+
+
+def _in_ascii(rows: Rows) -> Rows:
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in rows.batches():
+            columns = [_escaped_all(values) for values in batch.columns]
+            yield pa.RecordBatch.from_arrays(columns, schema=rows.schema)
+
+    columns = [
+        replace(column, name=_escaped(column.name), description=_escaped(column.description))
+        for column in rows.columns
+    ]
+    metadata = {key: _escaped(value) for key, value in rows.metadata.items()}
+
+    return replace(rows, columns=columns, batches=batches, metadata=metadata)
+
+
+def _escaped_all(values: pa.Array) -> pa.Array:
+    values = _spelled(values) if pa.types.is_string(values.type) else values
+    if pa.types.is_string(values.type) and pc.any(pc.match_substring_regex(values, _ODD)).as_py():
+        return pa.array([_escaped(word) for word in values.to_pylist()], pa.string())
+
+    return values
+
+
+def _escaped(text: str) -> str:
+    def escape(found: re.Match[str]) -> str:
+        number = ord(found[0][0])
+        return (f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}") + found[0][1:]
+
+    return re.sub(_ODD, escape, text)
 
 
 def _fits_cards(rows: Rows, layout: _Layout) -> Iterator[tuple[str, Value]]:
@@ -156,6 +227,8 @@ def _fits_cards(rows: Rows, layout: _Layout) -> Iterator[tuple[str, Value]]:
 
 
 def _write_votable(file: BinaryIO, rows: Rows) -> None:
+    r"""Writes a VOTable, with columns of `unicodeChar` where they hold more than ASCII."""
+
     layout = _Layout.of(rows)
     file.write("\n".join(_votable_lines(rows, layout)).encode())
 
@@ -183,10 +256,12 @@ def _votable_lines(rows: Rows, layout: _Layout) -> Iterator[str]:
             yield f"<DESCRIPTION>{escape(value)}</DESCRIPTION>"
     for key, value in rows.metadata.items():
         shown = f"name={quoteattr(key)} value={quoteattr(value)}"
-        yield f'<PARAM datatype="char" arraysize="*" {shown}/>'
-    for column, field, width in zip(rows.columns, rows.schema, layout.widths, strict=True):
-        kind = f'datatype="{_TYPES[field.type][2]}"'
-        kind += f' arraysize="{width}"' if pa.types.is_string(field.type) else ""
+        kind = "char" if value.isascii() else "unicodeChar"
+        yield f'<PARAM datatype="{kind}" arraysize="*" {shown}/>'
+    for i, (column, field) in enumerate(zip(rows.columns, rows.schema, strict=True)):
+        kind = "unicodeChar" if layout.wide[i] else _TYPES[field.type][2]
+        kind = f'datatype="{kind}"'
+        kind += f' arraysize="{layout.widths[i]}"' if pa.types.is_string(field.type) else ""
         kind += f" unit={quoteattr(column.unit)}" if column.unit else ""
         yield f"<FIELD name={quoteattr(column.name)} {kind}>"
         yield f"<DESCRIPTION>{escape(column.description)}</DESCRIPTION></FIELD>"
