@@ -94,7 +94,10 @@ def ingest(
 @app.command()
 def inspect(
     store: Annotated[Path, typer.Argument(help="The folder of a store.")],
-    to: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("inspection"),
+    to: Annotated[
+        Path | None,
+        typer.Option(help="Where the figures go. By default, `inspection` beside the store."),
+    ] = None,
     id: Annotated[str | None, typer.Option(help="One galaxy, drawn in all its bands.")] = None,
     settings: Settings = None,
     no_flow: NoFlow = False,
@@ -103,7 +106,8 @@ def inspect(
     r"""Counts a store by status, flag and reason; draws its galaxies."""
 
     def work() -> dict:
-        given = _replace("inspect", {"to": to, "id": id}, settings)
+        place = store.parent / "inspection" if to is None else to
+        given = _replace("inspect", {"to": place, "id": id}, settings)
 
         from pipeline import runs
 

@@ -196,7 +196,7 @@ def _common(names: Sequence[str], runs: Sequence[Predictions], common: bool) -> 
         if differ and not common:
             raise DataError(
                 f"{names[0]} and {name} were tested on different galaxies: {differ} ids are in"
-                " one only. Ask for the common ones to compare on those"
+                " one only. Compare on the common ones with --common"
             )
     shared = first.intersection(*(run.ids for run in runs[1:]))
     if not shared:

@@ -384,7 +384,9 @@ def _override(tree: dict, setting: str) -> None:
     try:
         tree[last] = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {setting!r}: {text!r} is not a YAML value") from error
+        if not text.startswith("{id}"):  # as patterns do
+            raise ConfigError(f"--set {setting!r}: {text!r} is not a YAML value") from error
+        tree[last] = text
 
 
 def _explain(error: Mapping[str, Any], path: Path) -> str:

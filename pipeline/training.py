@@ -300,7 +300,8 @@ class _Keeper(Callback):
         assert isinstance(pl_module, _Learner)
         row = pl_module.row | {"seconds": time.perf_counter() - self.start}
         self.history.append(row)
-        logger.info("epoch %d: %s", row["epoch"], row)
+        numbers = ", ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "epoch")
+        logger.info("epoch %d: %s", row["epoch"], numbers)
         if trainer.is_global_zero:
             if self.best(self.history) == len(self.history) - 1:
                 with replacing(self.folder / "best.safetensors", sync=True) as file:

@@ -13,6 +13,7 @@ from pipeline.card import Card, load_card, save_card
 from pipeline.catalogue import read_table
 from pipeline.config import load
 from pipeline.errors import ConfigError, DataError
+from pipeline.fits import write_image
 from pipeline.runs.data import sample
 from pipeline.serving import Server
 from pipeline.store import Store, StoreInfo
@@ -187,6 +188,47 @@ def test_compare(demo, tmp_path):
 
     assert result["differences"]["twin"]["accuracy"]["value"] == 0
     json.dumps(result, default=float)
+
+
+def test_nothing_usable(composites, tmp_path):
+    r"""Where every input is rejected, the reason is told."""
+
+    folder, model = composites
+    for path in folder.iterdir():
+        path.write_bytes(b"nothing")
+    with pytest.raises(DataError, match=r"all 3 inputs are rejected, the first as: .*jpeg"):
+        runs.classify(str(model), folder, tmp_path / "catalogue.csv")
+    assert len(read_table(tmp_path / "catalogue.csv")) == 3
+
+    settings = {"folder": tmp_path, "data.root": tmp_path, "data.pattern": "images/{id}.jpeg"}
+    settings |= {"data.table": "null", "data.labels": "null", "simulate": "null"}
+    experiment = load(CONFIGS / "demo.yaml", [f"{k}={v}" for k, v in settings.items()])
+    with pytest.raises(DataError, match=r"all 3 inputs are rejected, most often: \S+"):
+        runs.ingest(experiment)
+
+
+def test_a_file_in_the_way(demo, tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("notes")
+    with pytest.raises(ConfigError, match=r"notes\.txt is a file, expected a folder"):
+        runs.simulate(path)
+    with pytest.raises(ConfigError, match=r"notes\.txt is a file, expected a folder"):
+        runs.inspect(demo[0].home / "store", path)
+    assert path.read_text() == "notes"
+
+
+def test_mixed_scales(tmp_path, caplog):
+    for i, step in enumerate([1e-4, 1e-4, 1e-3]):
+        cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 1.0 + i, "CRVAL2": 2.0}
+        cards |= {"CRPIX1": 16.0, "CRPIX2": 16.0, "CDELT1": -step, "CDELT2": step}
+        pixels = np.random.default_rng(i).normal(size=(4, 32, 32)).astype(np.float32)
+        write_image(tmp_path / f"{i}.fits", pixels, cards)
+    settings = {"folder": tmp_path, "data.root": tmp_path, "data.pattern": "{id}.fits"}
+    settings |= {"data.table": "null", "data.labels": "null", "simulate": "null"}
+    settings |= {"data.size": 32, "data.workers": 1}
+    runs.ingest(load(CONFIGS / "demo.yaml", [f"{k}={v}" for k, v in settings.items()]))
+
+    assert "its pixels are of 0.36 to 3.6 arcsec" in caplog.text
 
 
 def test_not_yet(tmp_path):

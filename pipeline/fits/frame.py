@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from astropy.coordinates import SkyCoord
+from astropy.coordinates import ICRS, SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS, NoConvergence, WcsError
 from astropy.wcs.utils import wcs_to_celestial_frame
@@ -94,9 +94,11 @@ class Frame:
             return x, y
 
         with _quiet():
-            sky = SkyCoord(ra[known], dec[known], unit="deg")
-            sky = sky.transform_to(wcs_to_celestial_frame(self.wcs)).spherical
-            world = [sky.lon.deg, sky.lat.deg]
+            frame = wcs_to_celestial_frame(self.wcs)
+            world = [ra[known], dec[known]]
+            if not isinstance(frame, ICRS):  # else a turn by nothing would cost a millisecond
+                sky = SkyCoord(*world, unit="deg").transform_to(frame).spherical
+                world = [sky.lon.deg, sky.lat.deg]
             if self.wcs.wcs.lng:
                 world.reverse()
             try:
@@ -131,6 +133,8 @@ class Frame:
                 world = [angle.reshape(x.shape) for angle in self.wcs.all_pix2world(x, y, 0)]
                 lon, lat = reversed(world) if self.wcs.wcs.lng else world
                 frame = wcs_to_celestial_frame(self.wcs)
+                if isinstance(frame, ICRS):
+                    return lon % 360, lat
                 icrs = SkyCoord(lon, lat, unit="deg", frame=frame).icrs
         except (WcsError, ValueError):
             return nowhere

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from pipeline import config
 from pipeline.card import load_card, recover
+from pipeline.catalogue import read_table
 from pipeline.classify import classify as classify_feed
 from pipeline.config import Experiment
 from pipeline.errors import ConfigError, DataError
@@ -77,7 +78,12 @@ def _classify(model: str, uri: str, input: Path | Feed, to: Path) -> dict:
         card = resolve(model, uri, Path(scratch))
         inputs = _feed(input, card) if isinstance(input, Path) else input
 
-        return classify_feed(card, inputs, to, version=version_of(model, uri))
+        found = classify_feed(card, inputs, to, version=version_of(model, uri))
+    if not found["classified"]:
+        first = read_table(to)["reason"][0]
+        raise DataError(f"{to}: all {found['inputs']} inputs are rejected, the first as: {first}")
+
+    return found
 
 
 def _feed(input: Path, model: Path) -> Feed:

@@ -4,6 +4,7 @@ __all__ = ["Sample", "feed", "ingest", "sample", "scheme", "simulate", "store_fo
 
 import json
 import logging
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,10 +26,14 @@ from pipeline.ingest import Recipe
 from pipeline.ingest import ingest as ingest_sources
 from pipeline.labels import Scheme
 from pipeline.objects import Columns
+from pipeline.runs.inspection import count
 from pipeline.simulate import simulate as draw_survey
 from pipeline.sources import Source, find
 from pipeline.store import Store, StoreInfo
 from pipeline.surveys import SURVEYS
+
+SAME_SCALE = 1.05
+r"""The ratio of two pixel scales above which they are different."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +44,8 @@ def simulate(
     r"""Draws a survey, unless the folder already has it."""
 
     folder = Path(folder)
+    if folder.is_file():
+        raise ConfigError(f"{folder} is a file, expected a folder to write a survey to")
     asked: dict[str, Any] = {"galaxies": galaxies, "seed": seed, "side": side, "faults": faults}
     receipt = folder / "survey.json"
     drawn = receipt.exists() and json.loads(receipt.read_text()) == asked
@@ -69,12 +76,32 @@ def ingest(experiment: Experiment) -> dict:
             progress=progress,
         )
 
+    reasons = count(store.manifest)["reasons"]
+    if not len(store.usable):
+        most = f", most often: {next(iter(reasons))}" if reasons else ""
+        raise DataError(f"{store.folder}: all {len(store.manifest)} inputs are rejected{most}")
+    _warn_of_scales(store)
+
     found = {"store": str(store.folder), **counts, "galaxies": len(store.usable)}
+    found |= {"rejected_because": reasons} if reasons else {}
     if data.labels:
         parts = sample(experiment).parts
         found |= {"split": {part: int((parts == part).sum()) for part in splitting.PARTS}}
+        found |= {"unlabelled": len(store.usable) - len(parts)}
 
     return found
+
+
+def _warn_of_scales(store: Store) -> None:
+    scales = store.manifest["scale_arcsec"].to_numpy()[store.usable]
+    low, high = np.nanmin(scales, initial=np.inf), np.nanmax(scales, initial=0.0)
+    if store.info.scale == "native" and high > SAME_SCALE * low:
+        _log.warning(
+            "%s: its pixels are of %.3g to %.3g arcsec; set data.scale to bring them to one scale",
+            store.folder,
+            low,
+            high,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,9 +193,10 @@ def _parts(
     used = store.manifest.take(store.usable)
     ra, dec = used["ra"].to_numpy(), used["dec"].to_numpy()
     options = experiment.split
-    width = max(store.info.height, store.info.width)
+    # Cutouts a diagonal apart cannot overlap, however they are turned
+    diagonal = math.hypot(store.info.height, store.info.width)
     scale = np.nanmax(used["scale_arcsec"].to_numpy(), initial=0.0)
-    radius = options.radius_arcsec or float(width * scale)
+    radius = options.radius_arcsec or float(diagonal * scale)
     if options.path:
         given = splitting.load(options.path)
         splitting.check(given, ids, ra, dec, radius_arcsec=radius)
@@ -246,7 +274,7 @@ def _columns(data: Data) -> Columns | None:
 
 def _recipe(data: Data) -> Recipe:
     survey = SURVEYS.get(data.survey)
-    zero_points = survey.zero_points if survey and survey.bands == data.bands else ()
+    points = dict(zip(survey.bands, survey.zero_points, strict=True)) if survey else {}
 
     recipe = Recipe(
         bands=data.bands,
@@ -255,7 +283,7 @@ def _recipe(data: Data) -> Recipe:
         hdu=data.hdu,
         pixel_scale=data.pixel_scale,
         at=data.cut_at,
-        zero_points=zero_points,
+        zero_points=tuple(points.get(band, float("nan")) for band in data.bands if points),
     )
     known = data.table.size if data.table else None
     if recipe.size_column and recipe.size_column != known:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.errors import DataError
+from pipeline.errors import ConfigError, DataError
 from pipeline.pictures import contact_sheet, galaxy_sheet
 from pipeline.store import Store
 
@@ -26,6 +26,8 @@ def inspect(store_folder: Path, out_folder: Path, id: str | None = None) -> dict
     """
 
     store, out = Store.open(store_folder), Path(out_folder)
+    if out.is_file():
+        raise ConfigError(f"{out} is a file, expected a folder to draw figures in")
     out.mkdir(parents=True, exist_ok=True)
     if id is not None:
         path = out / f"{_file_name(id)}.png"
