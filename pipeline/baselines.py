@@ -16,9 +16,7 @@ from pipeline.errors import ConfigError, DataError, suggest
 BASELINES = ("forest", "svm")
 
 
-def fit_baseline(
-    kind: str, numbers: NDArray, labels: NDArray, seed: int = 0, balanced: bool = False
-) -> Pipeline:
+def fit_baseline(kind: str, numbers: NDArray, labels: NDArray, seed: int = 0) -> Pipeline:
     r"""Fits a classical classifier to the numbers of galaxies.
 
     `forest` is a random forest of 500 trees. `svm` is a support vector machine with a Gaussian
@@ -35,7 +33,6 @@ def fit_baseline(
         numbers: What is known of each galaxy, with shape `(N, D)`.
         labels: The index of the class of each, with shape `(N,)`.
         seed: The same seed gives the same classifier.
-        balanced: Whether all classes weigh the same, rather than all galaxies.
 
     Returns:
         A scikit-learn pipeline with `predict_proba`, see :func:`probabilities`. A class with
@@ -56,16 +53,12 @@ def fit_baseline(
 
     method: RandomForestClassifier | CalibratedClassifierCV
     if kind == "forest":
-        weight = "balanced_subsample" if balanced else None
-        method = RandomForestClassifier(
-            500, min_samples_leaf=2, class_weight=weight, random_state=seed, n_jobs=-1
-        )
+        method = RandomForestClassifier(500, min_samples_leaf=2, random_state=seed, n_jobs=-1)
     else:
-        machine = SVC(C=3.0, class_weight="balanced" if balanced else None)
         folds = StratifiedKFold(
             int(min(5, counts[counts >= 2].min())), shuffle=True, random_state=seed
         )
-        method = CalibratedClassifierCV(machine, cv=folds, ensemble=False)
+        method = CalibratedClassifierCV(SVC(C=3.0), cv=folds, ensemble=False)
 
     fitted = make_pipeline(StandardScaler(), method).fit(numbers[known], labels[known])
     if kind == "forest":

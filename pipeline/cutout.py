@@ -70,15 +70,16 @@ def cut(
         scale_arcsec: The side of an output pixel in arcseconds. By default, that of the first
             frame.
         position: The right ascension and declination of the centre, in degrees. By default,
-            and where the first frame has no sky coordinates, the centre of the frame.
+            the centre of the first frame.
         pixel_scale: The side of a pixel in arcseconds where a frame has no sky coordinates.
 
     Returns:
         The cutout.
 
     Raises:
-        DataError: If the target is outside all frames, if the scale is needed and unknown, or
-            if the frames cannot be laid on each other.
+        DataError: If the target is outside all frames, if a position or a scale is given and
+            the first frame has no sky coordinates for it, or if the frames cannot be laid on
+            each other.
     """
 
     reference = frames[0]
@@ -142,7 +143,12 @@ def _grid(
 
     height, width = frame.pixels.shape
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
-    if position is not None and frame.scale_arcsec is not None:
+    if position is not None:
+        if frame.wcs is None or frame.scale_arcsec is None:
+            raise DataError(
+                f"{frame.source} has no sky coordinates to find the position by, expected a WCS,"
+                " or to cut at the centre"
+            )
         centre = np.array([float(value) for value in frame.pixel(*position)])
         if not np.isfinite(centre).all():
             raise DataError(_nowhere([frame], position))

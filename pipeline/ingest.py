@@ -4,9 +4,10 @@ __all__ = ["Recipe", "ingest", "prepare", "stamp"]
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.rows import Recipe, Row, make_row, stamp
@@ -37,6 +38,9 @@ def ingest(
     again it makes the same files, byte for byte, as if nothing had happened. A second ingest
     of the same store waits for the first one.
 
+    What failed for a reason that may pass, such as a disk that could not be read, is tried
+    again after all that is new. As long as it fails alike, the store stays as it is.
+
     Arguments:
         sources: What :func:`pipeline.sources.find` found.
         store: The store.
@@ -55,10 +59,12 @@ def ingest(
     counts = Counter({"ok": 0, "flagged": 0, "rejected": 0, "unchanged": 0})
     done = 0
     with store.lock():
-        new = _new(sources, store, recipe)
+        failed = _failed(store)
+        new = _new(sources, store, recipe, failed)
         counts["unchanged"] = len(sources) - len(new)
         for rows, pixels in prepare(new, recipe, workers=workers, chunk=chunk):
-            store.commit(pixels, rows)
+            if told := [row for row in rows if not _same(row, failed.get(row["id"]))]:
+                store.commit(pixels, told)
             counts.update(row["status"] for row in rows)
             done += len(rows)
             if progress:
@@ -104,11 +110,30 @@ def prepare(
         yield rows, np.concatenate(pixels)
 
 
-def _new(sources: Sequence[Source], store: Store, recipe: Recipe) -> list[Source]:
+def _failed(store: Store) -> dict[str, Row]:
+    r"""Returns the rows of what is to be tried again."""
+
+    rows = store.manifest.filter(pc.field("stamp") == "").to_pylist()
+
+    return {row["id"]: row for row in rows}
+
+
+def _new(
+    sources: Sequence[Source], store: Store, recipe: Recipe, failed: Mapping[str, Row]
+) -> list[Source]:
     seen = store.manifest.select(["id", "stamp"]).to_pydict()
     stamps = dict(zip(seen["id"], seen["stamp"], strict=True))
+    new = [source for source in sources if stamps.get(source.id) != stamp(source, recipe)]
+    again = {source.id: source for source in new if source.id in failed}
 
-    return [source for source in sources if stamps.get(source.id) != stamp(source, recipe)]
+    # An ingest that resumes cuts what is left into the same chunks, and then tries again.
+    return [source for source in new if source.id not in again] + [
+        again[id] for id in failed if id in again
+    ]
+
+
+def _same(row: Row, known: Row | None) -> bool:
+    return known is not None and all(str(known[name]) == str(row[name]) for name in row)
 
 
 def _make(sources: Sequence[Source], recipe: Recipe) -> Rows:

@@ -7,7 +7,7 @@ import logging
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pipeline.cutout import Cutout, cut
 from pipeline.errors import ConfigError, DataError
 from pipeline.fits import FitsFile, Frame, read_composite
+from pipeline.headers import may_pass
 from pipeline.quality import Quality, assess, is_noise_map
 from pipeline.sources import Source
 
@@ -31,7 +32,11 @@ r"""The smallest side of a cutout."""
 
 Row = dict[str, Any]
 
-_FAULTS = (ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
+_FAULTS = (ArithmeticError, MemoryError, OSError, ValueError)
+r"""What a file can be to blame for. All that damaged ones are seen to raise here is a
+:class:`DataError`, which is a `ValueError`; the rest is for numbers out of range and for the
+system. Anything else is a mistake of ours, and stops."""
+
 _HALF = float(np.finfo(np.float16).max)
 
 _log = logging.getLogger(__name__)
@@ -157,7 +162,8 @@ def make_row(source: Source, recipe: Recipe) -> tuple[Row, NDArray[np.float16] |
     r"""Reads, cuts and assesses one source. Whatever is wrong with it ends in its row.
 
     Returns:
-        The row of the manifest, and the pixels with shape `(C, H, W)`, or None if rejected.
+        The row of the manifest, and the pixels with shape `(C, H, W)`, or None if rejected. Its
+        stamp is empty, as that of no source is, if all may be well the next time.
     """
 
     row: Row = {
@@ -171,14 +177,16 @@ def make_row(source: Source, recipe: Recipe) -> tuple[Row, NDArray[np.float16] |
     try:
         if source.problem:
             raise DataError(source.problem)
-        frames, row["digest"] = _read(source, recipe)
-        if not source.field:
-            _check_noise(frames)
+        frames, row["digest"], problem = _read(source, recipe)
+        if problem:
+            raise DataError(problem)
         position = _position(source, recipe)
         scale = recipe.scale_of(source)
         cutout = cut(frames, recipe.size, scale, position, recipe.pixel_scale)
         quality = assess(cutout.pixels, cutout.quantum, _levels(frames, cutout))
     except _FAULTS as error:
+        if may_pass(error) and "gone" not in row["stamp"]:
+            row["stamp"] = ""
         flags = ",".join(source.flags)
         return row | {"status": "rejected", "flags": flags, "reason": _why(source, error)}, None
 
@@ -190,26 +198,42 @@ def make_row(source: Source, recipe: Recipe) -> tuple[Row, NDArray[np.float16] |
     return row, pixels
 
 
-def _check_noise(frames: Sequence[Frame]) -> None:
+def _read(source: Source, recipe: Recipe) -> tuple[list[Frame], str, str]:
+    r"""Returns the frames of a source, their digest, and why they are not to be used."""
+
+    if source.field:
+        # Galaxies of one field come one after the other. A NaN that has been sent to a worker
+        # is no longer what it was to the cache.
+        plain = replace(recipe, zero_points=())
+        return _read_field(source.files, _times(source.files), plain)
+
+    return _read_checked(source.files, recipe)
+
+
+@lru_cache(maxsize=1)
+def _read_field(
+    files: tuple[Path, ...], times: str, recipe: Recipe
+) -> tuple[list[Frame], str, str]:
+    return _read_checked(files, recipe)
+
+
+def _read_checked(files: tuple[Path, ...], recipe: Recipe) -> tuple[list[Frame], str, str]:
+    frames, digest = _read_files(files, recipe)
+
+    return frames, digest, _noise(frames)
+
+
+def _noise(frames: Sequence[Frame]) -> str:
+    r"""Returns which frame is no image but a map of noise. Empty if none is."""
+
     for frame in frames:
         if is_noise_map(frame.pixels):
-            raise DataError(
+            return (
                 f"{frame.source} looks like a map of noise, not an image: all values are"
                 " positive, their scatter has no lower tail, and averaging reduces it too much"
             )
 
-
-def _read(source: Source, recipe: Recipe) -> tuple[list[Frame], str]:
-    if source.field:
-        # Galaxies of one field come one after the other.
-        return _read_field(source.files, _times(source.files), recipe)
-
-    return _read_files(source.files, recipe)
-
-
-@lru_cache(maxsize=1)
-def _read_field(files: tuple[Path, ...], times: str, recipe: Recipe) -> tuple[list[Frame], str]:
-    return _read_files(files, recipe)
+    return ""
 
 
 def _read_files(files: tuple[Path, ...], recipe: Recipe) -> tuple[list[Frame], str]:

@@ -51,7 +51,7 @@ class Source:
     field: bool = False
 
 
-def find(
+def find(  # noqa: PLR0913
     root: Path,
     pattern: str,
     bands: Sequence[str],
@@ -61,6 +61,7 @@ def find(
     match_arcsec: float | None = None,
     hdu: int | str | None = None,
     memory: Path | None = None,
+    workers: int = 1,
 ) -> list[Source]:
     r"""Finds the images of galaxies, and what a table says of each.
 
@@ -79,6 +80,7 @@ def find(
             position. By default it is the identifier that tells.
         hdu: The extension that has the coordinates, where they are needed.
         memory: A file in which to remember the coordinates, so that they are read once only.
+        workers: The number of processes that read the coordinates.
 
     Returns:
         The sources, sorted by identifier.
@@ -98,7 +100,7 @@ def find(
     entries, repeats = _unique(read_entries(table), table) if table else ({}, [])
     apart = "{band}" in pattern or "{band}" in str(hdu)
     first = hdu.replace("{band}", bands[0]) if isinstance(hdu, str) else hdu
-    headers = Headers(first, 1 if apart else len(bands), memory)
+    headers = Headers(first, 1 if apart else len(bands), memory, workers)
     if "{id}" not in pattern:
         if table is None or table.ra is None or table.dec is None:
             raise ConfigError(
@@ -208,9 +210,9 @@ def _by_position(
     headers: Headers,
 ) -> Iterator[Source]:
     rows = list(entries.values())
-    centres = np.array([headers.centre(image.files[0]) for image in images.values()]).reshape(
-        -1, 2
-    )
+    first = [image.files[0] for image in images.values()]
+    headers.read(first)
+    centres = np.array([headers.centre(path) for path in first]).reshape(-1, 2)
     places = np.array([(row.ra, row.dec) for row in rows]).reshape(-1, 2)
     (ra, dec), (ra_ref, dec_ref) = centres.T, places.T
     nearest, _ = match_positions(ra, dec, ra_ref, dec_ref, radius)
@@ -235,14 +237,17 @@ def _fields(
     for one in found:
         by_rest[one.rest][one.band] = one.path
 
-    fields = []
-    for files in by_rest.values():
-        field = _complete(Source("", field=True), files, bands)
-        name = str(field.files[0].relative_to(root))
-        problem = field.problem or headers.problem(field.files[0])
-        fields.append(replace(field, id=name, problem=problem))
+    fields = [_complete(Source("", field=True), files, bands) for files in by_rest.values()]
+    headers.read([field.files[0] for field in fields])
 
-    return fields
+    return [
+        replace(
+            field,
+            id=str(field.files[0].relative_to(root)),
+            problem=field.problem or headers.problem(field.files[0]),
+        )
+        for field in fields
+    ]
 
 
 def _sorted(sources: Iterable[Source]) -> list[Source]:

@@ -193,7 +193,11 @@ def test_errors():
     pixels[20, 20] = np.inf
     with pytest.raises(DataError, match="1 pixels are infinite"):
         cut([Frame(pixels, frame.header, "infinite")], (20, 20))
-    assert np.isnan(cut([plain], (20, 20), None, (150.0, 2.0)).scale_arcsec)
+    unscaled = {card: frame.header[card] for card in frame.header if not card.startswith("CD")}
+    for lost in (plain, Frame(frame.pixels, unscaled, "unscaled")):
+        with pytest.raises(DataError, match=f"{lost.source} has no sky coordinates to find the"):
+            cut([lost], (20, 20), None, (150.0, 2.0))
+    assert np.isnan(cut([plain], (20, 20)).scale_arcsec)
 
 
 def test_dss_bands_align(shared_data):

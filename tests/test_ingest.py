@@ -1,4 +1,5 @@
 import bz2
+import errno
 import gzip
 import logging
 import math
@@ -10,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from PIL import Image
 
 from benchmarks.kills import Ingest, torture
 from pipeline import runs
@@ -161,24 +161,6 @@ def test_layouts(write, pattern, hdu, tmp_path):
         np.testing.assert_allclose(flux, pixels[c, 5:36, 6:43], rtol=2e-3, atol=1e-2)
 
 
-def test_composite(tmp_path):
-    flux = np.clip(galaxy(bands=3) / 4, 0, 255).astype(np.uint8)
-    Image.fromarray(flux[::-1, ::-1].transpose(1, 2, 0)).save(tmp_path / "images/x.png")
-    Image.fromarray(flux[0]).save(tmp_path / "images/grey.png")
-    (tmp_path / "images/cut.jpeg").write_bytes(b"\xff\xd8\xff\xe0 half")
-    recipe = Recipe(("g", "r", "i"), SIZE, pixel_scale=0.4)
-    store, _ = run(tmp_path / "store", find(tmp_path / "images", "{id}.*", recipe.bands), recipe)
-    rows = rows_of(store)
-
-    assert rows["x"]["status"] != "rejected" and rows["x"]["scale_arcsec"] == 0.4
-    assert "expected a colour composite" in rows["grey"]["reason"]
-    assert rows["cut"]["status"] == "rejected" and "cut.jpeg" in rows["cut"]["reason"]
-    stored = store.gather(np.array([store.row("x")]))[0].astype(np.float64)
-    for c, band in enumerate(recipe.bands):
-        flux_c = stored[c] * rows["x"][f"noise_{band}"] + rows["x"][f"sky_{band}"]
-        np.testing.assert_allclose(flux_c, flux[c, 5:36, 6:43], atol=0.3)
-
-
 def test_a_mirror_keeps_the_handedness(tmp_path):
     r"""One sky, seen by a camera and by one with a mirror more, is stored as one image."""
 
@@ -273,42 +255,7 @@ def test_everything_that_goes_wrong(workers, tmp_path):
     reasons = {id: row["reason"] for id, row in rows_of(store).items()}
     assert "position missing" in reasons["nowhere"] and "position missing" in reasons["unlisted"]
     assert rows_of(store)["good"]["status"] == "ok"
-
-
-def test_fields(tmp_path):
-    r"""Galaxies are cut out of frames at their positions, at the edge too."""
-
-    rng = np.random.default_rng(0)
-    frame = rng.normal(size=(120, 150)).astype(np.float32)
-    stamp = galaxy(bands=1)[0, :25, :31] - 7
-    places = {"inside": (60, 70), "edge": (60, 12)}
-    for y, x in places.values():
-        lo = max(0, x - 15)
-        frame[y - 12 : y + 13, lo : x + 16] += stamp[:, lo - x + 15 :]
-    for band in BANDS:
-        write_image(tmp_path / f"images/f_{band}.fits", frame, sky(frame.shape))
-    scale = 0.4 / 3600
-    lines = [
-        f"{id},{150 - (x - 74.5) * scale / math.cos(math.radians(2)):.8f},"
-        f"{2 + (y - 59.5) * scale:.8f}"
-        for id, (y, x) in places.items()
-    ]
-    (tmp_path / "t.csv").write_text("\n".join(["id,ra,dec", *lines, "out,151,2"]))
-    columns = Columns(tmp_path / "t.csv", ra="ra", dec="dec")
-    sources = find(tmp_path / "images", "*_{band}.fits", BANDS, table=columns)
-    recipe = Recipe(BANDS, (25, 31))
-    store, counts = run(tmp_path / "store", sources, recipe)
-    rows = rows_of(store)
-
-    assert rows["out"]["status"] == "rejected" and "covers RA 151" in rows["out"]["reason"]
-    assert rows["edge"]["flags"] == "edge"
-    assert rows["edge"]["coverage_g"] == pytest.approx(28 / 31)
-    for id, (y, x) in places.items():
-        stored = store.gather(np.array([store.row(id)]))[0, 0].astype(np.float64)
-        flux = stored * rows[id]["noise_g"] + rows[id]["sky_g"]
-        covered = np.isfinite(flux)
-        cut = frame[y - 12 : y + 13, max(0, x - 15) : x + 16]
-        np.testing.assert_allclose(flux[covered], cut.ravel(), rtol=2e-3, atol=2e-2)
+    assert run(tmp_path / "at", sources, at)[1]["unchanged"] == len(sources)
 
 
 def test_only_what_is_new(images, tmp_path):
@@ -333,41 +280,6 @@ def test_only_what_is_new(images, tmp_path):
     assert fresh.fingerprint == store.fingerprint
     rows = np.arange(20)
     np.testing.assert_array_equal(fresh.gather(rows), store.gather(rows))
-
-
-def test_scale_of_a_size_column(tmp_path):
-    for id, shape in {"a": (80, 90), "b": (160, 180)}.items():
-        write_image(tmp_path / f"images/{id}.fits", galaxy(shape=shape), sky(shape))
-    (tmp_path / "t.csv").write_text("id,petro\na,5\nb,10\nc,\n")
-    write_image(tmp_path / "images/c.fits", galaxy(), sky())
-    columns = Columns(tmp_path / "t.csv", size="petro")
-    sources = find(tmp_path / "images", "{id}.fits", BANDS, table=columns)
-    recipe = Recipe(BANDS, (20, 25), scale="4 x petro")
-    store, _ = run(tmp_path / "store", sources, recipe)
-    rows = rows_of(store)
-
-    assert store.info.scale == "4 x petro"
-    assert rows["a"]["scale_arcsec"] == pytest.approx(0.8)
-    assert rows["b"]["scale_arcsec"] == pytest.approx(1.6)
-    assert "size missing" in rows["c"]["reason"]
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ({"scale": "petro x 4"}, "expected 'native'"),
-        ({"scale": "4 x "}, "expected 'native'"),
-        ({"scale": -0.36}, "scale=-0.36, expected 'native', arcsec per pixel"),
-        ({"scale": 0}, "scale=0, expected"),
-        ({"scale": math.nan}, "scale=nan, expected"),
-        ({"size": (64, 7)}, "expected 8 pixels or more"),
-        ({"bands": ("g", "g")}, "each once"),
-        ({"bands": ()}, "one or more"),
-    ],
-)
-def test_impossible_recipe(options, expected):
-    with pytest.raises(ConfigError, match=expected):
-        Recipe(**({"bands": BANDS, "size": SIZE} | options))
 
 
 @pytest.mark.parametrize(
@@ -423,31 +335,88 @@ def test_fingerprint_tells_how_pixels_were_made(tmp_path):
     assert fingerprint(hdu="A") == (first, 0)
 
 
-def test_field_lacks_a_band(tmp_path, caplog):
-    write_image(tmp_path / "images/f_g.fits", galaxy(bands=1)[0], sky())
-    (tmp_path / "t.csv").write_text("id,ra,dec\na,150,2\n")
-    columns = Columns(tmp_path / "t.csv", ra="ra", dec="dec")
-    sources = find(tmp_path / "images", "*_{band}.fits", BANDS, table=columns)
-    store, counts = run(tmp_path / "store", sources)
+@pytest.fixture
+def unreadable(monkeypatch):
+    r"""Files of these names lie on a disk that does not answer."""
 
-    assert counts["rejected"] == 2 and rows_of(store).keys() == {"a", "f_g.fits"}
-    for row in rows_of(store).values():
-        assert row["reason"].startswith("wrong number of bands: there is no file of r")
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    names, once = set(), Path.read_bytes
+
+    def read(path):
+        if path.name in names:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return once(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+
+    return names
 
 
-def test_map_of_noise_in_one_band(shared_data: Path, tmp_path):
-    stem = "abell_2744_dwarf_galaxy_f105w"
-    for band, name in {"g": stem, "r": f"{stem}_rms"}.items():
-        source = shared_data / f"specimens/{name}.fits.gz"
-        (tmp_path / f"images/x_{band}.fits.gz").write_bytes(source.read_bytes())
-    recipe = Recipe(BANDS, (32, 35), pixel_scale=0.06)
-    sources = find(tmp_path / "images", "{id}_{band}.fits.gz", BANDS)
-    store, _ = run(tmp_path / "store", sources, recipe)
-    row = rows_of(store)["x"]
+def test_a_disk_that_fails_for_a_while(images, tmp_path, unreadable):
+    unreadable |= {"03.fits", "04.fits"}
+    sources = find(images, "{id}.fits", BANDS)
+    store, counts = run(tmp_path / "store", sources, chunk=8)
+    assert counts["rejected"] == 2 and counts["ok"] == 18
+    reason = f"{images}/03.fits cannot be read: Input/output error"
+    assert rows_of(store)["03"]["reason"] == reason
 
-    assert row["status"] == "rejected"
-    assert row["reason"].startswith(f"{tmp_path}/images/x_r.fits.gz[0] looks like a map of noise")
+    # As long as nothing changes nothing is written
+    before = contents(tmp_path / "store")
+    _, counts = run(tmp_path / "store", sources, chunk=8)
+    assert counts == {"ok": 0, "flagged": 0, "rejected": 2, "unchanged": 18}
+    assert contents(tmp_path / "store") == before
+
+    # What is new comes first
+    unreadable.remove("03.fits")
+    write_image(images / "new.fits", galaxy(98), sky())
+    sources = find(images, "{id}.fits", BANDS)
+    store, counts = run(tmp_path / "store", sources, chunk=8)
+    assert counts == {"ok": 2, "flagged": 0, "rejected": 1, "unchanged": 18}
+    assert store.manifest["id"].to_pylist() == [source.id for source in sources]
+    unreadable.clear()
+    store, counts = run(tmp_path / "store", sources, chunk=8)
+    assert counts == {"ok": 1, "flagged": 0, "rejected": 0, "unchanged": 20}
+    fresh, _ = run(tmp_path / "fresh", sources)
+    assert store.fingerprint == fresh.fingerprint
+    assert run(tmp_path / "store", sources)[1]["unchanged"] == 21
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_a_kill_while_a_disk_fails(images, tmp_path, unreadable, monkeypatch, parts):
+    r"""The rest of an ingest that resumes is what it would have been, byte for byte."""
+
+    unreadable |= {"03.fits", "11.fits"}
+    sources = find(images, "{id}.fits", BANDS)
+    run(tmp_path / "whole", sources, chunk=8)
+    commit, left = Store.commit, iter(range(parts))
+
+    def killed(self, *args):
+        commit(self, *args)
+        if next(left) == parts - 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "commit", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "store", sources, chunk=8)
+    run(tmp_path / "store", sources, chunk=8)
+
+    assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+
+
+def test_zero_points_of_some_bands(tmp_path):
+    r"""A survey knows those of its bands, whichever of them are taken."""
+
+    write_image(tmp_path / "images/x.fits", galaxy(), sky())
+    found = {}
+    for bands in [("g", "r"), ("r", "Ks"), ("J", "Ks")]:
+        home = tmp_path / "-".join(bands)
+        data = Data(root=tmp_path / "images", bands=bands, size=SIZE, survey="sdss", workers=1)
+        runs.ingest(Experiment(name="x", folder=home, data=data))
+        (row,) = Store.open(home / "x/store").manifest.to_pylist()
+        found[bands] = [row[f"zero_point_{band}"] for band in bands]
+
+    expected = {("g", "r"): [22.5, 22.5], ("r", "Ks"): [22.5, math.nan]}
+    np.testing.assert_equal(found, expected | {("J", "Ks"): [math.nan, math.nan]})
 
 
 def test_workers_make_the_same_bytes(images, tmp_path):

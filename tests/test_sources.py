@@ -1,10 +1,11 @@
+import errno
 import math
 
 import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError, DataError
-from pipeline.fits import FitsFile, write_extensions, write_image
+from pipeline.fits import FitsFile, Frame, write_extensions, write_image
 from pipeline.objects import Columns
 from pipeline.sources import find
 
@@ -157,6 +158,54 @@ def test_coordinates_are_read_once(tmp_path, monkeypatch):
     image(tmp_path / "y.fits", 10.0, 10.0, scale=2.0)
     assert not any(source.flags for source in find(tmp_path, "{id}.fits", ["r"], **options))
     assert read[2:] == ["y.fits"]
+
+
+@pytest.mark.parametrize("pattern", ["{id}.fits", "*.fits"])
+def test_coordinates_are_read_by_workers(tmp_path, monkeypatch, pattern):
+    r"""They find the same as one process, which then need not read an image."""
+
+    for i in range(40):
+        image(tmp_path / f"{i:02d}.fits", 10.0 + i, -30.0 + i)
+    (tmp_path / "07.fits").write_bytes((tmp_path / "07.fits").read_bytes()[:3000])
+    touch(tmp_path, "08.fits")
+    rows = [f"t{i},{10 + i},{-30 + i}" for i in range(0, 40, 3)]
+    (tmp_path / "t.csv").write_text("\n".join(["id,ra,dec", *rows]))
+    columns = Columns(tmp_path / "t.csv", ra="ra", dec="dec")
+    options = {"table": columns, "match_arcsec": 2.0}
+    alone = find(tmp_path, pattern, ["r"], memory=tmp_path / "alone.json", **options)
+    assert sum(not source.problem and not source.flags for source in alone) == 14
+
+    def refuse(*_):
+        raise AssertionError("read in this process")
+
+    monkeypatch.setattr(FitsFile, "open", refuse)
+    shared = find(tmp_path, pattern, ["r"], memory=tmp_path / "m.json", workers=2, **options)
+    assert shared == alone
+    assert (tmp_path / "m.json").read_bytes() == (tmp_path / "alone.json").read_bytes()
+
+    # The centres are remembered, which take longer to work out than the files to read
+    if pattern == "{id}.fits":
+        monkeypatch.setattr(Frame, "sky", refuse)
+    assert find(tmp_path, pattern, ["r"], memory=tmp_path / "m.json", **options) == alone
+
+
+def test_a_disk_that_fails_for_a_while_is_not_remembered(tmp_path, monkeypatch):
+    image(tmp_path / "x.fits", 10.0, 10.0)
+    (tmp_path / "t.csv").write_text("id,ra,dec\n7,10,10\n")
+    columns = Columns(tmp_path / "t.csv", ra="ra", dec="dec")
+    options = {"table": columns, "memory": tmp_path / "memory.json"}
+
+    def fail(path):
+        raise DataError(f"{path} cannot be read") from OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FitsFile, "open", fail)
+        for _ in range(2):
+            seven, frame = find(tmp_path, "*.fits", ["r"], **options)
+            assert frame.problem == f"{tmp_path}/x.fits cannot be read"
+            assert "none of 1 covers" in seven.problem
+    (seven,) = find(tmp_path, "*.fits", ["r"], **options)
+    assert not seven.problem and seven.files
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"x": [1, 2]}', "\xff"])
