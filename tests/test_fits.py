@@ -315,3 +315,16 @@ def test_composites(tmp_path, shared_data):
     ]:
         with pytest.raises(DataError, match=rf"{name} {message}"):
             read_composite(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("axes", "known"),
+    [(2, True), (3, True), (65536, False), (1, False), (-1, False), (2.5, False)],
+)
+def test_number_of_axes(axes, known, tmp_path):
+    r"""Thousands of axes, which end a process in the C library, are no sky coordinates."""
+
+    cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 20.0}
+    cards |= {"CRPIX1": 5.0, "CRPIX2": 5.0, "CDELT1": -1e-4, "CDELT2": 1e-4, "WCSAXES": axes}
+    write_image(tmp_path / "x.fits", np.ones((H, W), np.float32), cards)
+    assert (read_frame(tmp_path / "x.fits").wcs is not None) == known

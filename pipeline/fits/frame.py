@@ -21,13 +21,16 @@ from pipeline.fits.cards import Header
 
 # Dates are left out: the sky does not need them, and surveys get them wrong.
 _SKY_CARDS = re.compile(
-    r"WCSAXES|(?:CTYPE|CRVAL|CRPIX|CUNIT|CDELT|CROTA)\d|(?:CD|PC|PV)\d+_\d+|LONPOLE|LATPOLE"
+    r"WCSAXES|(?:CTYPE|CRVAL|CRPIX|CUNIT|CDELT|CROTA)\d|(?:CD|PC)\d_\d|PV\d_\d+|LONPOLE|LATPOLE"
     r"|RADESYS|RADECSYS|EQUINOX|EPOCH|[AB]P?_(?:ORDER|DMAX|\d_\d)"
 )
 _LONGITUDE = ("RA--", "GLON", "ELON", "SLON", "HLON")
 _LATITUDE = ("DEC-", "GLAT", "ELAT", "SLAT", "HLAT")
 _DEGREES = {"deg": 1.0, "degree": 1.0, "degrees": 1.0, "arcsec": 1 / 3600, "arcmin": 1 / 60}
 _DEGREES |= {"rad": math.degrees(1)}
+
+MOST_AXES = 9
+r"""The largest number of axes that a WCS may have."""
 
 _ZERO_POINTS = ("MAGZERO", "MAGZPT", "MAGZP", "PHOTZP", "ZP", "ZEROPT", "MAG0")
 _UNITS = {"nanomaggy": 22.5, "nanomaggies": 22.5, "nmgy": 22.5, "maggy": 0.0, "maggies": 0.0}
@@ -61,7 +64,9 @@ class Frame:
         r"""The celestial part of the WCS, or None if there is none or it makes no sense."""
 
         cards = {key: self.header[key] for key in self.header if _SKY_CARDS.fullmatch(key)}
-        if "CTYPE1" not in cards:
+        axes = cards.get("WCSAXES", 2)
+        # The C library of astropy would end the process on some thousands of axes
+        if "CTYPE1" not in cards or not isinstance(axes, int) or not 2 <= axes <= MOST_AXES:
             return None
 
         try:

@@ -257,6 +257,7 @@ def _sources(data: Data, memory: Path | None = None) -> list[Source]:
         match_arcsec=data.table.match_arcsec if data.table else None,
         hdu=data.hdu,
         memory=memory,
+        workers=data.workers,
     )
 
 
