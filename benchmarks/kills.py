@@ -216,12 +216,12 @@ def torture(name: str, stage: Stage, folder: Path, kills: int, seed: int = 0) ->
         while (left := kills - killed) > 0:
             twins = min(2 if runs % 3 == 2 else 1, left)
             processes = [
-                subprocess.Popen(_command(stage, folder, output), stderr=subprocess.DEVNULL)
-                for _ in range(twins)
+                _start(stage, folder, output, folder / f"errors{k}") for k in range(twins)
             ]
             if runs % 4:
                 _await_change(output, processes)
-            dead = _kill(processes, after=moments.uniform(0, seconds / (5 if runs % 4 else 1)))
+            after = moments.uniform(0, seconds / (5 if runs % 4 else 1))
+            dead = _kill(processes, after, folder)
             killed, runs = killed + dead, runs + 1
             if dead < twins:
                 break
@@ -234,6 +234,11 @@ def torture(name: str, stage: Stage, folder: Path, kills: int, seed: int = 0) ->
     return Outcome(name, killed, runs, trials, sorted(differing), seconds)
 
 
+def _start(stage: Stage, folder: Path, output: Path, errors: Path) -> subprocess.Popen[bytes]:
+    with errors.open("wb") as file:
+        return subprocess.Popen(_command(stage, folder, output), stderr=file)
+
+
 def _await_change(folder: Path, processes: list[subprocess.Popen[bytes]]) -> None:
     r"""Waits until something new is written, as most of a short run is only imports."""
 
@@ -242,15 +247,17 @@ def _await_change(folder: Path, processes: list[subprocess.Popen[bytes]]) -> Non
         time.sleep(0.002)
 
 
-def _kill(processes: list[subprocess.Popen[bytes]], after: float) -> int:
+def _kill(processes: list[subprocess.Popen[bytes]], after: float, folder: Path) -> int:
     r"""Kills what still runs after a while, and counts the dead."""
 
     time.sleep(after)
     for process in processes:
         process.kill()
     codes = [process.wait() for process in processes]
-    if any(code > 0 for code in codes):
-        raise RuntimeError(f"{processes[0].args} failed with {codes}")
+    for twin, code in enumerate(codes):
+        if code > 0:
+            errors = (folder / f"errors{twin}").read_text(errors="replace")
+            raise RuntimeError(f"{processes[twin].args} failed with {code}:\n{errors[-3000:]}")
 
     return sum(code < 0 for code in codes)
 

@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from urllib.request import urlopen
 
 import numpy as np
@@ -125,6 +126,26 @@ def test_interrupted(uri, error, status):
         again.log({"loss": 3.0}, step=2)
     run = MlflowClient(uri).get_run(tracker.run_id)
     assert run.info.status == "FINISHED" and run.data.metrics["loss"] == 3.0
+
+
+def test_killed_at_birth(tmp_path, monkeypatch):
+    r"""A database of which a kill has left a part is made anew, as MLflow would refuse it."""
+
+    uri = store_uri(tmp_path)
+
+    def half(address, artifacts):
+        Path(address.removeprefix("sqlite:///")).write_bytes(b"SQLite format 3\0 and no more")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.tracking.address.SqlAlchemyStore", half)
+    with pytest.raises(KeyboardInterrupt), Tracker(uri, "first"):
+        pass
+    assert not (tmp_path / "mlflow.db").exists()
+
+    monkeypatch.undo()
+    with Tracker(uri, "first", system_metrics=False) as tracker:
+        tracker.log({"loss": 1.0})
+    assert MlflowClient(uri).get_run(tracker.run_id).info.status == "FINISHED"
 
 
 def test_batches_of_metrics(uri, monkeypatch):

@@ -22,8 +22,10 @@ with warnings.catch_warnings():
     import mlflow.pyfunc
 
 from mlflow.exceptions import MlflowException
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from pipeline.errors import ConfigError
+from pipeline.files import locked
 
 
 def store_uri(folder: Path) -> str:
@@ -40,7 +42,7 @@ def store_uri(folder: Path) -> str:
 
 
 def checked(uri: str) -> str:
-    r"""Returns the address of a tracking server.
+    r"""Returns the address of a tracking server, after making an SQLite file that is not there.
 
     Raises:
         ConfigError: If it is a folder, or anything else that MLflow does not take.
@@ -50,8 +52,27 @@ def checked(uri: str) -> str:
         raise ConfigError(
             f"tracking.uri={uri!r}, expected sqlite:///..., postgresql://... or http(s)://..."
         )
+    if re.fullmatch(r"sqlite:///[^?]+", uri):
+        _create(Path(uri.removeprefix("sqlite:///")))
 
     return uri
+
+
+def _create(path: Path) -> None:
+    r"""Makes a database, whole or not at all: MLflow refuses what a kill has left of one."""
+
+    if path.exists():
+        return
+    with locked(path.parent):
+        aside = path.with_name(f".{path.name}.new")
+        for leftover in path.parent.glob(f"{aside.name}*"):
+            leftover.unlink()
+        if not path.exists():
+            store = SqlAlchemyStore(
+                f"sqlite:///{aside}", path.resolve().with_name("mlartifacts").as_uri()
+            )
+            store.engine.dispose()
+            os.replace(aside, path)
 
 
 @contextmanager
