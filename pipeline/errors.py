@@ -1,6 +1,6 @@
 r"""Errors a user can act on."""
 
-__all__ = ["ConfigError", "DataError", "PipelineError", "suggest"]
+__all__ = ["ConfigError", "DataError", "PipelineError", "may_pass", "suggest"]
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -39,3 +39,16 @@ def suggest(found: str, expected: Iterable[str]) -> str:
     near = get_close_matches(str(found), words, n=1)
 
     return f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(words)}"
+
+
+def may_pass(error: BaseException) -> bool:
+    r"""Tells whether what failed may succeed the next time: a disk, a network, the memory.
+
+    What is wrong with the content of a file never passes. Decoders raise errors of input and
+    output for that, too, but without the number that the system gives its own.
+    """
+
+    return any(
+        isinstance(one, MemoryError) or (isinstance(one, OSError) and one.errno is not None)
+        for one in (error, error.__cause__)
+    )

@@ -1,6 +1,6 @@
 r"""Where images point, remembered so that an unchanged file costs a stat."""
 
-__all__ = ["Headers", "may_pass"]
+__all__ = ["Headers"]
 
 import json
 import logging
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, may_pass
 from pipeline.files import replacing
 from pipeline.fits import FitsFile, Frame
 from pipeline.workers import in_order
@@ -112,19 +112,6 @@ class Headers:
             self.read([path])
 
         return self._new[self._key(path)][2:]
-
-
-def may_pass(error: BaseException) -> bool:
-    r"""Tells whether what failed may succeed the next time: a disk, a network, the memory.
-
-    What is wrong with the content of a file never passes. Decoders raise errors of input and
-    output for that, too, but without the number that the system gives its own.
-    """
-
-    return any(
-        isinstance(one, MemoryError) or (isinstance(one, OSError) and one.errno is not None)
-        for one in (error, error.__cause__)
-    )
 
 
 def _read(paths: Sequence[Path], hdu: int | str | None, planes: int) -> list[list[Any]]:

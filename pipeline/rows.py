@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cutout import Cutout, cut
-from pipeline.errors import ConfigError, DataError
+from pipeline.errors import ConfigError, DataError, may_pass
 from pipeline.fits import FitsFile, Frame, read_composite
-from pipeline.headers import may_pass
 from pipeline.quality import Quality, assess, is_noise_map
 from pipeline.sources import Source
 

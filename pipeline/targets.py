@@ -24,8 +24,8 @@ class ClassTarget(nn.Module):
     A pair of classes that a mirror swaps is told apart by little, which is learnt late. As
     :math:`p_y = (p_y + p_{m(y)}) \cdot p_y / (p_y + p_{m(y)})`, the logarithm of the second
     factor, which is the hand of a galaxy that has one, can weigh more without moving the
-    probabilities that minimize the loss. With the mirror :math:`m` and the weight
-    :math:`\lambda`, it adds
+    probabilities that minimize the loss, where neither smoothing nor weights do. With the
+    mirror :math:`m` and the weight :math:`\lambda`, it adds
 
     .. math:: \frac{\lambda - 1}{B} \sum_{b: m(y_b) \neq y_b}
         -\ln \frac{p_{b y_b}}{p_{b y_b} + p_{b m(y_b)}}

@@ -4,16 +4,7 @@ Here, and nowhere else, an experiment is unpacked into arguments. Each verb retu
 dictionary with what it did.
 """
 
-__all__ = [
-    "classify",
-    "compare",
-    "evaluate",
-    "ingest",
-    "inspect",
-    "run",
-    "simulate",
-    "train",
-]
+__all__ = ["classify", "compare", "evaluate", "ingest", "inspect", "run", "simulate", "train"]
 
 from pipeline.runs.catalogue import classify
 from pipeline.runs.data import ingest, simulate

@@ -37,9 +37,10 @@ def evaluate(experiment: Experiment) -> dict:
     home = experiment.home
     found = sample(experiment)
     card, network = load_card(home / MODEL)
-    if card.symmetries != experiment.evaluation.symmetries:
+    symmetries = experiment.evaluation.symmetries
+    if card.symmetries != symmetries:  # which is another predictor, to be calibrated anew
         calibrated = temperature(experiment, found, network)
-        card = replace(card, symmetries=not card.symmetries, temperature=calibrated)
+        card = replace(card, symmetries=symmetries, temperature=calibrated)
     _, labels, ids = found.of("test")
     z = logits(experiment, found, network, "test")
 
