@@ -79,10 +79,11 @@ def ingest(
     r"""Reads the new files of an experiment into its store."""
 
     def work() -> dict:
+        experiment = _experiment(config, settings)
         if no_flow:
             from pipeline import runs
 
-            return runs.ingest(_experiment(config, settings))
+            return runs.ingest(experiment)
 
         from flows.ingest import ingest as flow
 
@@ -125,10 +126,11 @@ def train(
     r"""Trains the model of an experiment on its store."""
 
     def work() -> dict:
+        experiment = _experiment(config, settings)
         if no_flow:
             from pipeline import runs
 
-            return runs.train(_experiment(config, settings))
+            return runs.train(experiment)
 
         from flows.train import train as flow
 
@@ -209,10 +211,11 @@ def run(
     r"""Does all of it: from files to a report and a catalogue."""
 
     def work() -> dict:
+        experiment = _experiment(config, settings)
         if no_flow:
             from pipeline import runs
 
-            return runs.run(_experiment(config, settings))
+            return runs.run(experiment)
 
         from flows.run import run as flow
 

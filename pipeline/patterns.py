@@ -58,7 +58,8 @@ def find_files(root: Path, pattern: str, bands: Mapping[str, str]) -> list[Found
     except OSError as error:
         raise DataError(f"cannot list {error.filename}: {error.strerror}") from error
     if not found:
-        raise DataError(f"no file below {root} matches {pattern!r}{_examples(root)}")
+        texts = f" with {{band}} as {' or '.join(bands.values())}" if "{band}" in pattern else ""
+        raise DataError(f"no file below {root} matches {pattern!r}{texts}{_examples(root)}")
 
     return [
         Found(root / path, groups.get("id", ""), names.get(groups.get("band", ""), ""), rest)

@@ -3,6 +3,7 @@ r"""Pictures of galaxies."""
 __all__ = ["composite", "contact_sheet", "gallery", "galaxy_sheet"]
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 import matplotlib as mpl
@@ -168,15 +169,20 @@ def galaxy_sheet(
         The pictures, with a bar in units of the noise, and the facts below.
     """
 
-    facts = dict(facts or {})
     colour = len(bands) > 1
     total = len(bands) + colour
     columns = min(total, 5)
     rows = -(-total // columns)
-    below = 0.19 * len(facts)
+    width = 2.1 * columns + 0.9
+    lines = [
+        (key if not i else "", line)
+        for key, value in (facts or {}).items()
+        for i, line in enumerate(wrap(value, int(11 * width)))
+    ]
+    below = 0.19 * len(lines)
 
     with style(), mpl.rc_context(NONE):
-        figure = Figure(figsize=(2.1 * columns + 0.9, 2.35 * rows + 0.5 + below))
+        figure = Figure(figsize=(width, 2.35 * rows + 0.5 + below))
         figure.suptitle(name, x=0.01, ha="left", fontsize=12, fontweight="bold")
         heights = [2.35 * rows + 0.5, max(below, 0.01)]
         upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -198,16 +204,16 @@ def galaxy_sheet(
         bar.minorticks_off()
         bar.outline.set_visible(False)
         bar.set_label("Flux / sky noise")
-        _write(lower, facts)
+        _write(lower, lines)
 
         return figure
 
 
-def _write(figure: SubFigure, facts: Mapping[str, str]) -> None:
-    for line, (key, value) in enumerate(facts.items()):
-        y = 1 - (line + 0.5) / len(facts)
+def _write(figure: SubFigure, lines: Sequence[tuple[str, str]]) -> None:
+    for number, (key, text) in enumerate(lines):
+        y = 1 - (number + 0.5) / len(lines)
         figure.text(0.012, y, key, color=PALE, va="center", fontsize=8.5)
-        figure.text(0.17, y, value, va="center", fontsize=8.5)
+        figure.text(0.17, y, text, va="center", fontsize=8.5)
 
 
 def _channels(x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -262,7 +262,7 @@ def _position(source: Source, recipe: Recipe) -> tuple[float, float] | None:
     if recipe.at == "centre" and not source.field:
         return None
     if math.isnan(source.ra) or math.isnan(source.dec):
-        raise DataError("position missing: the table has none to cut at")
+        raise DataError("position missing: the table has none on the sky to cut at")
 
     return source.ra, source.dec
 

@@ -286,7 +286,7 @@ def _from_fields(
     for row, i in zip(rows, nearest.tolist(), strict=True):
         source = replace(_told(Source(row.id), row), field=True)
         if math.isnan(row.ra):
-            yield replace(source, problem="position missing: the table has none for it")
+            yield replace(source, problem="position missing: the table has none on the sky for it")
         elif i < 0:
             place = f"RA {row.ra:.5f}, Dec {row.dec:.5f}"
             besides = f"; {len(unusable)} of them cannot be used" if unusable else ""

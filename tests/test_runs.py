@@ -8,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from models import build
-from pipeline import runs
+from pipeline import runs, split
 from pipeline.card import Card, load_card, save_card
 from pipeline.catalogue import read_table
 from pipeline.config import load
@@ -117,6 +117,8 @@ def test_metrics_of_a_killed_process(demo):
         told = client.get_metric_history(tracked.run_id, name)
         assert [m.step for m in told] == [0, 1]
         assert [m.value for m in told] == [row[name] for row in history]
+    best = client.get_run(run["run"]).data.metrics["best_validation_loss"]
+    assert best == min(row["validation_loss"] for row in history)
 
 
 def test_overlapping_cutouts_stay_together(tmp_path):
@@ -148,21 +150,24 @@ def test_overlapping_cutouts_stay_together(tmp_path):
 
 
 def test_classify_files_as_the_store(demo, tmp_path):
-    experiment, _ = demo
+    experiment, result = demo
     uri = f"sqlite:///{experiment.folder.resolve()}/mlflow.db"
 
-    runs.classify(
+    done = runs.classify(
         "models:/demo@champion",
         experiment.data.root / "cutouts",
         tmp_path / "files.csv",
         [f"tracking.uri={uri}"],
     )
-    runs.classify(str(experiment.home / "model"), experiment.home / "store", tmp_path / "a.vot")
+    again = runs.classify(
+        str(experiment.home / "model"), experiment.home / "store", tmp_path / "a.vot"
+    )
     files, store = read_table(tmp_path / "files.csv"), read_table(tmp_path / "a.vot")
 
     assert list(files["id"]) == list(store["id"])
     np.testing.assert_allclose(files["p_ring"], store["p_ring"], atol=1e-6)
     assert files.meta["model_version"] == "models:/demo/1"
+    assert done["run"] == again["run"] == result["train"]["run"]
 
 
 def test_inspect(demo, tmp_path):
@@ -229,6 +234,27 @@ def test_mixed_scales(tmp_path, caplog):
     runs.ingest(load(CONFIGS / "demo.yaml", [f"{k}={v}" for k, v in settings.items()]))
 
     assert "its pixels are of 0.36 to 3.6 arcsec" in caplog.text
+
+
+def test_one_class(demo, tmp_path, caplog):
+    r"""Galaxies of one class teach nothing, and a class without any is not learnt."""
+
+    found = sample(demo[0])
+    ids, names = np.array(found.ids), np.array(found.scheme.classes)[found.labels]
+    settings = [f"folder={tmp_path}", f"data.store={found.store.folder}", "training.epochs=1"]
+    settings += [f"split.path={tmp_path}/split.parquet", "tracking.system_metrics=false"]
+    experiment = load(CONFIGS / "demo.yaml", settings)
+
+    def learn(*classes):
+        parts = np.where(np.arange(len(ids)) % 2, "validation", "test")
+        parts[np.isin(names, classes)] = "train"
+        split.save(tmp_path / "split.parquet", ids.tolist(), parts.tolist())
+        runs.train(experiment)
+
+    with pytest.raises(DataError, match=r"training galaxies are 'ring', expected two classes"):
+        learn("ring")
+    learn("ring", "merger")
+    assert "no training galaxy is elliptical or spiral_clockwise or" in caplog.text
 
 
 def test_not_yet(tmp_path):

@@ -239,7 +239,7 @@ def test_fields(tmp_path):
     problems = {s.id: s.problem for s in found if s.problem}
     assert problems == {
         "miss": "no image: none of 2 covers RA 10.00000, Dec 0.00600",
-        "no": "position missing: the table has none for it",
+        "no": "position missing: the table has none on the sky for it",
     }
 
 

@@ -19,7 +19,7 @@ from pipeline.runs.data import feed, store_folder
 from pipeline.runs.home import MODEL, RUN
 from pipeline.sources import Source
 from pipeline.store import Store
-from pipeline.tracking import resolve, store_uri, version_of
+from pipeline.tracking import resolve, run_page, store_uri, version_of
 
 FITS = (".fits", ".fit", ".fts")
 PACKED = (".gz", ".bz2", ".fz")
@@ -78,12 +78,24 @@ def _classify(model: str, uri: str, input: Path | Feed, to: Path) -> dict:
         card = resolve(model, uri, Path(scratch))
         inputs = _feed(input, card) if isinstance(input, Path) else input
 
-        found = classify_feed(card, inputs, to, version=version_of(model, uri))
+        version = version_of(model, uri)
+        found = classify_feed(card, inputs, to, version=version)
     if not found["classified"]:
         first = read_table(to)["reason"][0]
         raise DataError(f"{to}: all {found['inputs']} inputs are rejected, the first as: {first}")
 
-    return found
+    return found | _run_of(model, version, uri)
+
+
+def _run_of(model: str, version: str, uri: str) -> dict[str, str]:
+    r"""Returns where to look at the run that made a model, where it is known."""
+
+    if version:
+        return {"run": run_page(version, uri)}
+    beside = Path(model).parent / RUN
+    told = json.loads(beside.read_text()) if beside.exists() else {}
+
+    return {"run": told["page"]} if "page" in told else {}
 
 
 def _feed(input: Path, model: Path) -> Feed:

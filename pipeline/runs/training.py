@@ -19,7 +19,7 @@ from pipeline.calibration import fit_temperature
 from pipeline.card import Card, common_scale, save_card
 from pipeline.config import Experiment
 from pipeline.dataset import Batches, class_weights
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DataError
 from pipeline.files import replacing
 from pipeline.labels import Scheme
 from pipeline.optimization import Training
@@ -39,6 +39,7 @@ def train(experiment: Experiment) -> dict:
     """
 
     found = sample(experiment)
+    _check_classes(found)
     with torch.random.fork_rng():
         torch.manual_seed(experiment.seed)
         network = _network(experiment, found.scheme, experiment.model.pretrained)
@@ -46,7 +47,8 @@ def train(experiment: Experiment) -> dict:
     folder = home / "training" / _digest(experiment, found)
 
     with tracker(experiment, folder) as tracked:
-        write_json(folder / RUN, {"run": tracked.run_id, "uri": tracked.uri})
+        told = {"run": tracked.run_id, "uri": tracked.uri, "page": tracked.url}
+        write_json(folder / RUN, told)
         text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
         tracked.configure(experiment.model_dump(mode="json"), text)
         tracked.dataset(experiment.name, found.store.fingerprint, found.store.folder, "training")
@@ -60,10 +62,10 @@ def train(experiment: Experiment) -> dict:
             ids=found.store.manifest["id"].to_pylist(),
         )
         tracked.complete(fitted.history)
+        best = fitted.history[fitted.best_epoch]
+        tracked.log({f"best_{name}": value for name, value in best.items()}, fitted.best_epoch)
         card = _card(experiment, found, temperature(experiment, found, network))
         _keep(home, card, network, fitted, folder / RUN, text)
-
-    best = fitted.history[fitted.best_epoch]
 
     return {
         "model": str(home / MODEL),
@@ -74,6 +76,25 @@ def train(experiment: Experiment) -> dict:
         "run": tracked.url,
         **{name: best[name] for name in ("validation_loss", "validation_accuracy")},
     }
+
+
+def _check_classes(found: Sample) -> None:
+    r"""Refuses galaxies that teach nothing, and warns of classes that none of them is of."""
+
+    labels = found.of("train")[1]
+    present = set(labels.tolist())
+    if len(present) < 2:
+        raise DataError(
+            f"{found.store.folder}: all {len(labels)} training galaxies are"
+            f" {found.scheme.classes[labels[0]]!r}, expected two classes or more"
+        )
+    absent = [name for k, name in enumerate(found.scheme.classes) if k not in present]
+    if absent:
+        _log.warning(
+            "%s: no training galaxy is %s; the model cannot know it",
+            found.store.folder,
+            " or ".join(absent),
+        )
 
 
 def _keep(

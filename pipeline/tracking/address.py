@@ -1,6 +1,6 @@
 r"""Where MLflow is, and what it says when it fails."""
 
-__all__ = ["checked", "global_uri", "store_uri", "understood"]
+__all__ = ["checked", "global_uri", "page", "store_uri", "understood"]
 
 import os
 import re
@@ -48,7 +48,8 @@ def checked(uri: str) -> str:
         ConfigError: If it is a folder, or anything else that MLflow does not take.
     """
 
-    if not re.match(r"(sqlite|postgresql|mysql|mssql)[+\w]*://|https?://", uri):
+    server = re.match(r"(sqlite|postgresql|mysql|mssql)[+\w]*://|https?://", uri)
+    if not server or uri.startswith("sqlite:///:memory:"):
         raise ConfigError(
             f"tracking.uri={uri!r}, expected sqlite:///..., postgresql://... or http(s)://..."
         )
@@ -56,6 +57,17 @@ def checked(uri: str) -> str:
         _create(Path(uri.removeprefix("sqlite:///")))
 
     return uri
+
+
+def page(uri: str, experiment_id: str, run_id: str) -> str:
+    r"""Returns where to look at a run: its page, after the command that serves it if there is no
+    server."""
+
+    place = f"#/experiments/{experiment_id}/runs/{run_id}"
+    if uri.startswith("http"):
+        return f"{uri.rstrip('/')}/{place}"
+
+    return f"mlflow ui --backend-store-uri {uri}, then http://127.0.0.1:5000/{place}"
 
 
 def _create(path: Path) -> None:

@@ -1,6 +1,6 @@
 r"""Which model is the champion."""
 
-__all__ = ["Verdict", "promote", "register", "registered", "resolve", "version_of"]
+__all__ = ["Verdict", "promote", "register", "registered", "resolve", "run_page", "version_of"]
 
 import logging
 import re
@@ -16,7 +16,7 @@ from mlflow.models import Model
 from pipeline.comparison import Predictions
 from pipeline.errors import ConfigError, DataError, suggest
 from pipeline.metrics import METRICS, Difference, paired_bootstrap
-from pipeline.tracking.address import checked, global_uri, understood
+from pipeline.tracking.address import checked, global_uri, page, understood
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 PREDICTIONS = "predictions.parquet"
@@ -147,6 +147,23 @@ def version_of(model: str, uri: str) -> str:
         found = MlflowClient(checked(uri), uri).get_model_version_by_alias(*match.groups())
 
     return f"models:/{match[1]}/{found.version}"
+
+
+def run_page(model: str, uri: str) -> str:
+    r"""Returns where to look at the run that made a model.
+
+    Arguments:
+        model: The model, as `models:/name/version` or `runs:/id/model`.
+        uri: The tracking server.
+    """
+
+    kind, *names = model.replace(":", "").split("/")
+    with understood(uri):
+        client = MlflowClient(checked(uri), uri)
+        run_id = names[0] if kind == "runs" else client.get_model_version(*names[:2]).run_id
+        run = client.get_run(str(run_id)).info
+
+    return page(uri, run.experiment_id, run.run_id)
 
 
 def _judge(

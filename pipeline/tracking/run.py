@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from pipeline.card import RECIPE
 from pipeline.errors import ConfigError
 from pipeline.provenance import provenance, versions
-from pipeline.tracking.address import checked, global_uri, understood
+from pipeline.tracking.address import checked, global_uri, page, understood
 from pipeline.tracking.registry import register, registered
 
 LONGEST = 500  # characters of a parameter that every server takes
@@ -138,11 +138,7 @@ class Tracker:
         r"""Where to look at the run: its page, after the command that serves it if there is no
         server."""
 
-        page = f"#/experiments/{self.experiment_id}/runs/{self.run_id}"
-        if self.uri.startswith("http"):
-            return f"{self.uri.rstrip('/')}/{page}"
-
-        return f"mlflow ui --backend-store-uri {self.uri}, then http://127.0.0.1:5000/{page}"
+        return page(self.uri, self.experiment_id, self.run_id)
 
     def configure(self, configuration: Mapping[str, Any], text: str) -> None:
         r"""Records the whole configuration, as flat parameters and as a file.
