@@ -20,6 +20,7 @@ from pipeline.classify import BATCH, classify
 from pipeline.feeds import Feed, FileFeed, StoreFeed
 from pipeline.fits import write_image
 from pipeline.ingest import Recipe, ingest
+from pipeline.prediction import channels_last
 from pipeline.sources import find
 from pipeline.store import Store, StoreInfo
 from pipeline.stretch import Stretch
@@ -68,7 +69,9 @@ def _bare(model: Path, store: Store) -> Callable[[], None]:
     network = network.to(place)
     stretch = Stretch(**card.stretch)
     batches = np.array_split(store.usable, -(-len(store.usable) // BATCH[place]))
-    images = [stretch(torch.from_numpy(store.gather(rows)).to(place)) for rows in batches]
+    images = [
+        channels_last(stretch(torch.from_numpy(store.gather(rows)).to(place))) for rows in batches
+    ]
     views = 8 if card.symmetries else 1
 
     @torch.inference_mode()

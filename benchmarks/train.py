@@ -19,9 +19,9 @@ from benchmarks.harness import Case, compare, options, report
 from models import build
 from pipeline.dataset import Batches
 from pipeline.optimization import Training, optimizer
-from pipeline.prediction import channels_last
+from pipeline.prediction import channels_last, predict
 from pipeline.stretch import Stretch
-from pipeline.training import fit, predict
+from pipeline.training import fit
 
 SIDE, BATCH, CLASSES = 64, 64, 6
 

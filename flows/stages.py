@@ -18,13 +18,16 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from flows.results import flatten, plain
-from pipeline import runs
+from pipeline import errors, runs
 from pipeline.config import load
-from pipeline.errors import ConfigError, DataError, PipelineError
+from pipeline.errors import ConfigError, PipelineError
 from pipeline.runs.whole import STAGES
 
 DELAYS: list[float] = [10, 60, 300]
 r"""The seconds before the first, second and third new attempt."""
+
+LASTING = (ConfigError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
+r"""The errors that no patience mends."""
 
 PATIENT = ("ingest", "classify")
 r"""The stages of an experiment that are tried again."""
@@ -34,12 +37,12 @@ def may_pass(_task: Task, _run: TaskRun, state: State) -> bool:
     r"""Whether a failure may pass, as that of a disk or a network does and a typo does not."""
 
     error = state.data
-    if isinstance(error, DataError):
-        error = error.__cause__
-    if isinstance(error, ConfigError | DataError | FileNotFoundError):
+    if any(isinstance(one, LASTING) for one in (error, getattr(error, "__cause__", None))):
         return False
 
-    return isinstance(error, OSError | PipelineError)
+    return type(error) is PipelineError or (
+        isinstance(error, BaseException) and errors.may_pass(error)
+    )
 
 
 @task(cache_policy=NO_CACHE, task_run_name="{stage}")

@@ -49,6 +49,7 @@ def may_pass(error: BaseException) -> bool:
     """
 
     return any(
-        isinstance(one, MemoryError) or (isinstance(one, OSError) and one.errno is not None)
+        isinstance(one, MemoryError | ConnectionError | TimeoutError)
+        or (isinstance(one, OSError) and one.errno is not None)
         for one in (error, error.__cause__)
     )

@@ -3,26 +3,19 @@ r"""What a model is asked to classify: the galaxies of a store, or files that ar
 __all__ = ["Feed", "FileFeed", "Records", "StoreFeed", "images", "refused", "scale_misfit"]
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.card import TOLERANCE, Card
-from pipeline.errors import DataError
-from pipeline.fits import FitsFile
 from pipeline.ingest import Recipe, prepare, stamp
 from pipeline.sources import Source
 from pipeline.store import Store, StoreInfo
 
 COLUMNS = ("id", "ra", "dec", "flags", "status", "reason", "digest", "scale_arcsec")
-
-LETTERS = set("ugrizybvjhk")
-HUBBLE = re.compile(r"f\d{3,4}[a-z]{1,2}")
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -95,8 +88,6 @@ class FileFeed:
         recipe: How to read them.
         info: What all cutouts have in common.
         workers: The number of processes that read.
-        named: Whether to reject files whose header names other bands, which an experiment may
-            call as it likes.
     """
 
     def __init__(
@@ -105,14 +96,12 @@ class FileFeed:
         recipe: Recipe,
         info: StoreInfo,
         workers: int = 1,
-        named: bool = False,
     ) -> None:
         self.sources = sources
         self.recipe = recipe
         self.info = info
         self.fingerprint = ""
         self.workers = workers
-        self._files = {source.id: source.files for source in sources} if named else {}
 
         digest = blake2b(self.info.to_json().encode(), digest_size=16)
         for source in sources:
@@ -126,11 +115,8 @@ class FileFeed:
         r"""Reads the inputs from one of them on. See :meth:`Feed.stream`."""
 
         sources = self.sources[start:]
-        for records, pixels in prepare(sources, self.recipe, workers=self.workers, chunk=size):
-            yield refused(records, pixels, self._misfit) if self._files else (records, pixels)
 
-    def _misfit(self, record: Mapping[str, Any]) -> str:
-        return _band_misfit(self._files[record["id"]], self.recipe)
+        return prepare(sources, self.recipe, workers=self.workers, chunk=size)
 
 
 def images(card: Card, sources: Sequence[Source], workers: int = 1) -> FileFeed:
@@ -144,10 +130,10 @@ def images(card: Card, sources: Sequence[Source], workers: int = 1) -> FileFeed:
 
     number, _, unit = card.scale.partition(" ")
     scale = float(number) if unit == "arcsec" else card.scale
-    recipe = Recipe(card.bands, (card.height, card.width), scale, **card.reading)
+    recipe = Recipe(card.bands, (card.height, card.width), scale, **card.reading, named=True)
     info = StoreInfo(card.bands, card.height, card.width, card.scale, card.survey)
 
-    return FileFeed(sources, recipe, info, workers, named=True)
+    return FileFeed(sources, recipe, info, workers)
 
 
 def refused(
@@ -189,57 +175,3 @@ def scale_misfit(card: Card, record: Mapping[str, Any]) -> str:
         return ""
 
     return f"scale {found:.3g} arcsec per pixel, the model learnt from {learnt:.3g}"
-
-
-def _band_misfit(files: Sequence[Path], recipe: Recipe) -> str:
-    r"""Compares the filters that headers name with the bands that there should be."""
-
-    try:
-        found = _filters([FitsFile.open(path) for path in files], recipe)
-    except DataError:
-        # A picture, which has no header
-        return ""
-    wrong = [
-        _differ(name, band, recipe.bands)
-        for name, band in zip(found, recipe.bands, strict=False)
-        if name
-    ]
-    if not any(wrong):
-        return ""
-
-    return f"found the bands {', '.join(found)}, expected {', '.join(recipe.bands)}"
-
-
-def _filters(files: Sequence[FitsFile], recipe: Recipe) -> list[str]:
-    r"""Returns the name of the filter of each band, empty if unknown, or nothing."""
-
-    bands = recipe.bands
-    apart = len(files) == len(bands) or (isinstance(recipe.hdu, str) and "{band}" in recipe.hdu)
-    if apart:
-        each = files if len(files) == len(bands) else [files[0]] * len(bands)
-        headers = [
-            file.frames(recipe.hdu_of(band))[0].header
-            for file, band in zip(each, bands, strict=True)
-        ]
-        return [str(header.get("FILTER", "")).strip() for header in headers]
-
-    header = files[0].frames(recipe.hdu, len(bands))[0].header
-    first = 0 if "BAND0" in header else 1
-    named = [str(header.get(f"BAND{first + c}", "")).strip() for c in range(len(bands))]
-    text = str(header.get("FILTER", "")).strip()
-    if not any(named) and len(text) == len(bands) and LETTERS.issuperset(text.lower()):
-        return list(text)
-
-    return named
-
-
-def _differ(found: str, band: str, bands: Sequence[str]) -> bool:
-    r"""Tells whether a filter is surely not a band: `GG395` may well be what is called `blue`."""
-
-    band, others = band.lower(), {other.lower() for other in bands}
-    words = {found.lower(), *re.findall(r"[a-z0-9]+", found.lower())}
-    if band in words:
-        return False
-    hubble = HUBBLE.fullmatch(band) and any(HUBBLE.fullmatch(word) for word in words)
-
-    return bool(hubble or words & others or (band in LETTERS and words & LETTERS))

@@ -1,9 +1,10 @@
 r"""Files that are written whole or not at all, by one process at a time."""
 
-__all__ = ["locked", "replacing"]
+__all__ = ["locked", "replacing", "write_json"]
 
 import errno
 import fcntl
+import json
 import logging
 import os
 import secrets
@@ -43,6 +44,13 @@ def replacing(path: Path, sync: bool = False) -> Iterator[BinaryIO]:
             os.replace(aside, path)
         finally:
             aside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: dict) -> None:
+    r"""Writes a file, whole or not at all."""
+
+    with replacing(path) as file:
+        file.write(json.dumps(content, indent=1).encode())
 
 
 @contextmanager

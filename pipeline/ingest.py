@@ -50,13 +50,15 @@ def ingest(
         progress: Called with the number of new sources that are done, and of all new ones.
 
     Returns:
-        The number of sources that are `ok`, `flagged`, `rejected`, and of those `unchanged`.
+        The number of sources that are `ok`, `flagged`, `rejected`, and of those `unchanged`;
+        and of the galaxies of the store that are `gone` from the sources. They stay in it, as
+        what was delivered in another night must.
 
     Raises:
         PipelineError: If the disk is full.
     """
 
-    counts = Counter({"ok": 0, "flagged": 0, "rejected": 0, "unchanged": 0})
+    counts = Counter({"ok": 0, "flagged": 0, "rejected": 0, "unchanged": 0, "gone": 0})
     done = 0
     with store.lock():
         failed = _failed(store)
@@ -69,6 +71,9 @@ def ingest(
             done += len(rows)
             if progress:
                 progress(done, len(new))
+
+        gone = set(store.manifest["id"].take(store.usable).to_pylist())
+        counts["gone"] = len(gone.difference(source.id for source in sources))
 
     _log.info("%s: %s", store.folder, ", ".join(f"{n} {name}" for name, n in counts.items()))
 

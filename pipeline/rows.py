@@ -7,7 +7,7 @@ import logging
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.cutout import Cutout, cut
 from pipeline.errors import ConfigError, DataError, may_pass
+from pipeline.filters import band_misfit
 from pipeline.fits import FitsFile, Frame, read_composite
 from pipeline.quality import Quality, assess, is_noise_map
 from pipeline.sources import Source
@@ -55,6 +56,8 @@ class Recipe:
         pixel_scale: The scale of files without sky coordinates, in arcsec per pixel.
         at: Where the galaxy is in its file: in the `centre`, or at the `position` of the source.
         zero_points: The zero point of each band where the header has none. NaN is unknown.
+        named: Whether to reject files whose headers name other bands. An experiment may call
+            them as it likes.
 
     Raises:
         ConfigError: If the bands, the size, the scale or the place are not possible.
@@ -67,6 +70,7 @@ class Recipe:
     pixel_scale: float | None = None
     at: str = "centre"
     zero_points: tuple[float, ...] = ()
+    named: bool = field(default=False, repr=False)  # not in a stamp, as it makes no pixels
 
     def __post_init__(self) -> None:
         if self.at not in {"centre", "position"}:
@@ -177,7 +181,7 @@ def make_row(source: Source, recipe: Recipe) -> tuple[Row, NDArray[np.float16] |
         if source.problem:
             raise DataError(source.problem)
         frames, row["digest"], problem = _read(source, recipe)
-        if problem:
+        if problem or (problem := _misnamed(source, frames, recipe)):
             raise DataError(problem)
         position = _position(source, recipe)
         scale = recipe.scale_of(source)
@@ -235,6 +239,12 @@ def _noise(frames: Sequence[Frame]) -> str:
     return ""
 
 
+def _misnamed(source: Source, frames: Sequence[Frame], recipe: Recipe) -> str:
+    apart = len(source.files) == len(recipe.bands) or "{band}" in str(recipe.hdu)
+
+    return band_misfit(frames, recipe.bands, apart) if recipe.named else ""
+
+
 def _read_files(files: tuple[Path, ...], recipe: Recipe) -> tuple[list[Frame], str]:
     bands = recipe.bands
     if files[0].suffix.lower() in COMPOSITES:
@@ -278,13 +288,20 @@ def _levels(frames: Sequence[Frame], cutout: Cutout) -> NDArray[np.float64]:
     for c, frame in enumerate(frames):
         if frame.saturation is None:
             continue
-        zoom = cutout.scale_arcsec / (frame.scale_arcsec or cutout.scale_arcsec)
-        level = frame.saturation * (1.0 if math.isnan(zoom) else zoom**2)
+        level = frame.saturation * _zoom(frame, cutout) ** 2
         # Some headers have a logical there, or a level in another unit.
         if np.mean(cutout.pixels[c] >= level) < 0.5:
             levels[c] = level
 
     return levels
+
+
+def _zoom(frame: Frame, cutout: Cutout) -> float:
+    r"""Returns the side of a pixel of the cutout in pixels of its frame."""
+
+    zoom = cutout.scale_arcsec / (frame.scale_arcsec or cutout.scale_arcsec)
+
+    return 1.0 if math.isnan(zoom) else zoom
 
 
 def _normalise(cutout: Cutout, quality: Quality) -> tuple[NDArray[np.float16], bool]:
@@ -300,9 +317,11 @@ def _measured(frames: Sequence[Frame], cutout: Cutout, quality: Quality, recipe:
     given = recipe.zero_points or (math.nan,) * len(recipe.bands)
     for c, (band, frame) in enumerate(zip(recipe.bands, frames, strict=True)):
         stated = frame.zero_point
+        # On another grid, the values of a surface brightness are summed like fluxes
+        pixels = _zoom(frame, cutout) ** 2 if frame.per_area else 1.0
         row |= {
-            f"sky_{band}": float(quality.sky[c]),
-            f"noise_{band}": float(quality.noise[c]),
+            f"sky_{band}": float(quality.sky[c]) / pixels,
+            f"noise_{band}": float(quality.noise[c]) / pixels,
             f"coverage_{band}": float(quality.coverage[c]),
             f"saturation_{band}": float(quality.saturation[c]),
             f"zero_point_{band}": float(given[c] if stated is None else stated),

@@ -112,8 +112,8 @@ class Store:
 
         folder = Path(folder)
         if not (folder / "store.json").exists():
-            with locked(folder), replacing(folder / "store.json", sync=True) as file:
-                file.write(info.to_json().encode())
+            with locked(folder):
+                _describe(folder / "store.json", info)
 
         store = cls(folder)
         for name, wanted in asdict(info).items():
@@ -280,6 +280,13 @@ class Store:
                 raise DataError(f"{path} cannot be read: {error}") from error
 
         return self._shards[number]
+
+
+def _describe(path: Path, info: StoreInfo) -> None:
+    # Another process may have been first
+    if not path.exists():
+        with replacing(path, sync=True) as file:
+            file.write(info.to_json().encode())
 
 
 _UNKNOWN = {pa.string(): "", pa.float64(): float("nan"), pa.int32(): -1}

@@ -1,6 +1,6 @@
 r"""Training and prediction. This is the only module that knows Lightning."""
 
-__all__ = ["Fitted", "Training", "fit", "predict", "score"]
+__all__ = ["Fitted", "fit"]
 
 import io
 import logging
@@ -28,7 +28,7 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.files import locked, replacing
 from pipeline.metrics import measure
 from pipeline.optimization import MONITORS, PRECISIONS, Training, moving_average, optimizer
-from pipeline.prediction import channels_last, predict, score
+from pipeline.prediction import channels_last
 from pipeline.targets import ClassTarget
 
 DAMAGE = (OSError, RuntimeError, UnpicklingError, EOFError, KeyError)

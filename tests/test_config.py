@@ -9,6 +9,7 @@ import torch
 from models import build
 from pipeline import config
 from pipeline.augment import Augment
+from pipeline.config import sections
 from pipeline.errors import ConfigError
 from pipeline.optimization import Training
 from pipeline.stretch import Stretch
@@ -90,7 +91,7 @@ def test_settings_and_variables(path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("section", "component"), [(config.Stretch, Stretch), (config.Training, Training)]
+    ("section", "component"), [(sections.Stretch, Stretch), (sections.Training, Training)]
 )
 def test_defaults_are_those_of_the_component(section, component):
     theirs = {field.name: field.default for field in fields(component)}
@@ -103,4 +104,4 @@ def test_defaults_are_those_of_the_component(section, component):
 
 
 def test_augmentation_has_every_key():
-    assert {f.name for f in fields(Augment)} == set(config.Augment.model_fields)
+    assert {f.name for f in fields(Augment)} == set(sections.Augment.model_fields)

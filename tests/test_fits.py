@@ -191,6 +191,8 @@ def test_positions():
         ({"MAGZP": "20.3"}, 20.3),
         ({"BUNIT": "nanomaggy"}, 22.5),
         ({"BUNIT": "nJy"}, 31.4),
+        ({"BUNIT": "mJy"}, 16.4),
+        ({"BUNIT": "MJy"}, -6.1),
         # ACS F814W, as its handbook has it: 25.94
         ({"PHOTFLAM": 7.0332e-20, "PHOTPLAM": 8059.8}, 25.943),
         ({"MAGZERO": "unknown"}, None),

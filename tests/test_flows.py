@@ -192,6 +192,9 @@ def test_wrong_model(calls):
 def test_deployments():
     r"""Every deployment names a flow that is there, with arguments that it takes."""
 
+    text = (ROOT / "prefect.yaml").read_text()
+    for variable in set(re.findall(r"\$([A-Z_]+) }}", text)):
+        assert f"#   export {variable}=" in text
     for one in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]:
         path, name = one["entrypoint"].split(":")
         flow = {"ingest": ingest, "train": train, "classify": classify, "run": run}[name]

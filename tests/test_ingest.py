@@ -82,7 +82,7 @@ def folders(tmp_path):
 
 def test_store_undoes_to_the_file(images, tmp_path):
     store, counts = run(tmp_path / "store", find(images, "{id}.fits", BANDS))
-    assert counts == {"ok": 20, "flagged": 0, "rejected": 0, "unchanged": 0}
+    assert counts == {"ok": 20, "flagged": 0, "rejected": 0, "unchanged": 0, "gone": 0}
 
     for i in (0, 7):
         row = rows_of(store)[f"{i:02d}"]
@@ -278,6 +278,12 @@ def test_only_what_is_new(images, tmp_path):
 
     fresh, _ = run(tmp_path / "fresh", find(images, "{id}.fits", BANDS))
     assert fresh.fingerprint == store.fingerprint
+
+    # What was delivered once stays, and is counted
+    (images / "new.fits").unlink()
+    store, counts = run(tmp_path / "store", find(images, "{id}.fits", BANDS))
+    assert counts["gone"] == 1 and counts["unchanged"] == 20
+    assert len(store.usable) == 21 and store.fingerprint == fresh.fingerprint
     rows = np.arange(20)
     np.testing.assert_array_equal(fresh.gather(rows), store.gather(rows))
 
@@ -362,7 +368,7 @@ def test_a_disk_that_fails_for_a_while(images, tmp_path, unreadable):
     # As long as nothing changes nothing is written
     before = contents(tmp_path / "store")
     _, counts = run(tmp_path / "store", sources, chunk=8)
-    assert counts == {"ok": 0, "flagged": 0, "rejected": 2, "unchanged": 18}
+    assert counts == {"ok": 0, "flagged": 0, "rejected": 2, "unchanged": 18, "gone": 0}
     assert contents(tmp_path / "store") == before
 
     # What is new comes first
@@ -370,11 +376,11 @@ def test_a_disk_that_fails_for_a_while(images, tmp_path, unreadable):
     write_image(images / "new.fits", galaxy(98), sky())
     sources = find(images, "{id}.fits", BANDS)
     store, counts = run(tmp_path / "store", sources, chunk=8)
-    assert counts == {"ok": 2, "flagged": 0, "rejected": 1, "unchanged": 18}
+    assert counts == {"ok": 2, "flagged": 0, "rejected": 1, "unchanged": 18, "gone": 0}
     assert store.manifest["id"].to_pylist() == [source.id for source in sources]
     unreadable.clear()
     store, counts = run(tmp_path / "store", sources, chunk=8)
-    assert counts == {"ok": 1, "flagged": 0, "rejected": 0, "unchanged": 20}
+    assert counts == {"ok": 1, "flagged": 0, "rejected": 0, "unchanged": 20, "gone": 0}
     fresh, _ = run(tmp_path / "fresh", sources)
     assert store.fingerprint == fresh.fingerprint
     assert run(tmp_path / "store", sources)[1]["unchanged"] == 21

@@ -133,6 +133,21 @@ def test_a_field_is_read_once(tmp_path, monkeypatch):
     assert read == ["f.fits"]
 
 
+@pytest.mark.parametrize(
+    ("unit", "factor"),
+    [("MJy/sr", 1), ("nJy / arcsec2", 1), ("mag arcsec-2", 1), ("Jy", 4), ("adu", 4), ("", 4)],
+)
+def test_surface_brightness(tmp_path, unit, factor):
+    r"""On a coarser grid, a flux per pixel grows and a surface brightness does not."""
+
+    write_image(tmp_path / "a.fits", galaxy(bands=1)[0], sky() | {"BUNIT": unit})
+    source = Source("a", (tmp_path / "a.fits",))
+    native, _ = make_row(source, Recipe(("r",), (31, 37)))
+    coarse, _ = make_row(source, Recipe(("r",), (15, 17), 0.8))
+
+    assert coarse["sky_r"] == pytest.approx(factor * native["sky_r"], rel=0.1)
+
+
 def test_map_of_noise_in_one_band(shared_data: Path, tmp_path):
     stem = "abell_2744_dwarf_galaxy_f105w"
     for band, name in {"g": stem, "r": f"{stem}_rms"}.items():

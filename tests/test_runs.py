@@ -212,6 +212,60 @@ def test_nothing_usable(composites, tmp_path):
         runs.ingest(experiment)
 
 
+def test_a_part_is_kept(tmp_path):
+    r"""What cannot be read for a while comes back to the part it had."""
+
+    runs.simulate(tmp_path / "survey", galaxies=80)
+    settings = {"folder": tmp_path / "runs", "data.root": tmp_path / "survey"}
+    settings |= {"data.table.path": tmp_path / "survey/labels.csv", "simulate": "null"}
+    experiment = load(
+        CONFIGS / "demo.yaml", [f"{k}={v}" for k, v in settings.items()] + ["data.workers=1"]
+    )
+    runs.ingest(experiment)
+    before = split.load(experiment.home / "split.parquet")
+    away = sorted((tmp_path / "survey/cutouts").iterdir())[::4]
+    for path in away:
+        path.rename(tmp_path / path.name)
+    assert runs.ingest(experiment)["galaxies"] < len(before)
+    for path in away:
+        (tmp_path / path.name).rename(path)
+    runs.ingest(experiment)
+
+    assert split.load(experiment.home / "split.parquet") == before
+    found = sample(experiment)
+    assert dict(zip(found.ids, found.parts.tolist(), strict=True)) == before
+
+
+def test_another_split(demo):
+    r"""No galaxy that taught a model tests it."""
+
+    home = demo[0].home
+    members = (home / "members.parquet").read_bytes()
+    parts = split.load(home / "members.parquet")
+    assert parts == split.load(home / "split.parquet")
+    moved = next(id for id, part in parts.items() if part == "test")
+    split.save(home / "members.parquet", list(parts), list((parts | {moved: "train"}).values()))
+    with pytest.raises(DataError, match=rf"1 of \d+ test galaxies, e\.g\. '{moved}', taught"):
+        runs.evaluate(demo[0])
+    (home / "members.parquet").write_bytes(members)
+
+
+def test_simulate_into_a_folder(tmp_path):
+    r"""Nobody's files are replaced, and nothing is left of a survey that is drawn anew."""
+
+    survey, mine = tmp_path / "survey", tmp_path / "mine"
+    runs.simulate(survey, galaxies=5)
+    assert not runs.simulate(survey, galaxies=5)["drawn"]
+    assert runs.simulate(survey, galaxies=3, seed=1)["drawn"]
+    assert len(list((survey / "cutouts").iterdir())) == 3
+
+    mine.mkdir()
+    (mine / "labels.csv").write_text("id,label\n")
+    with pytest.raises(ConfigError, match=r"holds labels\.csv, which the simulator has not drawn"):
+        runs.simulate(mine, galaxies=5)
+    assert [path.name for path in mine.iterdir()] == ["labels.csv"]
+
+
 def test_a_file_in_the_way(demo, tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("notes")

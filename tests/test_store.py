@@ -1,11 +1,13 @@
 import errno
 import os
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import ConfigError, DataError, PipelineError
+from pipeline.files import locked
 from pipeline.store import Store, StoreInfo
 
 INFO = StoreInfo(bands=("g", "r"), height=5, width=7, scale="native", survey="simulated")
@@ -93,6 +95,22 @@ def test_fingerprint_is_blind_to_order(tmp_path):
         prints.append(store.fingerprint)
 
     assert prints[0] == prints[1] != prints[2]
+
+
+def test_two_first_ones(tmp_path, monkeypatch):
+    r"""Of two that create a store at once, the second one finds the first one's."""
+
+    other = StoreInfo(**(vars(INFO) | {"height": 9}))
+
+    @contextmanager
+    def late(folder):
+        with locked(folder):
+            (folder / "store.json").write_text(other.to_json())
+            yield
+
+    monkeypatch.setattr("pipeline.store.locked", late)
+    with pytest.raises(ConfigError, match="height=9, not 5"):
+        Store.create(tmp_path, INFO)
 
 
 def test_made_otherwise(store, tmp_path):

@@ -13,9 +13,10 @@ from models import build
 from pipeline.augment import Augment
 from pipeline.dataset import Batches
 from pipeline.errors import ConfigError, DataError
-from pipeline.optimization import SCHEDULES, moving_average, optimizer, schedule
+from pipeline.optimization import SCHEDULES, Training, moving_average, optimizer, schedule
+from pipeline.prediction import predict
 from pipeline.targets import ClassTarget
-from pipeline.training import Training, fit, predict
+from pipeline.training import fit
 
 KEYS = {
     *("epoch", "train_loss", "validation_loss", "validation_accuracy", "validation_macro_f1"),

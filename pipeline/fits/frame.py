@@ -34,7 +34,8 @@ r"""The largest number of axes that a WCS may have."""
 
 _ZERO_POINTS = ("MAGZERO", "MAGZPT", "MAGZP", "PHOTZP", "ZP", "ZEROPT", "MAG0")
 _UNITS = {"nanomaggy": 22.5, "nanomaggies": 22.5, "nmgy": 22.5, "maggy": 0.0, "maggies": 0.0}
-_UNITS |= {"jy": 8.9, "mjy": 16.4, "ujy": 23.9, "njy": 31.4}
+_UNITS |= {"jy": 8.9, "mjy": 16.4, "ujy": 23.9, "njy": 31.4, "MJy": -6.1}
+_PER_AREA = re.compile(r"(/|per) ?(sr|arcsec|deg|rad)|\b(sr|(arcsec|deg|rad)2?)(\^|\*\*)?\(?-[12]")
 _SATURATION = ("SATURATE", "SATLEVEL", "SATURAT")
 
 
@@ -211,15 +212,21 @@ class Frame:
         stated = self._number(*_ZERO_POINTS)
         if stated is not None:
             return stated
-        unit = self.unit.lower()
-        if unit in _UNITS:
-            return _UNITS[unit]
+        for unit in (self.unit, self.unit.lower()):
+            if unit in _UNITS:
+                return _UNITS[unit]
 
         sensitivity, pivot = self._number("PHOTFLAM"), self._number("PHOTPLAM")
         if sensitivity is not None and pivot is not None and min(sensitivity, pivot) > 0:
             return -2.5 * math.log10(sensitivity) - 5 * math.log10(pivot) - 2.408
 
         return None
+
+    @property
+    def per_area(self) -> bool:
+        r"""Whether a pixel value is a surface brightness, as in MJy/sr, and not a flux."""
+
+        return _PER_AREA.search(self.unit) is not None
 
     @property
     def saturation(self) -> float | None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from pipeline import split as splitting
 from pipeline.config import Data, Experiment
 from pipeline.errors import ConfigError, DataError, suggest
 from pipeline.feeds import FileFeed
-from pipeline.files import replacing
+from pipeline.files import write_json
 from pipeline.ingest import Recipe
 from pipeline.ingest import ingest as ingest_sources
 from pipeline.labels import Scheme
@@ -41,21 +42,31 @@ _log = logging.getLogger(__name__)
 def simulate(
     folder: Path, galaxies: int = 2000, seed: int = 0, side: int = 64, faults: float = 0.04
 ) -> dict:
-    r"""Draws a survey, unless the folder already has it."""
+    r"""Draws a survey, unless the folder already has it.
+
+    Raises:
+        ConfigError: If the folder holds what was not drawn here, which might be replaced.
+    """
 
     folder = Path(folder)
     if folder.is_file():
         raise ConfigError(f"{folder} is a file, expected a folder to write a survey to")
     asked: dict[str, Any] = {"galaxies": galaxies, "seed": seed, "side": side, "faults": faults}
     receipt = folder / "survey.json"
-    drawn = receipt.exists() and json.loads(receipt.read_text()) == asked
-    if not drawn:
-        receipt.unlink(missing_ok=True)
+    told = json.loads(receipt.read_text()) if receipt.exists() else {}
+    if not told and folder.exists() and (found := sorted(p.name for p in folder.iterdir())):
+        raise ConfigError(
+            f"{folder} holds {', '.join(found[:3])}, which the simulator has not drawn; expected"
+            " an empty folder, or an experiment without `simulate`"
+        )
+    if told != asked:
+        for leftover in folder.glob("cutouts/tf*.fits") if told else ():
+            leftover.unlink()
+        write_json(receipt, asked | {"complete": False})
         draw_survey(folder, **asked)
-        with replacing(receipt) as file:
-            file.write(json.dumps(asked).encode())
+        write_json(receipt, asked)
 
-    return {"survey": str(folder), "drawn": not drawn, **asked}
+    return {"survey": str(folder), "drawn": told != asked, **asked}
 
 
 def ingest(experiment: Experiment) -> dict:
@@ -216,8 +227,10 @@ def _parts(
         seed=experiment.seed,
         radius_arcsec=radius,
     )
-    if {id: part for id, part in zip(ids, parts, strict=True) if part} != existing:
-        splitting.save(path, ids, parts.tolist(), made)
+    # What cannot be used for a while keeps its part until it comes back
+    known = existing | {id: part for id, part in zip(ids, parts.tolist(), strict=True) if part}
+    if known != existing:
+        splitting.save(path, list(known), list(known.values()), made)
 
     return np.where(np.array(labels) == "", "", parts)
 
@@ -275,6 +288,8 @@ def _columns(data: Data) -> Columns | None:
 
 def _recipe(data: Data) -> Recipe:
     survey = SURVEYS.get(data.survey)
+    if not survey and (near := get_close_matches(data.survey, SURVEYS, n=1, cutoff=0.8)):
+        _log.warning("data.survey=%r is not known, did you mean %r?", data.survey, near[0])
     points = dict(zip(survey.bands, survey.zero_points, strict=True)) if survey else {}
 
     recipe = Recipe(

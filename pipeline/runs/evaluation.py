@@ -10,15 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import comparison
+from pipeline import split as splitting
 from pipeline.baselines import fit_baseline, probabilities
 from pipeline.calibration import apply
 from pipeline.card import load_card, save_card
 from pipeline.config import Experiment
 from pipeline.descriptors import simple_numbers
+from pipeline.errors import DataError
 from pipeline.evaluation import Evaluation, majority_class
 from pipeline.evaluation import evaluate as judge
 from pipeline.runs.data import Sample, sample
-from pipeline.runs.home import MODEL, trained
+from pipeline.runs.home import MEMBERS, MODEL, trained
 from pipeline.runs.reporting import REPORT, publish
 from pipeline.runs.training import logits, temperature
 
@@ -42,6 +44,7 @@ def evaluate(experiment: Experiment) -> dict:
         calibrated = temperature(experiment, found, network)
         card = replace(card, symmetries=symmetries, temperature=calibrated)
     _, labels, ids = found.of("test")
+    _check_unseen(home / MEMBERS, ids)
     z = logits(experiment, found, network, "test")
 
     said = {card.model: apply(z, card.temperature), **_baselines(experiment, found)}
@@ -84,6 +87,18 @@ def compare(folders: Sequence[Path], common: bool = False) -> dict:
     r"""Puts runs side by side, each against the first, on the same test galaxies."""
 
     return asdict(comparison.compare([Path(folder) for folder in folders], common=common))
+
+
+def _check_unseen(members: Path, ids: Sequence[str]) -> None:
+    r"""Refuses test galaxies that have taught the model, as those of another split would."""
+
+    parts = splitting.load(members)
+    seen = [id for id in ids if parts.get(id, "test") != "test"]
+    if seen:
+        raise DataError(
+            f"{len(seen)} of {len(ids)} test galaxies, e.g. {seen[0]!r}, taught the model: the"
+            " split is another one by now; expected `tuningfork train` before"
+        )
 
 
 def _recall(evaluation: Evaluation) -> list[float]:

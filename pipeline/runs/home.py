@@ -1,6 +1,6 @@
 r"""What an experiment leaves in its folder, beside its store and its split."""
 
-__all__ = ["HISTORY", "MODEL", "RUN", "TRAINED", "tracker", "trained", "write_json"]
+__all__ = ["HISTORY", "MEMBERS", "MODEL", "RUN", "TRAINED", "tracker", "trained"]
 
 import json
 import logging
@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pipeline.config import Experiment, load
 from pipeline.errors import ConfigError, DataError
-from pipeline.files import replacing
 from pipeline.tracking import Tracker, store_uri
 
 MODEL = "model"
@@ -20,6 +19,9 @@ r"""Which MLflow run the model is of, and its name in the registry once it is ev
 
 HISTORY = "history.json"
 r"""The numbers of each epoch."""
+
+MEMBERS = "members.parquet"
+r"""Which galaxies taught the model, validated it and were kept to test it: `id, part`."""
 
 TRAINED = "experiment.yaml"
 r"""The experiment as it was when the model was trained. Without it, there is none."""
@@ -72,10 +74,3 @@ def tracker(experiment: Experiment, folder: Path) -> Tracker:
         system_metrics=options.system_metrics,
         run_id=last["run"] if last["uri"] == uri else None,
     )
-
-
-def write_json(path: Path, content: dict) -> None:
-    r"""Writes a file, whole or not at all."""
-
-    with replacing(path) as file:
-        file.write(json.dumps(content, indent=1).encode())

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError, DataError
+from pipeline.files import replacing
 from pipeline.pictures import contact_sheet, galaxy_sheet
 from pipeline.store import Store
 
@@ -31,7 +32,7 @@ def inspect(store_folder: Path, out_folder: Path, id: str | None = None) -> dict
     out.mkdir(parents=True, exist_ok=True)
     if id is not None:
         path = out / f"{_file_name(id)}.png"
-        _portrait(store, id).savefig(path, dpi=150)
+        _save(_portrait(store, id), path)
         return {"id": id, "figure": str(path)}
 
     labels = store.manifest.take(store.usable)["label"].to_pylist()
@@ -40,7 +41,7 @@ def inspect(store_folder: Path, out_folder: Path, id: str | None = None) -> dict
         rows = store.usable[[label == name for label in labels]]
         if len(rows):
             path = out / f"{_file_name(name or 'unlabelled')}.png"
-            sheet(store, _spread(rows, 6 * PER_CLASS), columns=PER_CLASS).savefig(path, dpi=150)
+            _save(sheet(store, _spread(rows, 6 * PER_CLASS), columns=PER_CLASS), path)
             figures[name or "unlabelled"] = str(path)
 
     return {"inputs": len(store.manifest), **count(store.manifest), "figures": figures}
@@ -106,6 +107,11 @@ def _portrait(store: Store, id: str) -> Figure:
     told = {name: text for name, text in shown.items() if text}
 
     return galaxy_sheet(store.gather(np.array([row]))[0], store.info.bands, id, told)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=150)
 
 
 def _file_name(text: str) -> str:

@@ -13,11 +13,12 @@ from pipeline import figures
 from pipeline.comparison import FILE, Predictions
 from pipeline.config import Experiment
 from pipeline.evaluation import Evaluation
+from pipeline.files import write_json
 from pipeline.pictures import gallery
 from pipeline.provenance import provenance
 from pipeline.report import Report, Table
 from pipeline.runs.data import Sample
-from pipeline.runs.home import HISTORY, MODEL, RUN, tracker, write_json
+from pipeline.runs.home import HISTORY, MODEL, RUN, tracker
 from pipeline.runs.inspection import count, noises, sheet
 from pipeline.split import PARTS
 from pipeline.tracking import Verdict, promote

@@ -14,18 +14,19 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models import build
+from pipeline import split as splitting
 from pipeline.augment import Augment
 from pipeline.calibration import fit_temperature
 from pipeline.card import Card, common_scale, save_card
 from pipeline.config import Experiment
 from pipeline.dataset import Batches, class_weights
 from pipeline.errors import ConfigError, DataError
-from pipeline.files import replacing
+from pipeline.files import replacing, write_json
 from pipeline.labels import Scheme
 from pipeline.optimization import Training
 from pipeline.prediction import predict
 from pipeline.runs.data import Sample, sample, scheme
-from pipeline.runs.home import HISTORY, MODEL, RUN, TRAINED, tracker, write_json
+from pipeline.runs.home import HISTORY, MEMBERS, MODEL, RUN, TRAINED, tracker
 from pipeline.stretch import Stretch
 from pipeline.training import Fitted, fit
 
@@ -65,7 +66,8 @@ def train(experiment: Experiment) -> dict:
         best = fitted.history[fitted.best_epoch]
         tracked.log({f"best_{name}": value for name, value in best.items()}, fitted.best_epoch)
         card = _card(experiment, found, temperature(experiment, found, network))
-        _keep(home, card, network, fitted, folder / RUN, text)
+        splitting.save(folder / MEMBERS, found.ids, found.parts.tolist())
+        _keep(home, card, network, fitted, folder, text)
 
     return {
         "model": str(home / MODEL),
@@ -98,7 +100,7 @@ def _check_classes(found: Sample) -> None:
 
 
 def _keep(
-    home: Path, card: Card, network: nn.Module, fitted: Fitted, run: Path, experiment: str
+    home: Path, card: Card, network: nn.Module, fitted: Fitted, folder: Path, experiment: str
 ) -> None:
     r"""Puts a trained model in the place of another one. Its experiment comes last: without it
     there is no model, whatever else a kill has left."""
@@ -106,8 +108,9 @@ def _keep(
     (home / TRAINED).unlink(missing_ok=True)
     save_card(home / MODEL, card, network)
     write_json(home / HISTORY, {"epochs": fitted.history, "best": fitted.best_epoch})
-    with replacing(home / RUN) as file:
-        file.write(run.read_bytes())
+    for name in (RUN, MEMBERS):
+        with replacing(home / name) as file:
+            file.write((folder / name).read_bytes())
     with replacing(home / TRAINED) as file:
         file.write(experiment.encode())
 

@@ -32,13 +32,10 @@ def store_uri(folder: Path) -> str:
     r"""Returns the address of the SQLite file that tracks the runs of a folder.
 
     Arguments:
-        folder: Where `mlflow.db` is, or will be. Made if it is not there.
+        folder: Where `mlflow.db` is, or will be.
     """
 
-    folder = Path(folder).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-
-    return f"sqlite:///{folder / 'mlflow.db'}"
+    return f"sqlite:///{Path(folder).resolve() / 'mlflow.db'}"
 
 
 def checked(uri: str) -> str:
@@ -75,6 +72,7 @@ def _create(path: Path) -> None:
 
     if path.exists():
         return
+    path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.parent):
         aside = path.with_name(f".{path.name}.new")
         for leftover in path.parent.glob(f"{aside.name}*"):

@@ -1,0 +1,105 @@
+r"""From a YAML file and settings that replace its own to an experiment."""
+
+__all__ = ["load"]
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from pipeline.config.sections import Experiment
+from pipeline.errors import ConfigError, suggest
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    r"""Reads one experiment, e.g. `configs/demo.yaml`.
+
+    `${NAME}` and `${NAME:-default}` in a value stand for a variable of the environment.
+
+    Arguments:
+        path: A YAML file.
+        overrides: Settings that replace those of the file, as `section.key=value`.
+
+    Raises:
+        ConfigError: If the file cannot be read, if a key is unknown (the message names the
+            nearest one), or if a value is not possible.
+    """
+
+    try:
+        text = Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as a configuration ({error})") from error
+
+    try:
+        tree = yaml.safe_load(_expand(text, path))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML ({error})") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: holds {type(tree).__name__}, expected keys and values")
+
+    for setting in overrides:
+        _override(tree, setting)
+
+    try:
+        return Experiment.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(e, path) for e in error.errors())) from error
+
+
+def _expand(text: str, path: Path) -> str:
+    def value(match: re.Match) -> str:
+        found = os.environ.get(match[1], match[3])
+        if found is None:
+            raise ConfigError(f"{path}: the environment has no variable {match[1]}")
+        return found
+
+    return re.sub(r"\$\{(\w+)(:-([^}]*))?\}", value, text)
+
+
+def _override(tree: dict, setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {setting!r}, expected section.key=value")
+
+    *sections, last = key.split(".")
+    for section in sections:
+        if tree.get(section) is None:
+            tree[section] = {}
+        tree = tree[section]
+        if not isinstance(tree, dict):
+            raise ConfigError(f"--set {setting!r}: {section} is a value, not a section")
+    try:
+        tree[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        if not text.startswith("{id}"):  # as patterns do
+            raise ConfigError(f"--set {setting!r}: {text!r} is not a YAML value") from error
+        tree[last] = text
+
+
+def _explain(error: Mapping[str, Any], path: Path) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+
+    if error["type"] == "extra_forbidden":
+        known = _fields(error["loc"][:-1])
+        return f"{path}: unknown key {where!r}, {suggest(str(error['loc'][-1]), known)}"
+    if error["type"] == "literal_error":
+        known = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+        return f"{path}: {where}={error['input']!r}, {suggest(str(error['input']), known)}"
+    if error["type"] == "missing":
+        return f"{path}: {where} is missing"
+
+    return f"{path}: {where}={error['input']!r}, {error['msg'].removeprefix('Value error, ')}"
+
+
+def _fields(loc: Sequence[int | str]) -> list[str]:
+    section: type[BaseModel] = Experiment
+    for name in loc:
+        annotation = section.model_fields[str(name)].annotation
+        kinds = [annotation, *get_args(annotation)]
+        section = next(k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel))
+
+    return list(section.model_fields)
