@@ -35,7 +35,7 @@ def main() -> None:
         start = time.perf_counter()
         simulate(survey, galaxies, seed=1)
         seconds = (time.perf_counter() - start) * 2000 / galaxies
-        every, tricks = _forests(Path(folder), survey, galaxies)
+        every, tricks = _forests(Path(folder), survey)
 
     report(
         [
@@ -48,10 +48,10 @@ def main() -> None:
     )  # fmt: skip
 
 
-def _forests(folder: Path, survey: Path, galaxies: int) -> tuple[float, float]:
+def _forests(folder: Path, survey: Path) -> tuple[float, float]:
     table = survey / "labels.csv"
-    settings = {"folder": folder, "data.root": survey, "data.table.path": table}
-    settings |= {"simulate.galaxies": galaxies}
+    settings = {"folder": folder, "simulate": "null"}
+    settings |= {"data.root": survey, "data.table.path": table}
     experiment = load(DEMO, [f"{name}={value}" for name, value in settings.items()])
     runs.ingest(experiment)
     found = sample(experiment)
