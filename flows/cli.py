@@ -184,7 +184,13 @@ def classify(
             help="A store, an experiment to take files from, a folder of images or one image."
         ),
     ],
-    to: Annotated[Path, typer.Option(help="A .parquet, .fits, .vot or .csv catalogue.")],
+    to: Annotated[
+        Path,
+        typer.Option(
+            help="A .parquet, .fits, .vot or .csv catalogue; the last has its units and metadata"
+            " on top, as ECSV, in lines that begin with #."
+        ),
+    ],
     settings: Settings = None,
     no_flow: NoFlow = False,
     as_json: Json = False,

@@ -21,6 +21,10 @@ r"""The standard deviation of a Gaussian over its median absolute deviation."""
 DEPTH = 3.0
 r"""The significance in its 3 x 3 bins above which a bin belongs to a source."""
 
+FLAW = 4.0
+r"""Bins further than this below the faintest twentieth of them, in units of their noise, are no
+sky but flaws. Nor are those as far below the sky."""
+
 CLIP = 0.5
 r"""Sky bins further than this above the sky, in units of their noise, do not define it."""
 
@@ -35,7 +39,7 @@ class Background(NamedTuple):
         sky: The level at the centre of the image.
         noise: The standard deviation of a pixel. Zero if most sky pixels are equal.
         bins: The image averaged over squares of pixels, less the sky and its gradient, with
-            shape `(h, w)`. NaN where less than half of a bin is covered.
+            shape `(h, w)`. NaN where less than half of a bin is covered, or in a dark flaw.
         bin_noise: The standard deviation of a bin.
         side: The side of a bin, in pixels.
     """
@@ -124,11 +128,12 @@ def _level(bins: NDArray, floor: float) -> tuple[float, float, NDArray]:  # prag
     r"""Returns the mode of the sky bins, their noise and which they are; levels the bins."""
 
     _flatten(bins)
+    noise = max(_spread(bins, ~np.isnan(bins), 1, 1 << 30), floor)
+    _blank_flaws(bins, noise)
     smooth, weight = _smooth(bins)
     valid = ~np.isnan(bins)
     ordered = np.sort(smooth.ravel()[valid.ravel()])
     level = ordered[ordered.size // 10]
-    noise = max(_spread(bins, valid, 1, 1 << 30), floor)
     sky = smooth <= ordered[ordered.size // 5]
     for _ in range(8):
         source = (smooth - level > DEPTH * noise / np.sqrt(weight)) | (bins - level > 3 * noise)
@@ -156,6 +161,22 @@ def _flatten(bins: NDArray) -> None:  # pragma: no cover
     slope_y = _median((opposite[upper:] / y[upper:].reshape(-1, 1)).ravel())
     slope_x = _median((opposite[:, right:] / x[right:]).ravel())
     bins -= slope_y * y.reshape(-1, 1) + slope_x * x
+
+
+@njit
+def _blank_flaws(bins: NDArray, noise: float) -> None:  # pragma: no cover
+    r"""Blanks what is far below nearly all else, as a scratch on a plate or a dead column is.
+
+    Few as they are, they would draw the mode of the fainter side to themselves.
+    """
+
+    flat = bins.ravel()
+    ordered = np.sort(flat[~np.isnan(flat)])
+    if ordered.size:
+        lowest = ordered[ordered.size // 20] - FLAW * noise
+        for i in range(flat.size):
+            if flat[i] < lowest:
+                flat[i] = np.nan
 
 
 @njit
@@ -202,13 +223,15 @@ def _mode(values: NDArray, noise: float) -> float:  # pragma: no cover
     r"""Finds the centre of a Gaussian of known width from its lower side."""
 
     values = np.sort(values)
-    total = np.cumsum(values - values[0])
+    total = np.concatenate((np.zeros(1), np.cumsum(values - values[0])))
     mode = values[values.size // 2]
     for _ in range(30):
-        count = np.searchsorted(values, mode + CLIP * noise)
-        if count == 0:
+        low = np.searchsorted(values, mode - FLAW * noise)
+        high = np.searchsorted(values, mode + CLIP * noise)
+        if low == high:
             break
-        last, mode = mode, values[0] + total[count - 1] / count + DEFICIT * noise
+        mean = values[0] + (total[high] - total[low]) / (high - low)
+        last, mode = mode, mean + DEFICIT * noise
         if abs(mode - last) < 1e-3 * noise:
             break
 

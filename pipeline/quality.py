@@ -35,6 +35,10 @@ r"""The side of the smallest frame that may be called a map of noise."""
 NEIGHBOUR = 1.0
 r"""The flux of a neighbour, as a fraction of that of the target, that is too much."""
 
+GLARE, GLARE_SHARE = 1 / 3, 0.1
+r"""The brightness of a bin of the border, as a fraction of the peak of the target, that is light
+of something beyond; and the share of such bins that is too much."""
+
 SADDLE = 0.7
 r"""The height of a saddle, as a fraction of the lower summit, above which the two are one."""
 
@@ -73,7 +77,8 @@ def assess(
     - `low_signal`: no source stands out in the sum of all bands;
     - `off_centre`: no source is within 12 % of the side from the centre, or the centroid of the
       one there is further from it than 25 %;
-    - `bright_neighbour`: another source is brighter than the target.
+    - `bright_neighbour`: another source is brighter than the target, or lights up a tenth of
+      the border from beyond it.
 
     None of them depends on the unit of the pixels, nor on a pedestal.
 
@@ -228,7 +233,8 @@ def _composition(maps: list[NDArray]) -> set[str]:
     centroid = np.average(bins, axis=0, weights=signal[*bins.T])
     if np.hypot(*(centroid - middle)) > OFF_CENTRE * min(signal.shape):
         flags.add("off_centre")
-    if _outshone(signal, *peak):
+    border = np.concatenate([signal[0], signal[-1], signal[1:-1, 0], signal[1:-1, -1]])
+    if _outshone(signal, *peak) or np.mean(border > GLARE * signal[peak]) > GLARE_SHARE:
         flags.add("bright_neighbour")
 
     return flags

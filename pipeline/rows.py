@@ -24,7 +24,7 @@ from pipeline.sources import Source
 
 COMPOSITES = {".jpg", ".jpeg", ".png"}
 
-PREPROCESSING = 1
+PREPROCESSING = 2
 r"""Raised when the same files, table and recipe begin to give other pixels: all is read anew."""
 
 SMALLEST = 8

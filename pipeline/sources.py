@@ -263,7 +263,7 @@ def _sorted(sources: Iterable[Source]) -> list[Source]:
         name, number = source.id, 1
         while name in seen or (number > 1 and name in taken):
             number += 1
-            name = f"{source.id}#{number}"
+            name = f"{source.id}~{number}"
         seen.add(name)
         ordered.append(replace(source, id=name) if name != source.id else source)
 

@@ -44,6 +44,17 @@ def test_sky_is_unbiased(fill, index, bias):
     assert max(abs(f.noise - 1) for f in found) < 0.05
 
 
+def test_dark_flaw():
+    r"""A hair on a plate, or a dead column, is not the sky."""
+
+    for hair in (np.s_[20:60, 8:14], np.s_[:, 70:73]):
+        image = 1100 + galaxy((96, 110), 0.1) + sky()
+        image[hair] -= np.linspace(3, 30, image[hair].shape[1])
+        found = background(image)
+        assert found.sky == pytest.approx(1100, abs=0.2)
+        assert found.noise == pytest.approx(1, abs=0.05)
+
+
 def test_gradient_and_correlation():
     y, x = np.indices((96, 110)) / 50
     tilted = [
@@ -94,6 +105,7 @@ def test_flags():
     assert flags(3 * galaxy((96, 110), 0.05, centre=(35, 0)) + noise) == {"off_centre"}
     assert flags(good + 9 * galaxy((96, 110), 0.05, centre=(40, 30))) == {"bright_neighbour"}
     assert flags(good + galaxy((96, 110), 0.03, centre=(40, 30))) == set()
+    assert flags(good + 30 * galaxy((96, 110), 0.1, 4, centre=(80, 0))) == {"bright_neighbour"}
     assert flags(np.minimum(good, 6)) == {"saturated"}
     assert flags(good, saturation_level=np.array([10.0])) == {"saturated"}
 

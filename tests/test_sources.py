@@ -83,18 +83,18 @@ def test_joined_by_id(tmp_path):
     assert "unknown label 'sprial', did you mean 'spiral'?" in found["e"].reason
     assert math.isnan(found["f"].ra) and not found["f"].label and not found["f"].flags
     assert (
-        "duplicate id: row 6" in found["e#2"].problem and "row 4 is used" in found["e#2"].problem
+        "duplicate id: row 6" in found["e~2"].problem and "row 4 is used" in found["e~2"].problem
     )
     assert "has no identifier" in found[f"row 7 of {tmp_path}/labels.csv"].problem
     assert len(found) == 8
 
 
 def test_two_files_of_one_id(tmp_path):
-    touch(tmp_path, "a/x.fits", "b/x.fits", "b/x#2.fits")
+    touch(tmp_path, "a/x.fits", "b/x.fits", "b/x~2.fits")
     found = {s.id: s for s in find(tmp_path, "*/{id}.fits", ["r"])}
 
     assert found["x"].files == (tmp_path / "a/x.fits",) and not found["x"].problem
-    assert found["x#2"].files == (tmp_path / "b/x#2.fits",) and not found["x#2"].problem
+    assert found["x~2"].files == (tmp_path / "b/x~2.fits",) and not found["x~2"].problem
     assert found["x#3"].files == (tmp_path / "b/x.fits",)
     assert f"duplicate id: {tmp_path}/b/x.fits" in found["x#3"].problem
 

@@ -82,7 +82,14 @@ def _classify(model: str, uri: str, input: Path | Feed, to: Path) -> dict:
         found = classify_feed(card, inputs, to, version=version)
     if not found["classified"]:
         first = read_table(to)["reason"][0]
-        raise DataError(f"{to}: all {found['inputs']} inputs are rejected, the first as: {first}")
+        hint = (
+            "; an experiment tells which files are the bands of one galaxy"
+            if isinstance(input, Path) and "expected a cube" in first
+            else ""
+        )
+        raise DataError(
+            f"{to}: all {found['inputs']} inputs are rejected, the first as: {first}{hint}"
+        )
 
     return found | _run_of(model, version, uri)
 

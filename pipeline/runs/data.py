@@ -76,10 +76,12 @@ def ingest(experiment: Experiment) -> dict:
     if experiment.simulate:
         simulate(data.root, **experiment.simulate.model_dump())
 
+    # Nothing is left of an experiment that finds no file
+    sources = _sources(data, experiment.home / "headers.json")
     store = Store.create(store_folder(experiment), _info(data))
     with _bar("ingest") as progress:
         counts = ingest_sources(
-            _sources(data, experiment.home / "headers.json"),
+            sources,
             store,
             _recipe(data),
             workers=data.workers,

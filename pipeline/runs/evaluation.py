@@ -2,6 +2,7 @@ r"""From a model card to a report."""
 
 __all__ = ["compare", "evaluate"]
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -26,6 +27,8 @@ from pipeline.runs.training import logits, temperature
 
 EVALUATION = "evaluation.json"
 BLOCK = 512
+
+_log = logging.getLogger(__name__)
 
 
 def evaluate(experiment: Experiment) -> dict:
@@ -61,6 +64,14 @@ def evaluate(experiment: Experiment) -> dict:
         resamples=experiment.evaluation.resamples,
     )
     evaluation.save(home / EVALUATION)
+    reached = evaluation.metrics[card.model]["accuracy"].value
+    if reached <= evaluation.majority_rate:
+        _log.warning(
+            "%s: accuracy %.3f, where always the commonest class gives %.3f; do not use it",
+            home / MODEL,
+            reached,
+            evaluation.majority_rate,
+        )
     card = save_card(home / MODEL, replace(card, metrics=evaluation.summary()), network)
 
     verdict, run = publish(experiment, found, evaluation, predictions)
