@@ -95,8 +95,8 @@ def test_two_files_of_one_id(tmp_path):
 
     assert found["x"].files == (tmp_path / "a/x.fits",) and not found["x"].problem
     assert found["x~2"].files == (tmp_path / "b/x~2.fits",) and not found["x~2"].problem
-    assert found["x#3"].files == (tmp_path / "b/x.fits",)
-    assert f"duplicate id: {tmp_path}/b/x.fits" in found["x#3"].problem
+    assert found["x~3"].files == (tmp_path / "b/x.fits",)
+    assert f"duplicate id: {tmp_path}/b/x.fits" in found["x~3"].problem
 
 
 def test_threshold(tmp_path):

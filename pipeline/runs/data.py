@@ -76,6 +76,7 @@ def ingest(experiment: Experiment) -> dict:
     if experiment.simulate:
         simulate(data.root, **experiment.simulate.model_dump())
 
+    recipe = _recipe(data)
     # Nothing is left of an experiment that finds no file
     sources = _sources(data, experiment.home / "headers.json")
     store = Store.create(store_folder(experiment), _info(data))
@@ -83,7 +84,7 @@ def ingest(experiment: Experiment) -> dict:
         counts = ingest_sources(
             sources,
             store,
-            _recipe(data),
+            recipe,
             workers=data.workers,
             chunk=data.chunk,
             progress=progress,
