@@ -48,8 +48,8 @@ def train(experiment: Experiment) -> dict:
     folder = home / "training" / _digest(experiment, found)
 
     with tracker(experiment, folder) as tracked:
-        told = {"run": tracked.run_id, "uri": tracked.uri, "page": tracked.url}
-        write_json(folder / RUN, told)
+        run = {"run": tracked.run_id, "uri": tracked.uri, "page": tracked.url}
+        write_json(folder / RUN, run)
         text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
         tracked.configure(experiment.model_dump(mode="json"), text)
         tracked.dataset(experiment.name, found.store.fingerprint, found.store.folder, "training")
@@ -64,7 +64,8 @@ def train(experiment: Experiment) -> dict:
         )
         tracked.complete(fitted.history)
         best = fitted.history[fitted.best_epoch]
-        tracked.log({f"best_{name}": value for name, value in best.items()}, fitted.best_epoch)
+        told = {f"best_{name}": value for name, value in best.items() if name != "seconds"}
+        tracked.log(told, fitted.best_epoch)
         card = _card(experiment, found, temperature(experiment, found, network))
         splitting.save(folder / MEMBERS, found.ids, found.parts.tolist())
         _keep(home, card, network, fitted, folder, text)
