@@ -1,0 +1,1 @@
+r"""What a galaxy looks like, in numbers."""
