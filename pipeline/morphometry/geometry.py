@@ -1,6 +1,6 @@
 r"""Apertures whose rims share pixels exactly."""
 
-__all__ = ["Aperture", "annulus", "area", "cumulate", "flux", "overlap", "within"]
+__all__ = ["Aperture", "annulus", "area", "cumulate", "flux", "overlap", "sketch", "within"]
 
 import math
 from typing import NamedTuple
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 LENS = (1 / 12, 3 / 80, 5 / 224, 35 / 2304, 63 / 5632, 231 / 26624, 143 / 20480, 6435 / 1114112)
 r"""The first coefficients of :math:`(\arcsin c - c) / 2`, from :math:`c^3` on."""
+
+CHORDS = 2
+r"""The number of lines per row of pixels in a sketch."""
 
 
 class Aperture(NamedTuple):
@@ -405,6 +408,50 @@ def _square(rim: Rim, dx: float, dy: float) -> float:  # pragma: no cover
     tall, wide = rim.tall * dx, rim.wide * dy
 
     return (tall * tall + wide * wide - 2.0 * rim.lean * dx * dy) * rim.inverse * rim.inverse
+
+
+@njit(error_model="numpy")
+def sketch(
+    sums: NDArray[np.float64], x: float, y: float, a: float, q: float, theta: float
+) -> tuple[float, float]:  # pragma: no cover
+    r"""Returns nearly what :func:`within` does, ten times faster.
+
+    The flux in each half of a row is that on the line in its middle. The result is continuous,
+    and off by about :math:`r^{1/2} / 5` pixels at worst.
+    """
+
+    if not (a > 0 and q > 0 and math.isfinite(x * y) and math.isfinite(a * q * theta)):
+        return within(sums, x, y, a, q, theta)
+    rim = _rim(x, y, a, a * q, math.cos(theta), math.sin(theta))
+    first = max(math.floor(y - rim.tall + 0.5), 0.0)
+    last = min(math.floor(y + rim.tall + 0.5), sums.shape[0] - 1.0)
+    total, covered = 0.0, 0.0
+    for i in range(int(min(first, last + 1)), int(last) + 1):
+        for k in range(CHORDS):
+            dy = i - 0.5 + (k + 0.5) / CHORDS - y
+            square = (rim.tall - dy) * (rim.tall + dy)
+            if square > 0:
+                half = rim.product * rim.along * math.sqrt(square)
+                middle = x + rim.lean * dy * rim.along
+                flux_left, left = _until(sums, i, middle - half)
+                flux_right, right = _until(sums, i, middle + half)
+                total += flux_right - flux_left
+                covered += right - left
+
+    return total / CHORDS, covered / CHORDS
+
+
+@njit(error_model="numpy")
+def _until(sums: NDArray, i: int, column: float) -> tuple[float, float]:  # pragma: no cover
+    r"""Returns the sums of a row up to anywhere within a pixel."""
+
+    width = sums.shape[1] - 1
+    edge = min(max(column + 0.5, 0.0), float(width))
+    j = max(min(int(edge), width - 1), 0)
+    part = edge - j
+    flux, pixels = sums[i, j, 0], sums[i, j, 1]
+
+    return flux + part * (sums[i, j + 1, 0] - flux), pixels + part * (sums[i, j + 1, 1] - pixels)
 
 
 @njit(error_model="numpy")

@@ -9,14 +9,20 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.morphometry.flags import NEGATIVE_FLUX, RADIUS_NOT_REACHED, UNDEFINED
-from pipeline.morphometry.geometry import annulus, cumulate, within
-from pipeline.morphometry.roots import root
+from pipeline.morphometry.geometry import cumulate, sketch, within
+from pipeline.morphometry.roots import polish, root
 
 ETA = 0.2
 r"""The ratio at the Petrosian radius."""
 
 COVERED = 0.1
 r"""The share of the ring around a radius that must be seen, else the ratio tells nothing."""
+
+MARGIN = 0.03
+r"""Where a ratio is nearer to its limit than this, a sketch does not decide."""
+
+NOTHING = 1e-9
+r"""An area, in pixels, that rounding leaves where there is none."""
 
 STEPS = 100
 r"""The number of radii at which the ratio is tried, from one pixel to the diagonal."""
@@ -73,7 +79,8 @@ def petrosian_radius(
         q: The axis ratio, 1 for circles.
         theta: The angle of the major axis, in radians.
         parity: Whether the radius is that of statmorph to 1e-6 pixels. If not, some radii are
-            skipped while the ratio is high, and the zero is found to 1e-2 pixels.
+            skipped while the ratio is high, the zero is looked for with sketches of the
+            apertures, and it is right to 1e-2 pixels.
 
     Returns:
         The radius, along the major axis, in pixels, and the flags. One pixel if the ratio starts
@@ -86,16 +93,21 @@ def petrosian_radius(
     if not (math.isfinite(x * y) and math.isfinite(theta) and 0 < q <= 1) or _empty(sums):
         return np.nan, UNDEFINED
     last = math.sqrt(height * height + width * width) / q
-    data = (sums, x, y, q, theta)
+    exact, data = (sums, x, y, q, theta, False), (sums, x, y, q, theta, not parity)
     first = 0 if parity else _skip(last, data)
     before = _tried(max(first - 1, 0), last)
     for k in range(first, STEPS):
         radius = _tried(k, last)
         value = _excess(radius, data)
+        if not parity and abs(value) < MARGIN:
+            value = _excess(radius, exact)
         if value <= 0:
             flags = RADIUS_NOT_REACHED if k == 0 and value < 0 else 0
-            if k > 0 and value < 0:
-                radius = root(_excess, data, before, radius, EXACT if parity else FAST)
+            if k > 0 and value < 0 and parity:
+                radius = root(_excess, exact, before, radius, EXACT)
+            elif k > 0 and value < 0:
+                near = root(_excess, data, before, radius, FAST)
+                radius = polish(_excess, (data, exact), near, before, radius, FAST)
             return radius, flags | _doubts(radius, data)
         before = radius
 
@@ -111,7 +123,7 @@ def _tried(k: int, last: float) -> float:  # pragma: no cover
 
 @njit(error_model="numpy")
 def _skip(
-    last: float, data: tuple[NDArray, float, float, float, float]
+    last: float, data: tuple[NDArray, float, float, float, float, bool]
 ) -> int:  # pragma: no cover
     r"""Returns from which on radii must be tried one by one, as the ratio is no longer high."""
 
@@ -124,7 +136,13 @@ def _skip(
 
 @njit(error_model="numpy")
 def petrosian_ratio(
-    sums: NDArray[np.float64], x: float, y: float, radius: float, q: float, theta: float
+    sums: NDArray[np.float64],
+    x: float,
+    y: float,
+    radius: float,
+    q: float,
+    theta: float,
+    rough: bool = False,
 ) -> float:  # pragma: no cover
     r"""Returns the mean around a radius over the mean within it.
 
@@ -138,13 +156,13 @@ def petrosian_ratio(
         radius: The radius, along the major axis, at least half a pixel.
         q: The axis ratio.
         theta: The angle of the major axis, in radians.
+        rough: Whether apertures are sketched, for speed.
 
     Returns:
         The ratio. If the mean within is zero, 0 where that around is zero too, else 1.
     """
 
-    total, covered = within(sums, x, y, radius, q, theta)
-    around, ring = annulus(sums, x, y, radius - 0.5, radius + 0.5, q, theta)
+    total, covered, around, ring = _means(radius, (sums, x, y, q, theta, rough))
     inner = abs(total / covered) if covered > 0 else 0.0
     outer = abs(around / ring) if ring > 0 else 0.0
     if inner == 0:
@@ -155,25 +173,44 @@ def petrosian_ratio(
 
 @njit(error_model="numpy")
 def _excess(
-    radius: float, data: tuple[NDArray, float, float, float, float]
+    radius: float, data: tuple[NDArray, float, float, float, float, bool]
 ) -> float:  # pragma: no cover
-    sums, x, y, q, theta = data
+    sums, x, y, q, theta, rough = data
 
-    return petrosian_ratio(sums, x, y, radius, q, theta) - ETA
+    return petrosian_ratio(sums, x, y, radius, q, theta, rough) - ETA
+
+
+@njit(error_model="numpy")
+def _means(
+    radius: float, data: tuple[NDArray, float, float, float, float, bool]
+) -> tuple[float, float, float, float]:  # pragma: no cover
+    r"""Returns the flux and the area within a radius, and in the ring around it."""
+
+    sums, x, y, q, theta, rough = data
+    flux, area = np.empty(3), np.empty(3)
+    for k in range(3):
+        a = radius + 0.5 * (k - 1)
+        if rough:
+            flux[k], area[k] = sketch(sums, x, y, a, q, theta)
+        else:
+            flux[k], area[k] = within(sums, x, y, a, q, theta)
+    ring = area[2] - area[0]
+    if ring < NOTHING:
+        return flux[1], area[1], 0.0, 0.0
+
+    return flux[1], area[1], flux[2] - flux[0], ring
 
 
 @njit(error_model="numpy")
 def _doubts(
-    radius: float, data: tuple[NDArray, float, float, float, float]
+    radius: float, data: tuple[NDArray, float, float, float, float, bool]
 ) -> int:  # pragma: no cover
     r"""Returns the flags of a radius: of no flux within, or of an end of the image."""
 
-    sums, x, y, q, theta = data
-    total, _ = within(sums, x, y, radius, q, theta)
-    _, ring = annulus(sums, x, y, radius - 0.5, radius + 0.5, q, theta)
+    total, _, _, ring = _means(radius, data)
     flags = 0 if total > 0 else NEGATIVE_FLUX
 
-    return flags | (RADIUS_NOT_REACHED if ring < COVERED * 2 * math.pi * radius * q else 0)
+    return flags | (RADIUS_NOT_REACHED if ring < COVERED * 2 * math.pi * radius * data[3] else 0)
 
 
 @njit(error_model="numpy")

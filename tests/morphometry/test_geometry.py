@@ -71,6 +71,17 @@ def test_sum_along_the_rim_is_that_of_shares(
     assert geometry.area(mask, *aperture) == pytest.approx(expected[1], abs=1e-9)
 
 
+@pytest.mark.parametrize("aperture", APERTURES)
+def test_sketch_is_near(sky: tuple[np.ndarray, np.ndarray], aperture: tuple[float, ...]):
+    image, mask = sky
+    sums = geometry.cumulate(np.ones(image.shape), mask)
+    expected = geometry.within(sums, *aperture)[1]
+    if aperture[3] > 0.1:  # not a needle, which passes between the lines
+        assert geometry.sketch(sums, *aperture)[1] == pytest.approx(
+            expected, abs=0.1 + 0.2 * math.sqrt(min(aperture[2], 30))
+        )
+
+
 @pytest.mark.parametrize("a", [0.01, 0.5, 3.0, 10.0])
 @pytest.mark.parametrize(("q", "theta"), [(1.0, 0.0), (0.3, 2.0)])
 def test_area(a: float, q: float, theta: float):
@@ -126,6 +137,7 @@ def test_not_a_number(aperture: tuple[float, ...]):
     sums = geometry.cumulate(np.ones((3, 3)), np.zeros((3, 3), bool))
 
     assert np.isnan(geometry.within(sums, *map(float, aperture))).all()
+    assert np.isnan(geometry.sketch(sums, *map(float, aperture))).all()
 
 
 @pytest.mark.parametrize(("a", "q"), [(0.0, 1.0), (-1.0, 1.0), (2.0, 0.0)])
@@ -133,3 +145,4 @@ def test_no_aperture(a: float, q: float):
     sums = geometry.cumulate(np.ones((3, 3)), np.zeros((3, 3), bool))
 
     assert geometry.within(sums, 1.0, 1.0, a, q, 0.0) == (0.0, 0.0)
+    assert geometry.sketch(sums, 1.0, 1.0, a, q, 0.0) == (0.0, 0.0)

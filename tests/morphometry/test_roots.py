@@ -4,7 +4,7 @@ import pytest
 from numba import njit
 from scipy.optimize import brentq
 
-from pipeline.morphometry.roots import root
+from pipeline.morphometry.roots import polish, root
 
 
 @njit
@@ -34,3 +34,17 @@ def test_end_is_a_zero():
 @pytest.mark.parametrize("level", [math.nan, 100.0])
 def test_no_zero_ends(level: float):
     root(curve, (0, level), 0.0, 1.0, 1e-6)
+
+
+@pytest.mark.parametrize("start", [0.5, 0.69, 0.9])
+def test_polish_from_a_similar_function(start: float):
+    data = ((0, 0.31), (0, 0.3))
+
+    assert polish(curve, data, start, 0.0, 1.7, 1e-3) == pytest.approx(0.3 ** (1 / 3), abs=1e-4)
+
+
+def test_polish_falls_back():
+    # Steps along a step function lead nowhere
+    assert polish(curve, ((2, 0.4), (2, 0.37)), 1.5, 0.0, 1.7, 1e-3) == pytest.approx(
+        0.37, abs=1e-3
+    )
