@@ -92,7 +92,8 @@ def gini(
         {\left( \sum_i X_i \right)^2}
 
     The uncertainty is that of noise which is independent between pixels, small, and does not
-    move the segment. Noise also makes faint pixels uneven: this bias is not in it.
+    move the segment. Noise also makes faint pixels uneven: this bias is not in it. Where it
+    dominates, below a signal to noise of about 2 per pixel, the scatter is half as large.
 
     References:
         | A New Approach to Galaxy Morphology (Abraham et al., 2003)
