@@ -40,7 +40,7 @@ FTOL = 1e-3
 r"""How near to the minimum the search ends, in asymmetry."""
 
 
-@njit
+@njit(cache=True)
 def centre(
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],
@@ -170,7 +170,7 @@ def _brightest(image: NDArray, segment: NDArray) -> tuple[float, float]:  # prag
     return float(column), float(row)
 
 
-@njit
+@njit(cache=True)
 def asymmetry(
     image: NDArray[np.float64],
     difference: NDArray[np.float64],
@@ -215,7 +215,7 @@ def asymmetry(
     return (change - (0.0 if math.isnan(sky) else area * sky)) / total, 0
 
 
-@njit
+@njit(cache=True)
 def rms_asymmetry2(
     image: NDArray[np.float64],
     difference: NDArray[np.float64],
@@ -259,7 +259,7 @@ def rms_asymmetry2(
     return (change - 2 * area * variance) / (total - area * variance), 0
 
 
-@njit
+@njit(cache=True)
 def outer_asymmetry(
     image: NDArray[np.float64],
     difference: NDArray[np.float64],
@@ -310,7 +310,7 @@ def _ring(
     return light - core, area - hole
 
 
-@njit
+@njit(cache=True)
 def shape_asymmetry(
     shape: NDArray[np.bool_], mask: NDArray[np.bool_], x: float, y: float, radius: float
 ) -> tuple[float, int]:  # pragma: no cover
@@ -342,7 +342,7 @@ def shape_asymmetry(
     return asymmetry(ones, difference, hidden, x, y, radius / EXTENT, 0.0)
 
 
-@njit
+@njit(cache=True)
 def unbiased_asymmetry(
     image: NDArray[np.float64],
     difference: NDArray[np.float64],

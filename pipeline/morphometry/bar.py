@@ -21,7 +21,7 @@ LEAST_RATIO = 0.3  # the least axis ratio that is taken for an inclination
 LEAST = 3.0  # the S/N that the mean of a ring must have
 
 
-@njit
+@njit(cache=True)
 def bar(  # noqa: PLR0913
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],

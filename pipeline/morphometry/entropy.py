@@ -14,7 +14,7 @@ BINS = 128
 r"""The number of levels in which pixels are counted."""
 
 
-@njit
+@njit(cache=True)
 def entropy(
     image: NDArray[np.float64], mask: NDArray[np.bool_], segment: NDArray[np.bool_], bins: int
 ) -> tuple[float, float, int]:  # pragma: no cover

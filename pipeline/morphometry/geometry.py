@@ -194,7 +194,7 @@ def _angle(u0: float, v0: float, u1: float, v1: float) -> float:  # pragma: no c
     return math.atan2(u0 * v1 - v0 * u1, u0 * u1 + v0 * v1)
 
 
-@njit(error_model="numpy")
+@njit(cache=True, error_model="numpy")
 def cumulate(
     image: NDArray[np.float64], mask: NDArray[np.bool_]
 ) -> NDArray[np.float64]:  # pragma: no cover

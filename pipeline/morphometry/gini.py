@@ -18,7 +18,7 @@ RING = 1.0
 r"""The width of the annulus that gives the threshold, in pixels along its major axis."""
 
 
-@njit(error_model="numpy")
+@njit(cache=True, error_model="numpy")
 def gini_segment(
     image: NDArray[np.float64],
     x: float,
@@ -79,7 +79,7 @@ def gini_segment(
     return segment, flags.SEVERAL_PIECES if segment.sum() < count else 0
 
 
-@njit(error_model="numpy")
+@njit(cache=True, error_model="numpy")
 def gini(
     image: NDArray[np.float64], sigma: NDArray[np.float64], order: NDArray[np.int64]
 ) -> tuple[float, float, int]:  # pragma: no cover
@@ -152,7 +152,7 @@ def _by_magnitude(values: NDArray, order: NDArray) -> NDArray:  # pragma: no cov
     return out
 
 
-@njit(error_model="numpy")
+@njit(cache=True, error_model="numpy")
 def sn_per_pixel(
     image: NDArray[np.float64], sigma: NDArray[np.float64], segment: NDArray[np.bool_]
 ) -> tuple[float, float, int]:  # pragma: no cover

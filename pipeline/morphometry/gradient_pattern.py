@@ -17,7 +17,7 @@ PHASE = 0.01
 r"""The angle by which two gradients may miss opposite directions, in radians."""
 
 
-@njit
+@njit(cache=True)
 def gradient_pattern(
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],

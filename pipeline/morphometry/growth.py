@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.morphometry.flags import NEGATIVE_FLUX, UNDEFINED
 from pipeline.morphometry.geometry import sketch, within
-from pipeline.morphometry.roots import polish, root
+from pipeline.morphometry.roots import polish_of, root_of
 
 STEPS = 100
 r"""The number of radii at which the flux is tried, from zero to the outermost."""
@@ -22,7 +22,7 @@ FAST = 1e-3
 r"""The tolerance of a radius, in pixels, otherwise."""
 
 
-@njit(error_model="numpy")
+@njit(cache=True, error_model="numpy")
 def radii(
     sums: NDArray[np.float64],
     x: float,
@@ -52,7 +52,7 @@ def radii(
     return r20, r50, r80, flags
 
 
-@njit(error_model="numpy")
+@njit(cache=True, error_model="numpy")
 def radius_of_fraction(
     sums: NDArray[np.float64],
     x: float,
@@ -132,9 +132,9 @@ def _reach(
         if _excess(radius, data) > 0:
             low = max(k - 1, 0) * step
             if parity:
-                return root(_excess, exact, low, radius, EXACT), k
-            near = root(_excess, data, low, radius, FAST)
-            return polish(_excess, (data, exact), near, 0.0, outer, FAST), k
+                return _root(exact, low, radius, EXACT), k
+            near = _root(data, low, radius, FAST)
+            return _polish((data, exact), near, 0.0, outer, FAST), k
 
     return outer, last
 
@@ -151,7 +151,10 @@ def _excess(
     return abs(within(sums, x, y, radius, q, theta)[0]) / total - fraction
 
 
-@njit(error_model="numpy")
+_root, _polish = root_of(_excess), polish_of(_excess)
+
+
+@njit(cache=True, error_model="numpy")
 def concentration(r20: float, r80: float) -> float:  # pragma: no cover
     r"""Returns how much light is in the middle.
 
@@ -176,7 +179,7 @@ def concentration(r20: float, r80: float) -> float:  # pragma: no cover
     return 5.0 * math.log10(r80 / r20)
 
 
-@njit(error_model="numpy")
+@njit(cache=True, error_model="numpy")
 def aperture_flux(
     sums: NDArray[np.float64], x: float, y: float, radius: float, q: float, theta: float
 ) -> tuple[float, int]:  # pragma: no cover

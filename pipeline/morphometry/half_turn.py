@@ -313,7 +313,7 @@ def _masked(
     return difference, total, area
 
 
-@njit
+@njit(cache=True)
 def residual(
     image: NDArray[np.float64], mask: NDArray[np.bool_], x: float, y: float
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:  # pragma: no cover

@@ -17,7 +17,7 @@ NEAR = 0.05
 r"""The share of the brightest pixels that are taken to be as bright as the faintest of them."""
 
 
-@njit(error_model="numpy")
+@njit(cache=True, error_model="numpy")
 def m20(
     image: NDArray[np.float64],
     sigma: NDArray[np.float64],
@@ -150,7 +150,7 @@ def _square(
     return total / (last - first)
 
 
-@njit
+@njit(cache=True)
 def bulge(gini: float, m20: float) -> float:  # pragma: no cover
     r"""Tells how dominant the bulge is, positive for early types.
 
@@ -168,7 +168,7 @@ def bulge(gini: float, m20: float) -> float:  # pragma: no cover
     return -0.693 * m20 + 4.95 * gini - 3.96
 
 
-@njit
+@njit(cache=True)
 def merger(gini: float, m20: float) -> float:  # pragma: no cover
     r"""Tells how likely a merger is, positive for candidates.
 

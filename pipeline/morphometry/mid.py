@@ -26,7 +26,7 @@ MARGIN = 5
 r"""The empty pixels around the segment that its smooth light does not cross."""
 
 
-@njit
+@njit(cache=True)
 def mid_segment(
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],
@@ -212,7 +212,7 @@ def _votes(inside: NDArray) -> NDArray:  # pragma: no cover
     return out
 
 
-@njit(error_model="numpy")
+@njit(cache=True, error_model="numpy")
 def intensity_deviation(
     image: NDArray[np.float64], inside: NDArray[np.bool_]
 ) -> tuple[float, float, int]:  # pragma: no cover

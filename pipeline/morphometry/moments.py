@@ -14,7 +14,7 @@ PIXEL = 1 / 12
 r"""The variance of the position within a pixel."""
 
 
-@njit(error_model="numpy")
+@njit(cache=True, error_model="numpy")
 def centroid(
     image: NDArray[np.float64], segment: NDArray[np.bool_]
 ) -> tuple[float, float, float, int]:  # pragma: no cover
@@ -56,7 +56,7 @@ def centroid(
     return x, y, total, 0
 
 
-@njit(error_model="numpy")
+@njit(cache=True, error_model="numpy")
 def shape(
     image: NDArray[np.float64], segment: NDArray[np.bool_], x: float, y: float
 ) -> tuple[float, float, float, float, float, int]:  # pragma: no cover

@@ -30,7 +30,7 @@ DRAWS = (
 r"""What `numpy.random.RandomState(0)` draws for the moves of statmorph, and to accept them."""
 
 
-@njit(error_model="numpy")
+@njit(cache=True, error_model="numpy")
 def multimode(
     image: NDArray[np.float64],
     inside: NDArray[np.bool_],

@@ -27,7 +27,7 @@ BOXCAR = 3
 r"""The side of the squares over which the image is averaged, in pixels."""
 
 
-@njit
+@njit(cache=True)
 def outline(
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],
@@ -172,7 +172,7 @@ def _within(
     return first, last
 
 
-@njit(error_model="numpy")
+@njit(cache=True, error_model="numpy")
 def reach(
     shape: NDArray[np.bool_], x: float, y: float, q: float, theta: float
 ) -> tuple[float, float, int]:  # pragma: no cover

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.morphometry.flags import NEGATIVE_FLUX, RADIUS_NOT_REACHED, UNDEFINED
 from pipeline.morphometry.geometry import cumulate, sketch, within
-from pipeline.morphometry.roots import polish, root
+from pipeline.morphometry.roots import polish_of, root_of
 
 ETA = 0.2
 r"""The ratio at the Petrosian radius."""
@@ -55,7 +55,7 @@ def petrosian(
     return petrosian_radius(cumulate(image, mask), x, y, q, theta, parity)
 
 
-@njit(error_model="numpy")
+@njit(cache=True, error_model="numpy")
 def petrosian_radius(
     sums: NDArray[np.float64], x: float, y: float, q: float, theta: float, parity: bool
 ) -> tuple[float, int]:  # pragma: no cover
@@ -104,10 +104,10 @@ def petrosian_radius(
         if value <= 0:
             flags = RADIUS_NOT_REACHED if k == 0 and value < 0 else 0
             if k > 0 and value < 0 and parity:
-                radius = root(_excess, exact, before, radius, EXACT)
+                radius = _root(exact, before, radius, EXACT)
             elif k > 0 and value < 0:
-                near = root(_excess, data, before, radius, FAST)
-                radius = polish(_excess, (data, exact), near, before, radius, FAST)
+                near = _root(data, before, radius, FAST)
+                radius = _polish((data, exact), near, before, radius, FAST)
             return radius, flags | _doubts(radius, data)
         before = radius
 
@@ -178,6 +178,9 @@ def _excess(
     sums, x, y, q, theta, rough = data
 
     return petrosian_ratio(sums, x, y, radius, q, theta, rough) - ETA
+
+
+_root, _polish = root_of(_excess), polish_of(_excess)
 
 
 @njit(error_model="numpy")

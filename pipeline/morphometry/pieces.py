@@ -238,7 +238,7 @@ def _spread(
     return top
 
 
-@njit
+@njit(cache=True)
 def ascending(
     image: NDArray[np.float64], inside: NDArray[np.bool_]
 ) -> NDArray[np.int64]:  # pragma: no cover

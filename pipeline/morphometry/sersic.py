@@ -72,7 +72,7 @@ class Sersic(NamedTuple):
     flags: int
 
 
-@njit
+@njit(cache=True)
 def sersic(
     image: NDArray[np.float64],
     sigma: NDArray[np.float64],

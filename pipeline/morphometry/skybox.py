@@ -38,7 +38,7 @@ CLIP = 4.0
 r"""Differences beyond this, in units of their standard deviation, are not of sky."""
 
 
-@njit
+@njit(cache=True)
 def skybox(
     image: NDArray[np.float64], taken: NDArray[np.bool_]
 ) -> tuple[int, int, int, float, float, float, float, int]:  # pragma: no cover
@@ -122,7 +122,7 @@ def _first_of(counts: NDArray, side: int) -> tuple[int, int]:  # pragma: no cove
     return -1, -1
 
 
-@njit
+@njit(cache=True)
 def noise(
     image: NDArray[np.float64], taken: NDArray[np.bool_]
 ) -> tuple[float, float, float, int]:  # pragma: no cover
@@ -192,7 +192,7 @@ def _along(
     return total, pairs
 
 
-@njit
+@njit(cache=True)
 def white_asymmetry(sigma: float) -> float:  # pragma: no cover
     r"""Returns the mean absolute difference of two pixels of white Gaussian noise.
 
@@ -202,7 +202,7 @@ def white_asymmetry(sigma: float) -> float:  # pragma: no cover
     return 2 * sigma / math.sqrt(math.pi)
 
 
-@njit
+@njit(cache=True)
 def white_smoothness(sigma: float, size: int) -> float:  # pragma: no cover
     r"""Returns the mean positive excess of white Gaussian noise over a boxcar.
 

@@ -27,14 +27,14 @@ OUTER = 1.5
 r"""The outer radius of the annulus, in Petrosian radii."""
 
 
-@njit
+@njit(cache=True)
 def width(rpetro: float) -> int:  # pragma: no cover
     r"""Returns the side of the boxcar for a Petrosian radius, both in pixels."""
 
     return int(INNER * rpetro) if rpetro > 0 and math.isfinite(rpetro) else 0
 
 
-@njit
+@njit(cache=True)
 def boxcar(image: NDArray[np.float64], size: int) -> NDArray[np.float64]:  # pragma: no cover
     r"""Averages an image over squares, by running sums; beyond its edges it is mirrored.
 
@@ -83,7 +83,7 @@ def _mirrored(i: int, length: int) -> int:  # pragma: no cover
     return i if i < length else 2 * length - 1 - i
 
 
-@njit
+@njit(cache=True)
 def smoothness(
     image: NDArray[np.float64],
     smooth: NDArray[np.float64],
@@ -178,7 +178,7 @@ def _annulus(
     return outer - inner, whole - hole
 
 
-@njit
+@njit(cache=True)
 def unbiased_smoothness(
     image: NDArray[np.float64],
     smooth: NDArray[np.float64],
@@ -238,7 +238,7 @@ def unbiased_smoothness(
     )
 
 
-@njit
+@njit(cache=True)
 def sky_smoothness(
     image: NDArray[np.float64], column: int, row: int, side: int, size: int, parity: bool
 ) -> float:  # pragma: no cover
@@ -266,7 +266,7 @@ def sky_smoothness(
     return total / side**2
 
 
-@njit
+@njit(cache=True)
 def noise_smoothness(
     image: NDArray[np.float64], smooth: NDArray[np.float64], taken: NDArray[np.bool_], size: int
 ) -> tuple[float, float]:  # pragma: no cover

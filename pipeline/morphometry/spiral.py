@@ -33,7 +33,7 @@ FLOOR = 0.02  # rings fainter than this share of the brightest one are not made 
 NOTHING = 1e-20  # a power that is due to rounding
 
 
-@njit
+@njit(cache=True)
 def spiral(  # noqa: PLR0913
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],
