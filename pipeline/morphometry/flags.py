@@ -1,0 +1,43 @@
+r"""Why a measurement is not to be trusted, as bits with names."""
+
+__all__ = ["FLAGS", "names"]
+
+FLAGS = (
+    "no_source",
+    "edge",
+    "masked_centre",
+    "centre_drifted",
+    "no_sky",
+    "radius_not_reached",
+    "fit_at_bound",
+    "fit_failed",
+    "low_signal",
+    "several_pieces",
+    "negative_flux",
+    "undefined",
+)
+r"""The names of the bits, from the lowest on."""
+
+NO_SOURCE = 1 << 0  # no pixel belongs to the target
+EDGE = 1 << 1  # the target reaches the edge of the image
+MASKED_CENTRE = 1 << 2  # the centre of the target is masked
+CENTRE_DRIFTED = 1 << 3  # the centre of symmetry is not where the light is
+NO_SKY = 1 << 4  # no empty sky to measure, or its level is not zero
+RADIUS_NOT_REACHED = 1 << 5  # the profile does not fall to the Petrosian ratio, or starts below it
+FIT_AT_BOUND = 1 << 6  # a parameter of the Sersic fit is at its limit
+FIT_FAILED = 1 << 7  # the Sersic fit did not converge
+LOW_SIGNAL = 1 << 8  # the signal is less than what a statistic needs
+SEVERAL_PIECES = 1 << 9  # what should be one piece is several
+NEGATIVE_FLUX = 1 << 10  # the total flux is not positive
+UNDEFINED = 1 << 11  # a statistic has no value
+
+
+def names(bits: int) -> tuple[str, ...]:
+    r"""Returns the names of the bits that are set.
+
+    Example:
+        >>> names(EDGE | NO_SKY)
+        ('edge', 'no_sky')
+    """
+
+    return tuple(name for i, name in enumerate(FLAGS) if bits >> i & 1)

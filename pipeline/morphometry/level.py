@@ -1,0 +1,435 @@
+r"""The level of the sky under an image, its gradient and its noise; and the smoothed image."""
+
+__all__ = ["covered_pixels", "level_off", "noise_of_sky", "sky_plane", "smooth"]
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from pipeline.background import CLIP, DEFICIT, MAD
+from pipeline.morphometry.deblend import shell_sort
+
+BINS = 20
+r"""The number of bins along the shorter side in which the sky is looked for."""
+
+HOLE = 5.0
+r"""Bins further than this below the sky, in units of their noise, do not define it."""
+
+PAIRS = 8192
+r"""About how many differences the noise is measured from."""
+
+
+@njit
+def covered_pixels(image: NDArray) -> tuple[NDArray, int, float]:  # pragma: no cover
+    r"""Returns which pixels are finite, how many, and the largest size of one."""
+
+    out = np.empty(image.shape, np.bool_)
+    count, largest = 0, 0.0
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            out[i, j] = math.isfinite(image[i, j])
+            if out[i, j]:
+                count += 1
+                largest = max(largest, abs(image[i, j]))
+
+    return out, count, largest
+
+
+@njit
+def sky_plane(
+    image: NDArray[np.float64], covered: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], bool]:  # pragma: no cover
+    r"""Finds the level and the gradient of the sky.
+
+    The image is averaged in bins, 20 along the shorter side, which share the rim between them
+    where the sides are no multiple of their number, so that they are the same from any side. It
+    is levelled with the gradient that best explains the differences between points opposite
+    with respect to the centre, to which a symmetric galaxy adds nothing. The sky is the mode
+    :math:`m` of the bins whose 3 x 3 surroundings do not stand out of it,
+
+    .. math:: m = \langle t | t < m + k s \rangle + s \phi(k) / \Phi(k)
+
+    with the noise :math:`s` of a bin and :math:`k = 1/2`, as in :mod:`pipeline.background`.
+
+    Arguments:
+        image: The image, with shape `(H, W)`.
+        covered: Where it is covered, with shape `(H, W)`.
+
+    Returns:
+        The level at the centre of the image, and what it gains per row and per column; the
+        pixels in no bin with a source, with shape `(H, W)`; and whether less than 16
+        bins or 3 % of them stay: the faintest fifth is then taken.
+    """
+
+    height, width = image.shape
+    side = max(1.0, min(height, width) / BINS)
+    rows, columns = int(height / side + 0.5), int(width / side + 0.5)
+    bins = _binned(image, covered, rows, columns, 0.5)
+    if np.isnan(bins).all():
+        bins = _binned(image, covered, rows, columns, 0.0)
+    down, across = _slope(bins), _slope(bins.T)
+    for i in range(rows):
+        for j in range(columns):
+            bins[i, j] -= down * (i - (rows - 1) / 2) + across * (j - (columns - 1) / 2)
+
+    level, sky, few = _mode_of_sky(bins)
+    empty = covered.copy()
+    for i in range(rows):
+        for j in range(columns):
+            if not sky[i, j]:
+                top, bottom, left, right = _box(i, j, rows, columns, height, width)
+                empty[top:bottom, left:right] = False
+    plane = np.array((level, down * rows / height, across * columns / width))
+
+    return plane, empty, few
+
+
+@njit
+def _binned(
+    image: NDArray, covered: NDArray, rows: int, columns: int, least: float
+) -> NDArray:  # pragma: no cover
+    r"""Averages over bins, blank where less than some share of one is covered."""
+
+    bins = np.empty((rows, columns))
+    for i in range(rows):
+        for j in range(columns):
+            box = _box(i, j, rows, columns, image.shape[0], image.shape[1])
+            bins[i, j] = _mean(image, covered, box, least)
+
+    return bins
+
+
+@njit
+def _box(
+    i: int, j: int, rows: int, columns: int, height: int, width: int
+) -> tuple[int, int, int, int]:  # pragma: no cover
+    r"""Returns the first and last rows and columns of a bin, the last ones exclusive."""
+
+    top, bottom = i * height // rows, -(-(i + 1) * height // rows)
+    left, right = j * width // columns, -(-(j + 1) * width // columns)
+
+    return top, bottom, left, right
+
+
+@njit
+def _mean(
+    image: NDArray, covered: NDArray, box: tuple[int, int, int, int], least: float
+) -> float:  # pragma: no cover
+    r"""Returns the mean of what is covered in a box, NaN if it is nothing or too little."""
+
+    top, bottom, left, right = box
+    total, count = 0.0, 0
+    for i in range(top, bottom):
+        for j in range(left, right):
+            if covered[i, j]:
+                total += image[i, j]
+                count += 1
+
+    enough = count > 0 and count >= least * (bottom - top) * (right - left)
+
+    return total / count if enough else np.nan
+
+
+@njit
+def _slope(bins: NDArray) -> float:  # pragma: no cover
+    r"""Returns what a row adds to the one before, from the differences of opposite bins."""
+
+    rows, columns = bins.shape
+    slopes, count = np.empty(bins.size), 0
+    for i in range((2 * rows + 2) // 3, rows):
+        for j in range(columns):
+            rise = bins[i, j] - bins[rows - 1 - i, columns - 1 - j]
+            if not math.isnan(rise):
+                slopes[count] = rise / (2 * i - rows + 1)
+                count += 1
+
+    return _middle(slopes[:count])
+
+
+@njit
+def _middle(values: NDArray) -> float:  # pragma: no cover
+    r"""Returns the median, zero of nothing; sorts what it is given."""
+
+    if values.size == 0:
+        return 0.0
+    shell_sort(values)
+
+    return (values[values.size // 2] + values[(values.size - 1) // 2]) / 2
+
+
+@njit
+def _mode_of_sky(bins: NDArray) -> tuple[float, NDArray, bool]:  # pragma: no cover
+    r"""Returns the mode of the sky bins, which they are, and whether they are too few."""
+
+    valid = ~np.isnan(bins)
+    soft, counts = _smoothed(bins)
+    ordered = soft.ravel()[valid.ravel()]
+    shell_sort(ordered)
+    level, sky = ordered[ordered.size // 10], soft <= ordered[ordered.size // 5]
+    noise = _spread(bins, valid)
+    for _ in range(6):
+        kept = valid.copy()
+        count = _clear_sources(kept, bins - level, (soft - level) * np.sqrt(counts), 3 * noise)
+        if count < max(16.0, 0.03 * bins.size):
+            return _mode(bins, sky, level, noise), sky, True
+        sky, noise = kept, _spread(bins, kept)
+        last, level = level, _mode(bins, sky, level, noise)
+        if abs(level - last) <= 0.03 * noise:
+            break
+
+    return level, sky, False
+
+
+@njit
+def _smoothed(bins: NDArray) -> tuple[NDArray, NDArray]:  # pragma: no cover
+    r"""Returns the means of the valid bins in 3 x 3, and their number; NaN where not valid."""
+
+    rows, columns = bins.shape
+    out, counts = np.full((rows, columns), np.nan), np.zeros((rows, columns))
+    for i in range(rows):
+        for j in range(columns):
+            if not math.isnan(bins[i, j]):
+                out[i, j], counts[i, j] = _around(bins, i, j)
+
+    return out, counts
+
+
+@njit
+def _around(bins: NDArray, i: int, j: int) -> tuple[float, int]:  # pragma: no cover
+    r"""Returns the mean of the valid bins around one, and their number."""
+
+    total, count = 0.0, 0
+    for k in range(max(i - 1, 0), min(i + 2, bins.shape[0])):
+        for l in range(max(j - 1, 0), min(j + 2, bins.shape[1])):
+            if not math.isnan(bins[k, l]):
+                total += bins[k, l] - bins[i, j]
+                count += 1
+
+    return bins[i, j] + total / count, count
+
+
+@njit
+def _clear_sources(
+    kept: NDArray, bins: NDArray, soft: NDArray, limit: float
+) -> int:  # pragma: no cover
+    r"""Leaves out bins that stand out, and those beside them; returns how many are left."""
+
+    rows, columns = bins.shape
+    for i in range(rows):
+        for j in range(columns):
+            if bins[i, j] > limit or soft[i, j] > limit:
+                kept[max(i - 1, 0) : i + 2, j] = False
+                kept[i, max(j - 1, 0) : j + 2] = False
+
+    return kept.sum()
+
+
+@njit
+def _spread(bins: NDArray, kept: NDArray) -> float:  # pragma: no cover
+    r"""Returns the noise of bins from the median difference between those next but one."""
+
+    rows, columns = bins.shape
+    found, count = np.empty(2 * bins.size), 0
+    for i in range(rows):
+        for j in range(columns):
+            if kept[i, j] and i + 2 < rows and kept[i + 2, j]:
+                found[count] = abs(bins[i + 2, j] - bins[i, j])
+                count += 1
+            if kept[i, j] and j + 2 < columns and kept[i, j + 2]:
+                found[count] = abs(bins[i, j + 2] - bins[i, j])
+                count += 1
+
+    return MAD * _median(found[:count]) / math.sqrt(2.0) if count else 0.0
+
+
+@njit
+def _mode(bins: NDArray, sky: NDArray, mode: float, noise: float) -> float:  # pragma: no cover
+    r"""Finds the centre of a Gaussian of known width from its lower side."""
+
+    bins, sky = bins.ravel(), sky.ravel()
+    for _ in range(30):
+        total, count = 0.0, 0
+        for k in range(bins.size):
+            # What is far below is a hole, as around sources whose sky was overestimated
+            if sky[k] and mode - HOLE * noise <= bins[k] <= mode + CLIP * noise:
+                total += bins[k] - mode
+                count += 1
+        step = total / max(count, 1) + DEFICIT * noise
+        mode += step
+        if abs(step) <= 1e-3 * noise:
+            break
+
+    return mode
+
+
+@njit
+def noise_of_sky(
+    image: NDArray[np.float64],
+    sky: NDArray[np.bool_],
+    covered: NDArray[np.bool_],
+    plane: NDArray[np.float64],
+    lag: int,
+) -> float:  # pragma: no cover
+    r"""Measures the noise of a pixel.
+
+    It is the rms of the differences between pixels at a lag, along rows and columns, without
+    outliers beyond 3.5 standard deviations, divided by the root of 2; at lag 1 between any
+    covered pixels where there are less than 50 pairs. Of the rows and columns some are taken,
+    about 8192 pairs, by their distance to the centre: they are the same from any side.
+
+    Arguments:
+        image: The image, with shape `(H, W)`.
+        sky: The pixels of the sky, with shape `(H, W)`.
+        covered: The pixels that are covered, with shape `(H, W)`.
+        plane: The level of the sky, and what it gains per row and per column.
+        lag: The distance, in pixels, beyond which noise is not correlated.
+
+    Returns:
+        The standard deviation. Zero if most differences are, or if there are none.
+    """
+
+    lag = max(1, min(lag, min(image.shape) // 4))
+    found = _differences(image, sky, plane, lag)
+    if found.size < 50:
+        found = _differences(image, covered, plane, 1)
+    if found.size == 0:
+        return 0.0
+    # Where most of the sky is equal, one step of rounding takes the place of the median
+    scale, step = MAD * _median(found), np.inf
+    for d in found:
+        if 0 < d < step:
+            step = d
+    bound = 3.5 * max(scale, step) if step < np.inf else 0.0
+    total, count = 0.0, 0
+    for d in found:
+        if d <= bound:
+            total += d * d
+            count += 1
+
+    return math.sqrt(total / (2 * count))
+
+
+@njit
+def _differences(
+    image: NDArray, used: NDArray, plane: NDArray, lag: int
+) -> NDArray:  # pragma: no cover
+    r"""Returns the sizes of the differences at a lag, in some of the rows and columns."""
+
+    total = 0
+    for value in used.flat:
+        total += value
+    out, step = np.empty(2 * image.size), 1 + 2 * total // PAIRS
+    count = _along(image, used, lag * plane[2], lag, step, out)
+    count += _along(image.T, used.T, lag * plane[1], lag, step, out[count:])
+
+    return out[:count]
+
+
+@njit
+def _along(
+    image: NDArray, used: NDArray, rise: float, lag: int, step: int, out: NDArray
+) -> int:  # pragma: no cover
+    r"""Notes the differences within some rows, less what the sky rises; returns how many."""
+
+    height, width = image.shape
+    count = 0
+    for i in range(height):
+        if abs(2 * i - height + 1) // 2 % step != step // 2:
+            continue
+        for j in range(width - lag):
+            if used[i, j] and used[i, j + lag]:
+                out[count] = abs(image[i, j + lag] - image[i, j] - rise)
+                count += 1
+
+    return count
+
+
+@njit
+def _median(values: NDArray) -> float:  # pragma: no cover
+    r"""Returns the lower median of positive numbers, by their leading bits first."""
+
+    keys = values.view(np.int64) >> 47
+    top, count = keys.max(), np.zeros(2048, np.int64)
+    for key in keys:
+        count[min(top - key, 2047)] += 1
+    rank, bucket = values.size // 2, 0
+    while rank >= count[bucket]:
+        rank -= count[bucket]
+        bucket += 1
+    inside, found = np.empty(count[bucket]), 0
+    for k in range(values.size):
+        if min(top - keys[k], 2047) == bucket:
+            inside[found] = values[k]
+            found += 1
+    shell_sort(inside)
+
+    return inside[inside.size - 1 - rank]
+
+
+@njit
+def smooth(
+    image: NDArray[np.float64], covered: NDArray[np.bool_]
+) -> NDArray[np.float64]:  # pragma: no cover
+    r"""Averages with binomial weights over 5 x 5 pixels, of which only covered ones count.
+
+    All weights are multiples of 1/256, so that sums of rounded pixels are exact.
+
+    Arguments:
+        image: The image, with shape `(H, W)`.
+        covered: Where it is covered, with shape `(H, W)`.
+
+    Returns:
+        The smoothed image, NaN where it is not covered.
+    """
+
+    filled, weight = image.copy(), np.zeros(image.shape)
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            if covered[i, j]:
+                weight[i, j] = 1.0
+            else:
+                filled[i, j] = 0.0
+    total, weight = _binomial(filled), _binomial(weight)
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            total[i, j] = total[i, j] / weight[i, j] if covered[i, j] else np.nan
+
+    return total
+
+
+@njit
+def _binomial(image: NDArray) -> NDArray:  # pragma: no cover
+    r"""Convolves with the binomial weights, zeros around."""
+
+    height, width = image.shape
+    across, out = np.empty((height, width)), np.empty((height, width))
+    row = np.zeros(width + 4)
+    for i in range(height):
+        row[2:-2] = image[i]
+        for j in range(width):
+            far, near = row[j] + row[j + 4], row[j + 1] + row[j + 3]
+            across[i, j] = 0.375 * row[j + 2] + 0.25 * near + 0.0625 * far
+    blank = np.zeros(width)
+    for i in range(height):
+        above2 = across[i - 2] if i > 1 else blank
+        above = across[i - 1] if i > 0 else blank
+        below = across[i + 1] if i < height - 1 else blank
+        below2 = across[i + 2] if i < height - 2 else blank
+        for j in range(width):
+            far, near = above2[j] + below2[j], above[j] + below[j]
+            out[i, j] = 0.375 * across[i, j] + 0.25 * near + 0.0625 * far
+
+    return out
+
+
+@njit
+def level_off(image: NDArray, plane: NDArray) -> None:  # pragma: no cover
+    r"""Subtracts the sky, a plane, in place."""
+
+    height, width = image.shape
+    for i in range(height):
+        for j in range(width):
+            gain = plane[1] * (i - (height - 1) / 2) + plane[2] * (j - (width - 1) / 2)
+            image[i, j] -= plane[0] + gain

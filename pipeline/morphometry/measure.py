@@ -1,0 +1,116 @@
+r"""Measurements of images."""
+
+__all__ = ["MODES", "measure"]
+
+import math
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.errors import ConfigError, DataError, suggest
+from pipeline.morphometry.morphology import MEASURED, Morphology, Sky, Stamp, measure_stamp
+from pipeline.morphometry.psf import NONE, Kernel, separate
+from pipeline.morphometry.segment import segment
+from pipeline.morphometry.stamp import bounds, stamp
+
+MODES = ("fast", "parity")
+Mode = Literal["fast", "parity"]
+
+
+def measure(
+    image: ArrayLike,
+    labels: ArrayLike | None = None,
+    label: int = 1,
+    *,
+    mask: ArrayLike | None = None,
+    gain: float = math.inf,
+    sky: Sky = MEASURED,
+    psf: ArrayLike | None = None,
+    mode: Mode = "fast",
+) -> Morphology:
+    r"""Measures one galaxy in one band.
+
+    Arguments:
+        image: The image, with shape `(H, W)`, of any type, NaN where not covered. Without
+            `labels`, with any level of sky; with them, the sky is to be subtracted.
+        labels: The map of sources, 0 in the sky, with shape `(H, W)`. By default, the target
+            is what is nearest to the centre, see :func:`segment`.
+        label: The source to measure.
+        mask: Whether each pixel is left out, with shape `(H, W)`.
+        gain: The photons per unit of the image, infinite without their noise.
+        sky: The noise of the sky and what it adds to the statistics. Measured by default.
+        psf: The point spread function, for the Sersic fit, with odd sides.
+        mode: `fast`, or `parity` for all choices of statmorph.
+
+    Returns:
+        The measurements. Whatever the image is, there is no exception: what cannot be
+        measured is NaN, and flags say why.
+
+    Raises:
+        DataError: If shapes differ, or are not those of an image.
+        ConfigError: If the mode is unknown.
+
+    Example:
+        >>> y, x = np.mgrid[:64, :64]
+        >>> noise = np.random.default_rng(0).normal(size=(64, 64))
+        >>> found = measure(100 * np.exp(-np.hypot(x - 31, y - 30) / 4) + noise)
+        >>> round(found.x), round(found.y)
+        (31, 30)
+    """
+
+    if mode not in MODES:
+        raise ConfigError(f"mode={mode!r}, {suggest(mode, MODES)}")
+    pixels = _pixels(image)
+    hidden = _like(np.zeros(pixels.shape) if mask is None else mask, pixels, "mask", np.bool_)
+    kernel = NONE if psf is None else separate(np.asarray(psf, np.float64))
+    if labels is None:
+        sources, level, _, _ = segment(np.where(hidden, np.nan, pixels), math.nan, math.nan)
+        pixels, label = pixels - level, 1
+    else:
+        sources = _like(labels, pixels, "labels", np.int64)
+
+    return _measure(pixels, sources, label, hidden, gain, sky, kernel, mode == "parity")
+
+
+def _pixels(image: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(image)
+    if array.ndim != 2 or not array.size:
+        raise DataError(f"an image of shape {array.shape}, expected (H, W)")
+    if array.dtype.kind not in "buif":
+        raise DataError(f"an image of {array.dtype}, expected numbers")
+
+    return np.ascontiguousarray(array, np.float64)
+
+
+def _like(array: ArrayLike, image: NDArray, name: str, dtype: type) -> NDArray:
+    found: NDArray = np.ascontiguousarray(array, dtype)
+    if found.shape != image.shape:
+        raise DataError(f"{name} of shape {found.shape}, expected {image.shape} as the image")
+
+    return found
+
+
+def _measure(
+    image: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    label: int,
+    mask: NDArray[np.bool_],
+    gain: float,
+    sky: Sky,
+    psf: Kernel,
+    parity: bool,
+) -> Morphology:
+    r"""Measures a source of a map on its stamp, and puts it back into the image."""
+
+    top, bottom, left, right = bounds(labels, label)
+    sources = np.ascontiguousarray(labels[top:bottom, left:right])
+    hidden = np.ascontiguousarray(mask[top:bottom, left:right])
+    pixels = np.ascontiguousarray(image[top:bottom, left:right])
+    seen = Stamp(*stamp(pixels, sources, label, hidden), (sources != 0) | hidden)
+    values, flags = measure_stamp(seen, gain, sky, psf, parity)
+    for axis, corner in (("x", left), ("y", top)):
+        for name in (f"{axis}_centroid", axis, f"sersic_{axis}"):
+            values[name] += corner
+
+    return Morphology(**values, flags=flags)

@@ -1,0 +1,402 @@
+r"""All measurements of one galaxy in one band."""
+
+__all__ = ["MEASURED", "Morphology", "Sky", "Stamp", "measure_stamp"]
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.morphometry.asymmetry import (
+    asymmetry,
+    centre,
+    outer_asymmetry,
+    rms_asymmetry2,
+    shape_asymmetry,
+    unbiased_asymmetry,
+)
+from pipeline.morphometry.bar import bar
+from pipeline.morphometry.entropy import BINS, entropy
+from pipeline.morphometry.flags import EDGE, MASKED_CENTRE, NO_SOURCE
+from pipeline.morphometry.geometry import Aperture, cumulate
+from pipeline.morphometry.gini import gini, gini_segment, sn_per_pixel
+from pipeline.morphometry.gradient_pattern import gradient_pattern
+from pipeline.morphometry.growth import (
+    aperture_flux,
+    concentration,
+    radii,
+    radius_of_fraction,
+)
+from pipeline.morphometry.half_turn import residual
+from pipeline.morphometry.m20 import bulge, m20, merger
+from pipeline.morphometry.mid import intensity_deviation, mid_segment
+from pipeline.morphometry.moments import centroid, shape
+from pipeline.morphometry.multimode import multimode
+from pipeline.morphometry.outline import outline, reach
+from pipeline.morphometry.petrosian import petrosian_radius
+from pipeline.morphometry.pieces import ascending
+from pipeline.morphometry.psf import Kernel
+from pipeline.morphometry.sersic import sersic
+from pipeline.morphometry.skybox import noise, skybox, white_asymmetry, white_smoothness
+from pipeline.morphometry.smoothness import (
+    boxcar,
+    noise_smoothness,
+    sky_smoothness,
+    smoothness,
+    unbiased_smoothness,
+    width,
+)
+from pipeline.morphometry.spiral import spiral
+from pipeline.morphometry.stamp import weights
+
+MODULUS, PHASE = 0.01, 0.01
+r"""The tolerances of the gradient pattern, in units of the longest gradient and in radians."""
+
+
+class Sky(NamedTuple):
+    r"""What the sky adds to a pixel on average. NaN is to be measured.
+
+    Arguments:
+        sigma: The standard deviation of a pixel.
+        asymmetry: The mean absolute difference of two pixels.
+        smoothness: The mean positive excess of a pixel over a boxcar.
+    """
+
+    sigma: float
+    asymmetry: float
+    smoothness: float
+
+
+MEASURED = Sky(math.nan, math.nan, math.nan)
+r"""A sky that is measured on the empty pixels around a galaxy."""
+
+
+class Stamp(NamedTuple):
+    r"""What is measured of an image.
+
+    Arguments:
+        image: The image, sky subtracted, zero where masked, with shape `(H, W)`.
+        mask: Whether each pixel is left out, with shape `(H, W)`.
+        segment: Whether each pixel belongs to the galaxy, with shape `(H, W)`.
+        taken: Whether each pixel is of any source, or left out, with shape `(H, W)`.
+    """
+
+    image: NDArray[np.float64]
+    mask: NDArray[np.bool_]
+    segment: NDArray[np.bool_]
+    taken: NDArray[np.bool_]
+
+
+class Known(NamedTuple):
+    r"""What several statistics need.
+
+    Arguments:
+        x: The column of the centre of symmetry.
+        y: Its row.
+        q: The axis ratio.
+        theta: The angle of the major axis, in radians.
+        x_centroid: The column of the centroid.
+        y_centroid: Its row.
+        central: The Petrosian radius about the centroid.
+        circ: That about the centre of symmetry.
+        ellip: The Petrosian semi-major axis.
+        sums: The cumulative sums of the image, see :func:`geometry.cumulate`.
+        weight: The noise of each pixel, with shape `(H, W)`.
+        sky: What the sky adds.
+        box: The column, the row and the side of the empty box.
+        parity: Whether all choices are those of statmorph.
+    """
+
+    x: float
+    y: float
+    q: float
+    theta: float
+    x_centroid: float
+    y_centroid: float
+    central: float
+    circ: float
+    ellip: float
+    sums: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    sky: Sky
+    box: tuple[int, int, int]
+    parity: bool
+
+
+class Morphology(NamedTuple):
+    r"""What is measured of a galaxy. NaN where undefined; :mod:`flags` tell why.
+
+    Lengths are in pixels, positions in pixels of the image from 0 on, angles in radians from
+    the x axis towards the y axis, fluxes in the unit of the image.
+    """
+
+    x_centroid: float
+    y_centroid: float
+    ellipticity_centroid: float
+    theta_centroid: float
+    x: float
+    y: float
+    ellipticity: float
+    theta: float
+    flux_circ: float
+    flux_ellip: float
+    rpetro_circ: float
+    rpetro_ellip: float
+    rmax_circ: float
+    rmax_ellip: float
+    rhalf_circ: float
+    rhalf_ellip: float
+    r20: float
+    r50: float
+    r80: float
+    sn_per_pixel: float
+    concentration: float
+    asymmetry: float
+    asymmetry_error: float
+    asymmetry_unbiased: float
+    asymmetry_unbiased_error: float
+    rms_asymmetry2: float
+    outer_asymmetry: float
+    shape_asymmetry: float
+    smoothness: float
+    smoothness_error: float
+    smoothness_unbiased: float
+    smoothness_unbiased_error: float
+    gini: float
+    gini_error: float
+    m20: float
+    m20_error: float
+    gini_m20_bulge: float
+    gini_m20_merger: float
+    multimode: float
+    intensity: float
+    deviation: float
+    sersic_amplitude: float
+    sersic_r_eff: float
+    sersic_n: float
+    sersic_x: float
+    sersic_y: float
+    sersic_ellip: float
+    sersic_theta: float
+    sersic_amplitude_error: float
+    sersic_r_eff_error: float
+    sersic_n_error: float
+    sersic_x_error: float
+    sersic_y_error: float
+    sersic_ellip_error: float
+    sersic_theta_error: float
+    sersic_chi2_dof: float
+    sersic_aic: float
+    sersic_bic: float
+    entropy: float
+    entropy_error: float
+    gradient_pattern: float
+    bar_strength: float
+    bar_strength_error: float
+    bar_theta: float
+    bar_length: float
+    winding: float
+    winding_error: float
+    arms: float
+    pitch: float
+    pitch_error: float
+    sky_mean: float
+    sky_median: float
+    sky_sigma: float
+    flags: int
+
+
+Found = tuple[dict[str, float], int]
+r"""Measurements by name, and flags."""
+
+
+def measure_stamp(stamp: Stamp, gain: float, sky: Sky, psf: Kernel, parity: bool) -> Found:
+    r"""Measures one galaxy.
+
+    Arguments:
+        stamp: What is measured.
+        gain: The photons per unit of the image, infinite without their noise.
+        sky: What the sky adds, as far as it is known.
+        psf: The point spread function.
+        parity: Whether all choices are those of statmorph.
+
+    Returns:
+        The fields of :class:`Morphology`, positions being those in the stamp, and the flags.
+    """
+
+    values, known, flags = _place(stamp, gain, sky, parity)
+    flags |= _seen(stamp, known)
+    for part in (_radii, _symmetry, _clumps, _light, _arms):
+        found, bits = part(stamp, known, values)
+        values |= found
+        flags |= bits
+    found, bits = _profile(stamp, known, values, psf)
+
+    return values | found, flags | bits
+
+
+def _place(
+    stamp: Stamp, gain: float, sky: Sky, parity: bool
+) -> tuple[dict[str, float], Known, int]:
+    r"""Measures the sky, and finds the centre of symmetry, the shape and the Petrosian radii."""
+
+    image, mask, segment, taken = stamp
+    column, row, side, mean, median, sigma, turned, bits = skybox(image, taken)
+    if not parity:
+        sigma, turned, _, bits = noise(image, taken)
+    if not math.isnan(sky.sigma):
+        sigma, turned, bits = sky.sigma, white_asymmetry(sky.sigma), 0
+    turned = turned if math.isnan(sky.asymmetry) else sky.asymmetry
+
+    sums = cumulate(image, mask)
+    x0, y0, _, f0 = centroid(image, segment)
+    first, _, theta0, _, _, f1 = shape(image, segment, x0, y0)
+    central, f2 = petrosian_radius(sums, x0, y0, 1.0, 0.0, parity)
+    x, y, _, f3 = centre(image, mask, segment, x0, y0, central, turned, parity)
+    ellipticity, elongation, theta, _, _, f4 = shape(image, segment, x, y)
+    q = 1 / elongation
+    circ, f5 = petrosian_radius(sums, x, y, 1.0, 0.0, parity)
+    ellip, f6 = petrosian_radius(sums, x, y, q, theta, parity)
+
+    values = {"x_centroid": x0, "y_centroid": y0, "ellipticity_centroid": first}
+    values |= {"theta_centroid": theta0, "x": x, "y": y, "ellipticity": ellipticity}
+    values |= {"theta": theta, "rpetro_circ": circ, "rpetro_ellip": ellip}
+    values |= {"sky_mean": mean, "sky_median": median, "sky_sigma": sigma}
+    weight = weights(image, mask, gain, sigma if sigma > 0 else 0.0)
+    known = Known(
+        x, y, q, theta, x0, y0, central, circ, ellip, sums, weight,
+        Sky(sigma, turned, sky.smoothness), (column, row, side), parity,
+    )  # fmt: skip
+
+    return values, known, bits | f0 | f1 | f2 | f3 | f4 | f5 | f6
+
+
+def _seen(stamp: Stamp, known: Known) -> int:
+    r"""Tells what of a galaxy is not in the image."""
+
+    segment, (height, width) = stamp.segment, stamp.mask.shape
+    flags = 0 if segment.any() else NO_SOURCE
+    if segment[0].any() or segment[-1].any() or segment[:, 0].any() or segment[:, -1].any():
+        flags |= EDGE
+    inside = -0.5 <= known.y < height - 0.5 and -0.5 <= known.x < width - 0.5
+    if not inside or stamp.mask[round(known.y), round(known.x)]:
+        flags |= MASKED_CENTRE
+
+    return flags
+
+
+def _radii(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
+    r"""Measures how the light grows outwards, and how far it reaches."""
+
+    x, y, q, theta, sums = known.x, known.y, known.q, known.theta, known.sums
+    flux_circ, f0 = aperture_flux(sums, x, y, 2 * known.circ, 1.0, 0.0)
+    flux_ellip, f1 = aperture_flux(sums, x, y, 2 * known.ellip, q, theta)
+    r20, r50, r80, f2 = radii(sums, x, y, 1.0, 0.0, 1.5 * known.circ, known.parity)
+    column, row, side = known.box
+    empty = stamp.image[row : row + side, column : column + side].ravel()
+    outside, f3 = outline(stamp.image, stamp.mask, stamp.segment, empty, x, y, known.ellip)
+    rmax_circ, rmax_ellip, f4 = reach(outside, x, y, q, theta)
+    rhalf_circ, f5 = radius_of_fraction(sums, x, y, 1.0, 0.0, rmax_circ, 0.5, known.parity)
+    rhalf_ellip, f6 = radius_of_fraction(sums, x, y, q, theta, rmax_ellip, 0.5, known.parity)
+    a_shape, f7 = shape_asymmetry(outside, stamp.mask, x, y, rmax_circ)
+
+    found = {"flux_circ": flux_circ, "flux_ellip": flux_ellip, "r20": r20, "r50": r50}
+    found |= {"r80": r80, "concentration": concentration(r20, r80), "rmax_circ": rmax_circ}
+    found |= {"rmax_ellip": rmax_ellip, "rhalf_circ": rhalf_circ, "rhalf_ellip": rhalf_ellip}
+
+    return found | {"shape_asymmetry": a_shape}, f0 | f1 | f2 | f3 | f4 | f5 | f6 | f7
+
+
+def _symmetry(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
+    r"""Measures how a galaxy changes when it is turned by half a turn."""
+
+    image, x, y, sky = stamp.image, known.x, known.y, known.sky
+    turned = residual(image, stamp.mask, x, y)
+    a, f0 = asymmetry(image, *turned, x, y, known.central, sky.asymmetry)
+    a2, f1 = rms_asymmetry2(image, *turned, x, y, known.central, sky.sigma)
+    free, free_error, error = unbiased_asymmetry(image, *turned, known.weight, x, y, known.central)
+    inner, outer = (
+        Aperture(x, y, values[name], known.q, known.theta)
+        for name in ("rhalf_ellip", "rmax_ellip")
+    )
+    a_outer, f2 = outer_asymmetry(image, *turned, inner, outer, sky.asymmetry)
+
+    found = {"asymmetry": a, "asymmetry_error": error, "asymmetry_unbiased": free}
+    found |= {"asymmetry_unbiased_error": free_error, "rms_asymmetry2": a2}
+
+    return found | {"outer_asymmetry": a_outer}, f0 | f1 | f2
+
+
+def _clumps(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
+    r"""Measures how much of the light is in small structures."""
+
+    image, x, y, circ, sky = stamp.image, known.x, known.y, known.circ, known.sky
+    size = width(circ)
+    smooth = boxcar(image, size)
+    excess = sky.smoothness
+    if math.isnan(excess) and known.parity:
+        excess = sky_smoothness(image, *known.box, size, True)
+    elif math.isnan(excess):
+        excess, _ = noise_smoothness(image, smooth, stamp.taken, size)
+        excess = white_smoothness(sky.sigma, size) if math.isnan(excess) else excess
+    # Boxcars of even sides are off centre, as those of statmorph: only so is it the same
+    s, flags = smoothness(image, smooth, x, y, circ, excess, True)
+    free, free_error, error = unbiased_smoothness(
+        image, smooth, stamp.mask, known.weight, x, y, circ
+    )
+    found = {"smoothness": s, "smoothness_error": error, "smoothness_unbiased": free}
+
+    return found | {"smoothness_unbiased_error": free_error}, flags
+
+
+def _light(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
+    r"""Measures how light is shared among pixels, and what it says."""
+
+    image, weight = stamp.image, known.weight
+    place = known.x_centroid, known.y_centroid, known.ellip, known.q, known.theta
+    lit, f0 = gini_segment(image, *place, known.parity)
+    order = ascending(image, lit)
+    g, g_error, f1 = gini(image, weight, order)
+    m, m_error, f2 = m20(image, weight, lit, order)
+    sn, _, f3 = sn_per_pixel(image, weight, lit)
+    h, h_error, f4 = entropy(image, stamp.mask, lit, BINS)
+    g2, _, _, f5 = gradient_pattern(image, stamp.mask, lit, known.x, known.y, MODULUS, PHASE)
+    order = ascending(image, stamp.segment & ~stamp.mask)
+    inside, f6 = mid_segment(image, stamp.mask, stamp.segment, lit, order)
+    parts, f7 = multimode(image, inside, order, known.parity)
+    own = np.where(stamp.segment, image, 0.0)
+    intensity, deviation, f8 = intensity_deviation(own, inside)
+
+    found = {"gini": g, "gini_error": g_error, "m20": m, "m20_error": m_error}
+    found |= {"gini_m20_bulge": bulge(g, m), "gini_m20_merger": merger(g, m)}
+    found |= {"sn_per_pixel": sn, "entropy": h, "entropy_error": h_error, "gradient_pattern": g2}
+    found |= {"multimode": parts, "intensity": intensity, "deviation": deviation}
+
+    return found, f0 | f1 | f2 | f3 | f4 | f5 | f6 | f7 | f8
+
+
+def _arms(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
+    r"""Measures the bar and the spiral arms, whose flags are those of faint galaxies."""
+
+    where = known.x, known.y, known.q, known.theta, 0.1 * known.ellip, known.ellip
+    white = known.sky.sigma if known.sky.sigma > 0 else 0.0
+    strength, error, _, theta, length, _, _, _ = bar(stamp.image, stamp.mask, *where, white)
+    winding, winding_error, arms, pitch, pitch_error, _, _, _ = spiral(
+        stamp.image, stamp.mask, *where, white
+    )
+    found = {"bar_strength": strength, "bar_strength_error": error, "bar_theta": theta}
+    found |= {"bar_length": length, "winding": winding, "winding_error": winding_error}
+
+    return found | {"arms": arms, "pitch": pitch, "pitch_error": pitch_error}, 0
+
+
+def _profile(stamp: Stamp, known: Known, values: dict[str, float], psf: Kernel) -> Found:
+    r"""Fits a Sersic profile, from where statmorph starts too."""
+
+    c = values["concentration"]
+    n = min(max(10**-1.5 * c**3.5, 1.0), 3.5) if c > 0 else 1.0
+    start = Aperture(known.x, known.y, values["rhalf_ellip"], known.q, known.theta)
+    fit = sersic(stamp.image, known.weight, start, n, psf, known.parity, known.parity)
+
+    return {f"sersic_{name}": getattr(fit, name) for name in fit._fields[:-1]}, fit.flags

@@ -1,0 +1,157 @@
+r"""A galaxy on a polar grid, where rotation is a shift."""
+
+__all__ = ["contrast", "harmonic", "polar"]
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+TAU = 2.0 * math.pi
+
+
+@njit
+def polar(
+    image: NDArray[np.float64],
+    mask: NDArray[np.bool_],
+    x: float,
+    y: float,
+    q: float,
+    theta: float,
+    radii: NDArray[np.float64],
+    angles: int,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:  # pragma: no cover
+    r"""Resamples an image on ellipses, in steps of the eccentric anomaly.
+
+    The sample at the radius :math:`a` and the angle :math:`\varphi` lies at
+
+    .. math:: \begin{pmatrix} x \\ y \end{pmatrix} + R_\theta
+        \begin{pmatrix} a \cos \varphi \\ q a \sin \varphi \end{pmatrix}
+
+    and is interpolated bilinearly. A thin disk that is round when seen from above and inclined
+    by :math:`i` has :math:`q = \cos i`: on the grid it is deprojected, and :math:`\varphi` counts
+    from its line of nodes. With `q = 1`, it is seen as on the sky, from `theta` on.
+    Radii that grow by a factor make the grid log-polar, where a logarithmic spiral is a line.
+
+    Arguments:
+        image: The image, with shape `(H, W)`.
+        mask: Whether each pixel is left out, with shape `(H, W)`.
+        x: The column of the centre.
+        y: The row of the centre.
+        q: The axis ratio.
+        theta: The angle of the major axis, in radians.
+        radii: The semi-major axes of the rings, in pixels, with shape `(R)`.
+        angles: The number of samples :math:`A` in each ring, from :math:`\varphi = 0` on.
+
+    Returns:
+        The samples, zero where they are bad, with shape `(R, A)`, and whether each is bad, that
+        is outside of the image or next to a masked pixel, with shape `(R, A)`.
+    """
+
+    height, width = image.shape
+    rings = radii.size
+    values, bad = np.zeros((rings, angles)), np.ones((rings, angles), np.bool_)
+    cos, sin = math.cos(theta), math.sin(theta)
+    for k in range(angles):
+        u, v = math.cos(TAU * k / angles), q * math.sin(TAU * k / angles)
+        column, row = u * cos - v * sin, u * sin + v * cos
+        for ring in range(rings):
+            px, py = x + radii[ring] * column, y + radii[ring] * row
+            if not (0.0 <= px <= width - 1 and 0.0 <= py <= height - 1):
+                continue
+            j, i = min(int(px), max(width - 2, 0)), min(int(py), max(height - 2, 0))
+            right, below = min(j + 1, width - 1), min(i + 1, height - 1)
+            if mask[i, j] or mask[i, right] or mask[below, j] or mask[below, right]:
+                continue
+            fx, fy = px - j, py - i
+            above = (1.0 - fx) * image[i, j] + fx * image[i, right]
+            under = (1.0 - fx) * image[below, j] + fx * image[below, right]
+            values[ring, k] = (1.0 - fy) * above + fy * under
+            bad[ring, k] = False
+
+    return values, bad
+
+
+@njit
+def harmonic(
+    values: NDArray[np.float64], bad: NDArray[np.bool_], m: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:  # pragma: no cover
+    r"""Returns the mean of each ring and one of its Fourier coefficients.
+
+    .. math:: a_m + i b_m = \frac{2}{N} \sum_k (I_k - \langle I \rangle) e^{i m \varphi_k}
+
+    over the :math:`N` samples that are not bad, so that :math:`I = I_0 (1 + A \cos m \varphi)`
+    gives :math:`a_m = I_0 A`. What is bad counts as the mean of its ring.
+
+    Arguments:
+        values: The samples, with shape `(R, A)`.
+        bad: Whether each is bad, with shape `(R, A)`.
+        m: The order, from 1 on.
+
+    Returns:
+        The means, the cosine and the sine coefficients, each with shape `(R)`. NaN where less
+        than half of a ring is good.
+    """
+
+    rings, angles = values.shape
+    mean, a, b = np.empty(rings), np.empty(rings), np.empty(rings)
+    cosines, sines = np.empty(angles), np.empty(angles)
+    for k in range(angles):
+        turn = TAU * ((m * k) % angles) / angles
+        cosines[k], sines[k] = math.cos(turn), math.sin(turn)
+    for ring in range(rings):
+        mean[ring] = _mean(values[ring], bad[ring])
+        total_a, total_b, count = 0.0, 0.0, 0
+        for k in range(angles):
+            if not bad[ring, k]:
+                total_a += (values[ring, k] - mean[ring]) * cosines[k]
+                total_b += (values[ring, k] - mean[ring]) * sines[k]
+                count += 1
+        a[ring] = 2.0 * total_a / count if count else np.nan
+        b[ring] = 2.0 * total_b / count if count else np.nan
+
+    return mean, a, b
+
+
+@njit
+def contrast(
+    values: NDArray[np.float64], bad: NDArray[np.bool_], floor: float
+) -> NDArray[np.float64]:  # pragma: no cover
+    r"""Returns :math:`I / \langle I \rangle - 1`, ring by ring.
+
+    Arguments:
+        values: The samples, with shape `(R, A)`.
+        bad: Whether each is bad, with shape `(R, A)`.
+        floor: The least mean that a ring is divided by.
+
+    Returns:
+        The contrast, with shape `(R, A)`. Zero where a sample is bad, in rings of which less than
+        half is good, and in rings whose mean is not positive.
+    """
+
+    rings, angles = values.shape
+    out = np.zeros((rings, angles))
+    for ring in range(rings):
+        mean = _mean(values[ring], bad[ring])
+        if not mean > 0.0:
+            continue
+        scale = max(mean, floor)
+        for k in range(angles):
+            if not bad[ring, k]:
+                out[ring, k] = (values[ring, k] - mean) / scale
+
+    return out
+
+
+@njit
+def _mean(values: NDArray[np.float64], bad: NDArray[np.bool_]) -> float:  # pragma: no cover
+    r"""Returns the mean of a ring, NaN if less than half of it is good."""
+
+    total, count = 0.0, 0
+    for k in range(values.size):
+        if not bad[k]:
+            total += values[k]
+            count += 1
+
+    return total / count if 2 * count >= values.size and count > 0 else np.nan

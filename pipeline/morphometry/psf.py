@@ -1,0 +1,108 @@
+r"""Convolution with a point spread function."""
+
+__all__ = ["NONE", "Kernel", "convolve", "separate"]
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+
+class Kernel(NamedTuple):
+    r"""A point spread function as a sum of products, the largest first.
+
+    Arguments:
+        columns: The vertical profiles, with shape `(R, K)`.
+        rows: The horizontal profiles, with shape `(R, L)`.
+        x: The column of its centroid, seen from its centre.
+        y: The row of its centroid, seen from its centre.
+        variance: Its second moment along an axis, the mean of both axes.
+    """
+
+    columns: NDArray[np.float64]
+    rows: NDArray[np.float64]
+    x: float
+    y: float
+    variance: float
+
+
+NONE = Kernel(np.empty((0, 1)), np.empty((0, 1)), 0.0, 0.0, 0.0)
+r"""No convolution."""
+
+
+def separate(psf: NDArray, tolerance: float = 1e-5) -> Kernel:
+    r"""Writes a point spread function as a sum of products of columns and rows.
+
+    .. math:: P = \sum_r c_r h_r^T
+
+    from its singular values: a Gaussian needs one, a round Moffat about five, where a direct
+    convolution needs as many as there are rows.
+
+    Arguments:
+        psf: The image of a star, with shape `(K, L)`. It needs not be normalized. Its centre
+            is the pixel :math:`\lfloor (K - 1) / 2 \rfloor, \lfloor (L - 1) / 2 \rfloor`.
+        tolerance: The largest sum of the absolute values that are left out, of a total of 1.
+
+    Raises:
+        ValueError: If it is not an image, is not finite or has no positive sum.
+    """
+
+    psf = np.asarray(psf, np.float64)
+    if psf.ndim != 2 or not np.isfinite(psf).all() or not psf.sum() > 0:
+        raise ValueError(f"psf with shape {psf.shape}, expected a finite image of positive sum")
+    psf = psf / psf.sum()
+    y, x = np.indices(psf.shape) - (np.array(psf.shape).reshape(2, 1, 1) - 1) // 2
+    centre_x, centre_y = (psf * x).sum(), (psf * y).sum()
+    variance = (psf * ((x - centre_x) ** 2 + (y - centre_y) ** 2)).sum() / 2
+    left, values, right = np.linalg.svd(psf, full_matrices=False)
+    rank = 1
+    while rank < values.size:
+        rest = (left[:, rank:] * values[rank:]) @ right[rank:]
+        if np.abs(rest).sum() <= tolerance:
+            break
+        rank += 1
+    columns = np.ascontiguousarray((left[:, :rank] * values[:rank]).T)
+
+    rows = np.ascontiguousarray(right[:rank])
+
+    return Kernel(columns, rows, float(centre_x), float(centre_y), max(float(variance), 0.0))
+
+
+@njit
+def convolve(image: NDArray, kernel: Kernel, out: NDArray) -> None:  # pragma: no cover
+    r"""Convolves an image with a kernel, where the whole kernel is inside of the image.
+
+    Arguments:
+        image: The image, with shape `(H + K - 1, W + L - 1)`.
+        kernel: The kernel.
+        out: Where the result is put, with shape `(H, W)`.
+    """
+
+    line = np.empty(image.shape[1])
+    out[:] = 0.0
+    for i in range(len(out)):
+        for r in range(len(kernel.columns)):
+            line[:] = 0.0
+            _combine(image[i:], kernel.columns[r], line)
+            _slide(line, kernel.rows[r], out[i])
+
+
+@njit
+def _combine(image: NDArray, factors: NDArray, line: NDArray) -> None:  # pragma: no cover
+    r"""Adds the first rows of an image to a line, each with its factor, the last one first."""
+
+    for k in range(factors.size):
+        factor = factors[factors.size - 1 - k]
+        for j in range(line.size):
+            line[j] += factor * image[k, j]
+
+
+@njit
+def _slide(line: NDArray, factors: NDArray, out: NDArray) -> None:  # pragma: no cover
+    r"""Adds a line to another at all shifts, each with its factor, the last one first."""
+
+    for k in range(factors.size):
+        factor = factors[factors.size - 1 - k]
+        for j in range(out.size):
+            out[j] += factor * line[j + k]

@@ -1,0 +1,317 @@
+r"""How much of the light of a galaxy is in clumps."""
+
+__all__ = [
+    "boxcar",
+    "noise_smoothness",
+    "sky_smoothness",
+    "smoothness",
+    "unbiased_smoothness",
+    "width",
+]
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from pipeline.morphometry import geometry
+from pipeline.morphometry.flags import NEGATIVE_FLUX, UNDEFINED
+from pipeline.morphometry.skybox import FEWEST, table, within
+from pipeline.morphometry.unfolding import unfolded
+
+INNER = 0.25
+r"""The inner radius of the annulus and the side of the boxcar, in Petrosian radii."""
+
+OUTER = 1.5
+r"""The outer radius of the annulus, in Petrosian radii."""
+
+
+@njit(cache=True)
+def width(rpetro: float) -> int:  # pragma: no cover
+    r"""Returns the side of the boxcar for a Petrosian radius, both in pixels."""
+
+    return int(INNER * rpetro) if rpetro > 0 and math.isfinite(rpetro) else 0
+
+
+@njit(cache=True)
+def boxcar(image: NDArray[np.float64], size: int) -> NDArray[np.float64]:  # pragma: no cover
+    r"""Averages an image over squares, by running sums; beyond its edges it is mirrored.
+
+    A square of an even side has no pixel in its middle. As in `scipy.ndimage.uniform_filter`
+    it reaches one pixel further up and left. There is one more row and column of squares, so
+    that those that reach further down and right are at the pixels one row and column on.
+
+    Arguments:
+        image: The image, with shape `(H, W)`.
+        size: The side of the square. Below 2, the averages are the image.
+
+    Returns:
+        The averages, with shape `(H + 1, W + 1)`.
+    """
+
+    height, width = image.shape
+    size = max(size, 1)
+    half = size // 2
+    out, line = np.empty((height + 1, width + 1)), np.zeros(width)
+    for t in range(-half, size - half):
+        line += image[_mirrored(t, height)]
+    for i in range(height + 1):
+        out[i, :width] = line / size
+        line += image[_mirrored(i + size - half, height)] - image[_mirrored(i - half, height)]
+    row = np.empty(width)
+    for i in range(height + 1):
+        row[:] = out[i, :width]
+        total = 0.0
+        for t in range(-half, size - half):
+            total += row[_mirrored(t, width)]
+        for j in range(width + 1):
+            out[i, j] = total / size
+            total += row[_mirrored(j + size - half, width)] - row[_mirrored(j - half, width)]
+
+    return out
+
+
+@njit
+def _mirrored(i: int, length: int) -> int:  # pragma: no cover
+    r"""Returns the pixel of which one beyond an edge is the mirror image."""
+
+    if 0 <= i < length:
+        return i
+    i %= 2 * length
+
+    return i if i < length else 2 * length - 1 - i
+
+
+@njit(cache=True)
+def smoothness(
+    image: NDArray[np.float64],
+    smooth: NDArray[np.float64],
+    x: float,
+    y: float,
+    rpetro: float,
+    sky: float,
+    parity: bool,
+) -> tuple[float, int]:  # pragma: no cover
+    r"""Measures the light of a galaxy in structures smaller than a quarter of its radius.
+
+    With :math:`\bar I` the image after a boxcar of side :math:`k = \lfloor r_p / 4 \rfloor`,
+
+    .. math:: S = \frac{\sum \max(I - \bar I, 0) - A s}{\sum I}
+
+    over the annulus :math:`r_p / 4 < r < 3 r_p / 2`, of area :math:`A` whether or not all of it
+    is in the image, :math:`s` being the same excess in a pixel of sky. A boxcar of an even side
+    is half a pixel off. To the letter of statmorph it is so to the upper left, so that
+    :math:`S` changes if the image is mirrored; otherwise the excess is the mean over its four
+    places. One that is centred, with half of the weight on its edges, gives another statistic:
+    it smooths less.
+
+    References:
+        | A New Nonparametric Approach to Galaxy Morphological Classification
+          (Lotz, Primack & Madau, 2004)
+        | https://doi.org/10.1086/421849
+
+    Arguments:
+        image: The image, zero where masked, with shape `(H, W)`.
+        smooth: Its `boxcar` of side `width(rpetro)`, with shape `(H + 1, W + 1)`.
+        x: The column of the centre.
+        y: The row of the centre.
+        rpetro: The Petrosian radius, in pixels. Below 8 pixels, :math:`S = 0`.
+        sky: The mean excess of a pixel of sky. Nothing is subtracted if NaN.
+        parity: Whether to take the boxcar only where statmorph does.
+
+    Returns:
+        The smoothness and flags. NaN if the flux in the annulus is not positive.
+    """
+
+    if not (rpetro > 0 and math.isfinite(rpetro + x + y)):
+        return math.nan, UNDEFINED
+    seen = np.zeros(image.shape, np.bool_)
+    light = _annulus(image, seen, x, y, rpetro)[0]
+    if not light > 0:
+        return math.nan, NEGATIVE_FLUX | UNDEFINED
+    size = width(rpetro)
+    if size < 2:
+        return 0.0, 0
+
+    places = _places(size, parity)
+    excess = np.empty(image.shape)
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            excess[i, j] = _positive(image, smooth, i, j, places)
+    total = _annulus(excess, seen, x, y, rpetro)[0]
+    area = math.pi * (OUTER**2 - INNER**2) * rpetro**2
+
+    return (total - (0.0 if math.isnan(sky) else area * sky)) / light, 0
+
+
+@njit
+def _places(size: int, parity: bool) -> int:  # pragma: no cover
+    r"""Returns in how many places a boxcar is taken along each axis."""
+
+    return 2 if size % 2 == 0 and not parity else 1
+
+
+@njit
+def _positive(
+    image: NDArray, smooth: NDArray, i: int, j: int, places: int
+) -> float:  # pragma: no cover
+    r"""Returns the positive excess of a pixel, averaged over the places of the boxcar."""
+
+    total = 0.0
+    for b in range(places):
+        for a in range(places):
+            total += max(image[i, j] - smooth[i + b, j + a], 0.0)
+
+    return total / places**2
+
+
+@njit
+def _annulus(
+    image: NDArray, mask: NDArray, x: float, y: float, rpetro: float
+) -> tuple[float, float]:  # pragma: no cover
+    r"""Returns the sum over the annulus and its area, where it is not masked."""
+
+    outer, whole = geometry.flux(image, mask, x, y, OUTER * rpetro, 1.0, 0.0)
+    inner, hole = geometry.flux(image, mask, x, y, INNER * rpetro, 1.0, 0.0)
+
+    return outer - inner, whole - hole
+
+
+@njit(cache=True)
+def unbiased_smoothness(
+    image: NDArray[np.float64],
+    smooth: NDArray[np.float64],
+    mask: NDArray[np.bool_],
+    noise: NDArray[np.float64],
+    x: float,
+    y: float,
+    rpetro: float,
+) -> tuple[float, float, float]:  # pragma: no cover
+    r"""Estimates the smoothness that the galaxy would have without noise, and errors.
+
+    The positive part is the mean of a number and of its absolute value. The first has no
+    bias, and noise is taken off the second in quadrature, see
+    :func:`pipeline.morphometry.unfolding.unfolded`. It is taken to be white, so that the
+    variance of :math:`I - \bar I` is that of the pixel times :math:`1 - 1 / k^2`. Masked
+    pixels are left out of everything.
+
+    Arguments:
+        image: The image, zero where masked, with shape `(H, W)`.
+        smooth: Its `boxcar` of side `width(rpetro)`, with shape `(H + 1, W + 1)`.
+        mask: Whether each pixel is left out, with shape `(H, W)`.
+        noise: The standard deviation of each pixel, with shape `(H, W)`.
+        x: The column of the centre.
+        y: The row of the centre.
+        rpetro: The Petrosian radius, in pixels. Below 8 pixels, :math:`S = 0`.
+
+    Returns:
+        The smoothness, its standard error, and that of the plain one were the sky known. NaN
+        if the flux in the annulus is not positive.
+    """
+
+    if not (rpetro > 0 and math.isfinite(rpetro + x + y)):
+        return math.nan, math.nan, math.nan
+    light = _annulus(image, mask, x, y, rpetro)[0]
+    size = width(rpetro)
+    if not light > 0:
+        return math.nan, math.nan, math.nan
+    if size < 2:
+        return 0.0, 0.0, 0.0
+
+    places = _places(size, False)
+    absolute, positive = np.empty(image.shape), np.empty(image.shape)
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            absolute[i, j] = _absolute(image, smooth, i, j, places)
+            positive[i, j] = _positive(image, smooth, i, j, places)
+    sigma = math.sqrt(1 - 1 / size**2) * noise
+    radii = (INNER * rpetro, OUTER * rpetro)
+    left, variance, plain = unfolded(absolute, sigma, mask, (x, y), radii, 1.0)
+    # Twice the positive part less the absolute value is the number itself
+    net = _annulus(2 * positive - absolute, mask, x, y, rpetro)[0]
+
+    return (
+        0.5 * (net + left) / light,
+        0.5 * math.sqrt(variance) / light,
+        0.5 * math.sqrt(plain) / light,
+    )
+
+
+@njit(cache=True)
+def sky_smoothness(
+    image: NDArray[np.float64], column: int, row: int, side: int, size: int, parity: bool
+) -> float:  # pragma: no cover
+    r"""Returns the mean positive excess over a boxcar in the box of sky; NaN without one.
+
+    Arguments:
+        image: The image, with shape `(H, W)`.
+        column: The first column of the box.
+        row: The first row of the box.
+        side: The side of the box, in pixels.
+        size: The side of the boxcar, in pixels. With one below 2, nothing is in excess.
+        parity: Whether to take the boxcar only where statmorph does.
+    """
+
+    if side == 0:
+        return math.nan
+    if size < 2:
+        return 0.0
+    box = image[row : row + side, column : column + side].copy()
+    smooth, places, total = boxcar(box, size), _places(size, parity), 0.0
+    for i in range(side):
+        for j in range(side):
+            total += _positive(box, smooth, i, j, places)
+
+    return total / side**2
+
+
+@njit(cache=True)
+def noise_smoothness(
+    image: NDArray[np.float64], smooth: NDArray[np.float64], taken: NDArray[np.bool_], size: int
+) -> tuple[float, float]:  # pragma: no cover
+    r"""Returns the mean positive excess over a boxcar from all empty pixels, and its error.
+
+    Half of the mean absolute excess is the same, since the excess of noise is as often
+    negative, and has a quarter of the variance. Only pixels whose window is empty count, so
+    that correlated noise is measured as it is, and sources are not.
+
+    Arguments:
+        image: The image, with shape `(H, W)`.
+        smooth: Its `boxcar` of that side, with shape `(H + 1, W + 1)`.
+        taken: Whether a pixel is of any source or masked, with shape `(H, W)`.
+        size: The side of the boxcar, in pixels. With one below 2, nothing is in excess.
+
+    Returns:
+        The mean excess and its standard error. NaN with less than 64 such pixels.
+    """
+
+    if size < 2:
+        return 0.0, 0.0
+    counts, places = table(taken), _places(size, False)
+    window, reach = 2 * (size // 2) + 1, size // 2
+    total, count = 0.0, 0
+    for i in range(reach, image.shape[0] - reach):
+        for j in range(reach, image.shape[1] - reach):
+            if within(counts, i - reach, j - reach, window) == 0:
+                total += _absolute(image, smooth, i, j, places)
+                count += 1
+    if count < FEWEST:
+        return math.nan, math.nan
+    mean = 0.5 * total / count
+
+    return mean, mean * math.sqrt((math.pi / 2 - 1) / count)
+
+
+@njit
+def _absolute(
+    image: NDArray, smooth: NDArray, i: int, j: int, places: int
+) -> float:  # pragma: no cover
+    r"""Returns the absolute excess of a pixel, averaged over the places of the boxcar."""
+
+    total = 0.0
+    for b in range(places):
+        for a in range(places):
+            total += abs(image[i, j] - smooth[i + b, j + a])
+
+    return total / places**2

@@ -1,0 +1,317 @@
+r"""Spiral arms: which way they wind, how many there are, how open they are."""
+
+__all__ = ["ANGLES", "LARGEST", "LEAST_RATIO", "ORDERS", "RINGS", "STEP", "spiral"]
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from pipeline.morphometry.flags import LOW_SIGNAL, UNDEFINED
+from pipeline.morphometry.polar import contrast, polar
+
+RINGS = 48
+r"""The number of rings, in equal steps of the logarithm of the radius."""
+
+ANGLES = 64
+r"""The number of samples in each ring."""
+
+ORDERS = (2, 6)
+r"""The least and the largest number of arms. One arm would be any galaxy that is off centre."""
+
+STEP = 0.5
+r"""The step of the radial wave numbers."""
+
+LARGEST = 20.0
+r"""The largest radial wave number: two arms of 6 degrees, four of 11."""
+
+LEAST_RATIO = 0.3
+r"""The least axis ratio that is taken for an inclination: disks are not thin."""
+
+FLOOR = 0.02  # rings fainter than this share of the brightest one are not made as bright
+NOTHING = 1e-20  # a power that is due to rounding
+
+
+@njit(cache=True)
+def spiral(  # noqa: PLR0913
+    image: NDArray[np.float64],
+    mask: NDArray[np.bool_],
+    x: float,
+    y: float,
+    q: float,
+    theta: float,
+    inner: float,
+    outer: float,
+    sigma: float,
+) -> tuple[float, float, float, float, float, float, float, int]:  # pragma: no cover
+    r"""Measures the winding, the number and the pitch angle of the spiral arms.
+
+    The galaxy is deprojected on a log-polar grid of :math:`u = \ln r` and :math:`\varphi`, and
+    each ring is divided by its mean, which leaves the contrast :math:`\delta`. Its transform,
+
+    .. math:: A(m, p) = \frac{\sum h(u) \, \delta(u, \varphi) \, e^{-i (m \varphi + p u)}}
+        {\sum h(u)}
+
+    with a Hann window :math:`h`, has a maximum where arms follow :math:`r = r_0 e^{\varphi
+    \tan \psi}`, at :math:`p = -m / \tan \psi`. The transform is that of Puerari & Dottori, who
+    have the flux instead of its contrast and no window. The handedness is not that of its highest
+    maximum alone, but the balance of both signs,
+
+    .. math:: W = \frac{\sum m |p| (|A(m, -|p|)|^2 - |A(m, |p|)|^2)}
+        {\sum m |p| (|A(m, -|p|)|^2 + |A(m, |p|)|^2)}
+
+    over :math:`2 \le m \le 6` and :math:`|p| \le 20`. The numerator is the mean of :math:`-2
+    \partial_u \delta \, \partial_\varphi \delta`, that is the mean shear of the contrast; noise
+    adds to the denominator only, so that it takes :math:`W` towards zero. The arms are then those
+    of the maximum of :math:`|A|`, on the side of :math:`W`, where :math:`m |p| |A|^2` is largest:
+    the highest one is often near :math:`p = 0`, a bar or an error of the deprojection.
+
+    Rings whose mean is below 2 % of the brightest one are divided by that instead, as noise would
+    make their contrast large: arms there count less.
+
+    Positive is where the radius grows with the angle, from the x axis to the y axis. In an image
+    with rows upwards, as on the sky, Galaxy Zoo calls this clockwise; with rows downwards,
+    as in a JPEG, anticlockwise.
+
+    References:
+        | Relation Between Spiral Arms and Disks (Puerari & Dottori, 1992)
+        | https://ui.adsabs.harvard.edu/abs/1992A%26AS...93..469P
+
+        | Measurement of Galactic Logarithmic Spiral Arm Pitch Angle (Davis et al., 2012)
+        | https://arxiv.org/abs/1202.4780
+
+    Arguments:
+        image: The image, sky subtracted, with shape `(H, W)`.
+        mask: Whether each pixel is left out, with shape `(H, W)`.
+        x: The column of the centre.
+        y: The row of the centre.
+        q: The axis ratio of the galaxy, taken for the inclination of its disk.
+        theta: The angle of the major axis, in radians.
+        inner: The least semi-major axis, in pixels. A tenth of the Petrosian radius does well.
+        outer: The largest one. The Petrosian radius does well.
+        sigma: The noise of a pixel, 0 if not known.
+
+    Returns:
+        The winding :math:`W`, from -1 to 1; its error; the number of arms; the pitch angle, in
+        radians, with the sign of :math:`W`; its error; the amplitude of the contrast of the arms;
+        its error; and flags. Errors are those from white noise. Where nothing varies along the
+        rings, the winding and the amplitude are 0; the arms and the pitch angle are NaN if there
+        is no maximum, and all is NaN if there is no light.
+    """
+
+    nothing = (np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, UNDEFINED)
+    if not (0.0 < inner < outer):
+        return nothing
+    u = np.linspace(math.log(inner), math.log(outer), RINGS)
+    ratio = min(max(q, LEAST_RATIO), 1.0)
+    values, bad = polar(image, mask, x, y, ratio, theta, np.exp(u), ANGLES)
+    window, noise = _window(values, bad, u, ratio, sigma)
+    total = window.sum()
+    if not total > 0.0:
+        return nothing
+    window /= total
+    floor = FLOOR * _brightest(values, bad)
+    delta = contrast(values, bad, floor)
+    plus, minus = _transform(delta, u, window)
+    winding, error = _winding(plus, minus, u, window, noise)
+    m, k = _highest(plus if winding < 0.0 else minus)
+    if k < 0:
+        flag = UNDEFINED | (LOW_SIGNAL if abs(winding) < 3.0 * error else 0)
+        return winding, error, np.nan, np.nan, np.nan, 0.0, np.nan, flag
+
+    side = plus if winding < 0.0 else minus
+    p, p_error, height = _vertex(side[m - ORDERS[0]], k, u, window, noise)
+    pitch = math.copysign(math.atan2(float(m), p), winding)
+    pitch_error = m / (p * p + m * m) * p_error
+    spread = math.sqrt(2.0 * np.sum(window * window * noise))
+    flag = LOW_SIGNAL if abs(winding) < 3.0 * error else 0
+
+    return winding, error, float(m), pitch, pitch_error, 2.0 * height, spread, flag
+
+
+@njit
+def _brightest(values: NDArray[np.float64], bad: NDArray[np.bool_]) -> float:  # pragma: no cover
+    brightest = 0.0
+    for ring in range(values.shape[0]):
+        good = values.shape[1] - bad[ring].sum()
+        if good > 0:
+            brightest = max(brightest, values[ring].sum() / good)
+
+    return brightest
+
+
+@njit
+def _window(
+    values: NDArray[np.float64],
+    bad: NDArray[np.bool_],
+    u: NDArray[np.float64],
+    q: float,
+    sigma: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # pragma: no cover
+    r"""Returns the weight of each ring, and the variance of a coefficient of its contrast.
+
+    A ring knows as many pixels as it covers. Where those are many more than its samples, each of
+    these averages the 9 / 4 pixels of an interpolation.
+    """
+
+    rings, angles = values.shape
+    window, noise = np.zeros(rings), np.zeros(rings)
+    floor = FLOOR * _brightest(values, bad)
+    for ring in range(rings):
+        good = angles - bad[ring].sum()
+        mean = values[ring].sum() / good if good > 0 else 0.0
+        if not (mean > 0.0 and 2 * good >= angles):
+            continue
+        window[ring] = math.sin(math.pi * (ring + 1) / (rings + 1)) ** 2
+        pixels = 2.0 * math.pi * q * math.exp(2.0 * u[ring]) * (u[1] - u[0])
+        noise[ring] = (sigma / max(mean, floor)) ** 2 / min(pixels, 2.25 * angles)
+
+    return window, noise
+
+
+@njit
+def _transform(
+    delta: NDArray[np.float64], u: NDArray[np.float64], window: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # pragma: no cover
+    r"""Returns :math:`|A(m, p)|^2` for positive and for negative :math:`p`, from 0 on."""
+
+    rings, orders, waves = u.size, ORDERS[1] - ORDERS[0] + 1, int(LARGEST / STEP) + 2
+    a, b = _around(delta, window)
+    plus, minus = np.empty((orders, waves)), np.empty((orders, waves))
+    cosines, sines = np.empty(rings), np.empty(rings)
+    for wave in range(waves):
+        for ring in range(rings):
+            cosines[ring] = math.cos(STEP * wave * u[ring])
+            sines[ring] = math.sin(STEP * wave * u[ring])
+        for order in range(orders):
+            ac, as_, bc, bs = 0.0, 0.0, 0.0, 0.0
+            for ring in range(rings):
+                ac += a[order, ring] * cosines[ring]
+                as_ += a[order, ring] * sines[ring]
+                bc += b[order, ring] * cosines[ring]
+                bs += b[order, ring] * sines[ring]
+            plus[order, wave] = (ac + bs) ** 2 + (bc - as_) ** 2
+            minus[order, wave] = (ac - bs) ** 2 + (bc + as_) ** 2
+
+    return plus, minus
+
+
+@njit
+def _around(
+    delta: NDArray[np.float64], window: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # pragma: no cover
+    r"""Returns the real and the imaginary parts of the transform along the rings, weighted."""
+
+    rings, angles = delta.shape
+    orders = ORDERS[1] - ORDERS[0] + 1
+    a, b = np.zeros((orders, rings)), np.zeros((orders, rings))
+    cosines, sines = np.empty(angles), np.empty(angles)
+    for order in range(orders):
+        for k in range(angles):
+            turn = 2.0 * math.pi * (((order + ORDERS[0]) * k) % angles) / angles
+            cosines[k], sines[k] = math.cos(turn), math.sin(turn)
+        for ring in range(rings):
+            real, imaginary = 0.0, 0.0
+            for k in range(angles):
+                real += delta[ring, k] * cosines[k]
+                imaginary -= delta[ring, k] * sines[k]
+            a[order, ring] = window[ring] / angles * real
+            b[order, ring] = window[ring] / angles * imaginary
+
+    return a, b
+
+
+@njit
+def _winding(
+    plus: NDArray[np.float64],
+    minus: NDArray[np.float64],
+    u: NDArray[np.float64],
+    window: NDArray[np.float64],
+    noise: NDArray[np.float64],
+) -> tuple[float, float]:  # pragma: no cover
+    r"""Returns the balance of both signs, and its error.
+
+    A power :math:`E` measured in noise of the variance :math:`s` has the variance :math:`2 E s -
+    s^2`. Waves that are short in pixels have less noise, as it is interpolated.
+    """
+
+    orders, waves = plus.shape
+    first, second, first_spread, second_spread, least = 0.0, 0.0, 0.0, 0.0, 0.0
+    inverse = np.exp(-u)
+    for wave in range(1, waves - 1):
+        s = 0.0
+        for ring in range(u.size):
+            turn = min(STEP * wave * inverse[ring], math.pi)
+            s += window[ring] ** 2 * noise[ring] * (2.0 + math.cos(turn)) / 3.0
+        for order in range(orders):
+            weight = (order + ORDERS[0]) * wave * STEP
+            first += weight * minus[order, wave]
+            second += weight * plus[order, wave]
+            first_spread += weight * weight * s * (2.0 * minus[order, wave] - s)
+            second_spread += weight * weight * s * (2.0 * plus[order, wave] - s)
+            least += weight * weight * s * s
+    total = first + second
+    if not total > NOTHING:
+        return 0.0, 0.0
+
+    # The derivatives of the balance are 2 second / total^2 and -2 first / total^2
+    spread = second**2 * max(first_spread, least) + first**2 * max(second_spread, least)
+    spread *= _repeats(u, window, noise)
+
+    return (first - second) / total, 2.0 * math.sqrt(spread) / total**2
+
+
+@njit
+def _repeats(
+    u: NDArray[np.float64], window: NDArray[np.float64], noise: NDArray[np.float64]
+) -> float:  # pragma: no cover
+    r"""Returns how many neighbouring waves share the same noise."""
+
+    weights = window * window * noise
+    total, repeats = weights.sum(), 1.0
+    if not total > 0.0:
+        return repeats
+    for lag in range(1, 17):  # further away there is nothing left of a Hann window
+        real, imaginary = 0.0, 0.0
+        for ring in range(u.size):
+            real += weights[ring] * math.cos(STEP * lag * u[ring])
+            imaginary += weights[ring] * math.sin(STEP * lag * u[ring])
+        repeats += 2.0 * (real * real + imaginary * imaginary) / (total * total)
+
+    return repeats
+
+
+@njit
+def _highest(power: NDArray[np.float64]) -> tuple[int, int]:  # pragma: no cover
+    r"""Returns the order and the wave of the maximum that weighs most, -1 if there is none."""
+
+    best, m, k = NOTHING, 0, -1
+    for order in range(power.shape[0]):
+        for wave in range(1, power.shape[1] - 1):
+            here = power[order, wave]
+            score = (order + ORDERS[0]) * wave * here
+            if score > best and here >= power[order, wave - 1] and here > power[order, wave + 1]:
+                best, m, k = score, order + ORDERS[0], wave
+
+    return m, k
+
+
+@njit
+def _vertex(
+    power: NDArray[np.float64],
+    k: int,
+    u: NDArray[np.float64],
+    window: NDArray[np.float64],
+    noise: NDArray[np.float64],
+) -> tuple[float, float, float]:  # pragma: no cover
+    r"""Returns where the amplitude has its maximum, the error of that, and the maximum."""
+
+    before, here, after = math.sqrt(power[k - 1]), math.sqrt(power[k]), math.sqrt(power[k + 1])
+    curve = 2.0 * here - before - after
+    shift = 0.5 * (after - before) / curve
+    # The slope of the amplitude has the noise of the transform of u times the contrast
+    middle = np.sum(window * u)
+    slope = math.sqrt(0.5 * np.sum((window * (u - middle)) ** 2 * noise))
+
+    return STEP * (k + shift), slope * STEP**2 / curve, here + 0.25 * (after - before) * shift

@@ -1,0 +1,174 @@
+r"""The stamp of a source: what is measured of an image, and what is left out.
+
+The choices are those of statmorph, to the letter.
+
+References:
+    | The optical morphologies of galaxies in the IllustrisTNG simulation: a comparison to
+    | Pan-STARRS observations (Rodriguez-Gomez et al., 2019)
+    | https://doi.org/10.1093/mnras/sty3345
+"""
+
+__all__ = ["bad_pixels", "bounds", "stamp", "weights"]
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+EXTENT = 2.5
+r"""The side of the stamp, in units of the longer side of the box around the source."""
+
+SMALLEST = 24
+r"""The smallest half of the side of the stamp, in pixels."""
+
+OUTLIER = 10.0
+r"""The distance from the mean of its neighbours, in units of their standard deviation, above
+which a pixel is bad."""
+
+
+@njit(cache=True)
+def bounds(labels: NDArray[np.int64], label: int) -> tuple[int, int, int, int]:  # pragma: no cover
+    r"""Finds the stamp of a source.
+
+    Around the middle of the box that holds the source it reaches 1.25 times the longer side
+    of the box, rounded down, and at least 24 pixels, as far as the image goes.
+
+    Arguments:
+        labels: The map of sources, 0 in the sky, with shape `(H, W)`.
+        label: The source.
+
+    Returns:
+        The first row, the last one (exclusive), the first column and the last one (exclusive).
+        The whole image if the source is nowhere.
+    """
+
+    height, width = labels.shape
+    top, bottom, left, right = height, -1, width, -1
+    for i in range(height):
+        for j in range(width):
+            if labels[i, j] == label:
+                top, bottom = min(top, i), i
+                left, right = min(left, j), max(right, j)
+    if bottom < 0:
+        return 0, height, 0, width
+
+    tall, wide = bottom + 1 - top, right + 1 - left
+    y, x = top + tall // 2, left + wide // 2
+    half = max(int(max(tall, wide) * EXTENT / 2), SMALLEST)
+
+    return max(0, y - half), min(height, y + half), max(0, x - half), min(width, x + half)
+
+
+@njit(cache=True)
+def stamp(
+    image: NDArray[np.float64], labels: NDArray[np.int64], label: int, left_out: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:  # pragma: no cover
+    r"""Masks all that is not to be measured.
+
+    Other sources, what is left out, what is not finite and bad pixels are masked.
+
+    Arguments:
+        image: The image inside of the bounds, sky subtracted, with shape `(H, W)`.
+        labels: The map of sources there, with shape `(H, W)`.
+        label: The source.
+        left_out: Whether each pixel is left out for another reason, with shape `(H, W)`.
+
+    Returns:
+        The image, masked pixels being 0; the mask, True where left out; and the segment, True
+        on the source, masked or not. All with shape `(H, W)`.
+    """
+
+    mask = bad_pixels(image)
+    out, segment = np.empty(image.shape), np.empty(image.shape, np.bool_)
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            segment[i, j] = labels[i, j] == label
+            other = not segment[i, j] and labels[i, j] != 0
+            mask[i, j] |= other or left_out[i, j] or not math.isfinite(image[i, j])
+            out[i, j] = 0.0 if mask[i, j] else image[i, j]
+
+    return out, mask, segment
+
+
+@njit
+def bad_pixels(image: NDArray[np.float64]) -> NDArray[np.bool_]:  # pragma: no cover
+    r"""Finds pixels that are far from all around them.
+
+    A pixel :math:`I` is bad if, with the mean :math:`m` and the variance
+    :math:`s^2 = \langle I^2 \rangle - m^2` of its 8 neighbours,
+
+    .. math:: |I - m| > 10 s
+
+    Edges are replicated, and pixels that are not finite count as 0, as neighbours. A flat patch
+    has no bad pixel, even if rounding makes its variance negative. The level of the sky should
+    not be much larger than the noise, lest rounding takes part in the variance.
+
+    References:
+        | A New Nonparametric Approach to Galaxy Morphological Classification (Lotz et al., 2004)
+        | https://doi.org/10.1086/421849
+
+    Arguments:
+        image: The image, with shape `(H, W)`.
+
+    Returns:
+        Whether each pixel is bad, with shape `(H, W)`. Those that are not finite are not.
+    """
+
+    height, width = image.shape
+    out = np.zeros((height, width), np.bool_)
+    # Three rows, with a column more to either side, are at hand at any time
+    rows = np.zeros((3, width + 2))
+    _extended(image[0], rows[0])
+    _extended(image[0], rows[1])
+    for i in range(height):
+        above, here, below = rows[i % 3], rows[(i + 1) % 3], rows[(i + 2) % 3]
+        _extended(image[min(i + 1, height - 1)], below)
+        for j in range(width):
+            a, b, c = above[j], above[j + 1], above[j + 2]
+            d, e = here[j], here[j + 2]
+            f, g, h = below[j], below[j + 1], below[j + 2]
+            # Multiples of 1/8 are exact: the order of the sum is all that its rounding is due to
+            mean = (a + b + c + d + e + f + g + h) / 8
+            squares = a * a + b * b + c * c + d * d + e * e + f * f + g * g + h * h
+            away, variance = image[i, j] - mean, squares / 8 - mean * mean
+            bad = variance >= 0 and abs(away) > OUTLIER * math.sqrt(variance)
+            out[i, j] = bad and math.isfinite(away)
+
+    return out
+
+
+@njit
+def _extended(row: NDArray, out: NDArray) -> None:  # pragma: no cover
+    r"""Copies a row and one more pixel at its ends, what is not finite being 0."""
+
+    for j in range(row.size):
+        out[j + 1] = row[j] if math.isfinite(row[j]) else 0.0
+    out[0], out[-1] = out[1], out[-2]
+
+
+@njit(cache=True)
+def weights(
+    image: NDArray[np.float64], mask: NDArray[np.bool_], gain: float, sigma: float
+) -> NDArray[np.float64]:  # pragma: no cover
+    r"""Returns the standard deviation of each pixel, from the counts and the sky.
+
+    .. math:: \sqrt{|I| / g + \sigma^2}
+
+    Arguments:
+        image: The image, sky subtracted, with shape `(H, W)`.
+        mask: Whether each pixel is left out, with shape `(H, W)`.
+        gain: The photons per unit of the image, infinite without their noise.
+        sigma: The noise of the sky.
+
+    Returns:
+        The standard deviation, 0 where left out, with shape `(H, W)`.
+    """
+
+    out = np.zeros(image.shape)
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            if not mask[i, j]:
+                out[i, j] = math.sqrt(abs(image[i, j]) / gain + sigma * sigma)
+
+    return out

@@ -1,0 +1,148 @@
+r"""The Fourier amplitudes of bars."""
+
+import numpy as np
+import pytest
+
+from pipeline.morphometry.bar import bar
+from pipeline.morphometry.flags import LOW_SIGNAL, RADIUS_NOT_REACHED, UNDEFINED
+
+SHAPE = (60, 70)
+X, Y, Q, THETA = 34.3, 29.8, 0.7, 0.5
+CLEAR = np.zeros(SHAPE, bool)
+
+
+def plane(q=Q, theta=THETA, shape=SHAPE, x=X, y=Y):
+    r"""The radius and the azimuth in the plane of a disk."""
+
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    u = (columns - x) * np.cos(theta) + (rows - y) * np.sin(theta)
+    v = ((rows - y) * np.cos(theta) - (columns - x) * np.sin(theta)) / q
+
+    return np.hypot(u, v), np.arctan2(v, u)
+
+
+def turned(image, x, y, theta, turns, mirrored):
+    r"""One of the eight symmetric images of the square, with its centre and its angle."""
+
+    if mirrored:
+        image, x, theta = image[:, ::-1], image.shape[1] - 1 - x, np.pi - theta
+    for _ in range(turns):
+        x, y, theta = y, image.shape[1] - 1 - x, theta - np.pi / 2
+        image = np.rot90(image)
+
+    return np.ascontiguousarray(image), x, y, theta
+
+
+def barred(amplitude=0.4, end=12.0, phase=0.6, width=0.2):
+    r, phi = plane()
+    profile = amplitude / (1 + np.exp((r - end) / width))
+
+    return 100 * np.exp(-r / 7) * (1 + profile * np.cos(2 * (phi - phase)))
+
+
+def measure(image, x=X, y=Y, theta=THETA, sigma=0.0, mask=CLEAR):
+    return bar(image, mask, x, y, Q, theta, 2.0, 25.0, sigma)
+
+
+@pytest.mark.parametrize("amplitude", [0.1, 0.4, 0.8])
+def test_perfect_bars_come_back(amplitude):
+    strength, error, _, angle, length, mean, constancy, flag = measure(barred(amplitude))
+
+    assert strength == pytest.approx(amplitude, abs=0.02)
+    assert error == 0
+    assert angle == pytest.approx(
+        (THETA + np.arctan2(Q * np.sin(0.6), np.cos(0.6))) % np.pi, abs=0.01
+    )
+    assert length == pytest.approx(12.0, abs=0.6)
+    assert mean == pytest.approx(amplitude, rel=0.05)
+    assert constancy == pytest.approx(1, abs=1e-3)
+    assert flag == 0
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_symmetries(turns, mirrored):
+    image = barred() + np.random.default_rng(0).normal(size=SHAPE)
+    expected = np.array(measure(image, sigma=1.0))
+    expected[3] = turned(image, X, Y, expected[3], turns, mirrored)[3] % np.pi
+
+    view, x, y, theta = turned(image, X, Y, THETA, turns, mirrored)
+
+    assert np.allclose(measure(view, x, y, theta, 1.0, np.zeros_like(view, bool)), expected)
+
+
+@pytest.mark.parametrize("factor", [1e-12, 3.0, 1e12])
+def test_flux_factor(factor):
+    image = barred() + np.random.default_rng(1).normal(size=SHAPE)
+
+    assert np.allclose(measure(factor * image, sigma=factor), measure(image, sigma=1.0), rtol=1e-9)
+
+
+def test_padding_and_shift():
+    padded = np.pad(barred(), 4)
+
+    result = measure(padded, X + 4, Y + 4, mask=np.zeros_like(padded, bool))
+
+    assert np.allclose(result, measure(barred()), rtol=1e-6)
+
+
+def test_error_is_that_of_noise():
+    generator = np.random.default_rng(2)
+    results = np.array(
+        [measure(barred() + generator.normal(0, 2, SHAPE), sigma=2.0) for _ in range(100)]
+    )
+
+    # The largest of several rings varies less than each
+    assert 0.8 < np.median(results[:, 1]) / results[:, 0].std() < 2.5
+
+
+def test_a_disk_has_no_bar():
+    assert measure(barred(0.0))[0] < 0.02
+    assert measure(barred(0.0), sigma=1.0)[-1] & LOW_SIGNAL
+
+
+def test_arms_turn():
+    r, phi = plane()
+    wave = np.cos(2 * (phi - 3 * np.log(np.maximum(r, 0.1))))
+    arms = 100 * np.exp(-r / 7) * (1 + 0.4 * wave / (1 + np.exp(2 * (r - 12))))
+
+    assert measure(arms)[6] < 0.6
+
+
+def test_a_bar_without_end():
+    r, phi = plane()
+    growing = 100 * np.exp(-r / 7) * (1 + 0.02 * r * np.cos(2 * phi))
+
+    assert measure(growing)[-1] & RADIUS_NOT_REACHED
+
+
+def test_constant():
+    strength, error, radius, angle, length, mean, constancy, flag = measure(np.ones(SHAPE))
+
+    assert (strength, error, mean) == (0, 0, 0)
+    assert np.isnan([radius, angle, length, constancy]).all()
+    assert flag & UNDEFINED
+
+
+@pytest.mark.parametrize("image", [np.zeros(SHAPE), np.full(SHAPE, -1.0)])
+def test_no_light(image):
+    *values, flag = measure(image)
+
+    assert np.isnan(values).all() and flag == UNDEFINED
+
+
+@pytest.mark.parametrize(
+    ("x", "inner", "outer"),
+    [(X, 3.0, 3.0), (X, 0.0, 9.0), (X, 3.0, np.nan), (np.nan, 3.0, 9.0), (1e9, 3.0, 9.0)],
+)
+def test_impossible_apertures(x, inner, outer):
+    *values, flag = bar(barred(), CLEAR, x, Y, Q, THETA, inner, outer, 1.0)
+
+    assert np.isnan(values).all() and flag == UNDEFINED
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (3, 2)])
+def test_small_images(shape):
+    result = bar(np.ones(shape), np.zeros(shape, bool), 0.0, 0.0, 1.0, 0.0, 1.0, 9.0, 1.0)
+
+    assert result[-1] & UNDEFINED

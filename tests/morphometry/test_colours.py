@@ -1,0 +1,141 @@
+r"""Colour gradients."""
+
+import numpy as np
+import pytest
+
+from pipeline.morphometry.colours import colour_gradient
+from pipeline.morphometry.flags import LOW_SIGNAL, UNDEFINED
+
+SHAPE = (60, 70)
+X, Y, Q, THETA = 34.3, 29.8, 0.7, 0.5
+CLEAR = np.zeros(SHAPE, bool)
+
+
+def plane(q=Q, theta=THETA, shape=SHAPE, x=X, y=Y):
+    r"""The radius and the azimuth in the plane of a disk."""
+
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    u = (columns - x) * np.cos(theta) + (rows - y) * np.sin(theta)
+    v = ((rows - y) * np.cos(theta) - (columns - x) * np.sin(theta)) / q
+
+    return np.hypot(u, v), np.arctan2(v, u)
+
+
+def turned(image, x, y, theta, turns, mirrored):
+    r"""One of the eight symmetric images of the square, with its centre and its angle."""
+
+    if mirrored:
+        image, x, theta = image[:, ::-1], image.shape[1] - 1 - x, np.pi - theta
+    for _ in range(turns):
+        x, y, theta = y, image.shape[1] - 1 - x, theta - np.pi / 2
+        image = np.rot90(image)
+
+    return np.ascontiguousarray(image), x, y, theta
+
+
+def bands(gradient, colour=0.8):
+    r = np.maximum(plane()[0], 0.1)
+    red = 100 * np.exp(-r / 7)
+
+    return red * 10 ** (-0.4 * (colour + gradient * np.log10(r))), red
+
+
+def measure(blue, red, x=X, y=Y, theta=THETA, sigma=0.0, mask=CLEAR):
+    return colour_gradient(blue, red, mask, x, y, Q, theta, 2.0, 22.0, sigma, sigma)
+
+
+@pytest.mark.parametrize("gradient", [-0.3, 0.0, 0.5])
+def test_gradients_come_back(gradient):
+    slope, error, _, _, flag = measure(*bands(gradient))
+
+    assert slope == pytest.approx(gradient, abs=3e-3)
+    assert error == 0 and flag == 0
+
+
+def test_the_colour_without_gradient():
+    assert measure(*bands(0.0, 0.8))[2] == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_symmetries(turns, mirrored):
+    noise = np.random.default_rng(0).normal(size=(2, *SHAPE))
+    blue, red = bands(-0.3) + noise
+    view, x, y, theta = turned(red, X, Y, THETA, turns, mirrored)
+    other = turned(blue, X, Y, THETA, turns, mirrored)[0]
+
+    result = measure(other, view, x, y, theta, 1.0, np.zeros_like(view, bool))
+
+    assert np.allclose(result, measure(blue, red, sigma=1.0))
+
+
+def test_flux_factors_are_zero_points():
+    blue, red = bands(-0.3)
+    expected = measure(blue, red)
+
+    slope, _, colour, _, _ = measure(1e-12 * blue, 1e-12 * red)
+    assert (slope, colour) == pytest.approx((expected[0], expected[2]))
+    slope, _, colour, _, _ = measure(10 * blue, red)
+    assert (slope, colour) == pytest.approx((expected[0], expected[2] - 2.5))
+
+
+def test_bands_change_places():
+    blue, red = bands(-0.3)
+
+    assert measure(red, blue)[0] == pytest.approx(-measure(blue, red)[0], abs=5e-3)
+
+
+def test_errors_are_those_of_noise():
+    generator = np.random.default_rng(1)
+    draws = [
+        measure(*(bands(-0.3) + generator.normal(size=(2, *SHAPE))), sigma=1.0) for _ in range(200)
+    ]
+    results = np.array(draws)
+
+    assert results[:, 0].mean() == pytest.approx(-0.3, abs=0.005)
+    assert results[:, 1].mean() == pytest.approx(results[:, 0].std(), rel=0.2)
+    assert results[:, 3].mean() == pytest.approx(results[:, 2].std(), rel=0.2)
+
+
+def test_faint_annuli_are_left_out():
+    assert measure(*bands(-0.3), sigma=200.0)[-1] & LOW_SIGNAL
+
+
+def test_constant():
+    assert measure(np.ones(SHAPE), np.ones(SHAPE))[:4] == pytest.approx((0, 0, 0, 0))
+
+
+@pytest.mark.parametrize("image", [np.zeros(SHAPE), np.full(SHAPE, -1.0)])
+def test_no_light(image):
+    *values, flag = measure(image, np.ones(SHAPE))
+
+    assert np.isnan(values).all() and flag & UNDEFINED
+
+
+@pytest.mark.parametrize(
+    ("x", "inner", "outer"),
+    [(X, 3.0, 3.0), (X, 0.0, 9.0), (X, 3.0, np.nan), (np.nan, 3.0, 9.0), (1e9, 3.0, 9.0)],
+)
+def test_impossible_apertures(x, inner, outer):
+    blue, red = bands(-0.3)
+    *values, flag = colour_gradient(blue, red, CLEAR, x, Y, Q, THETA, inner, outer, 1.0, 1.0)
+
+    assert np.isnan(values).all() and flag & UNDEFINED
+
+
+def test_masked():
+    assert np.isnan(measure(*bands(-0.3), mask=~CLEAR)[0])
+    hidden = CLEAR.copy()
+    hidden[20:26] = True
+    assert measure(*bands(-0.3), mask=hidden)[0] == pytest.approx(-0.3, abs=0.01)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (3, 2)])
+def test_small_images(shape):
+    one = np.ones(shape)
+
+    result = colour_gradient(
+        one, one, np.zeros(shape, bool), 0.0, 0.0, 1.0, 0.0, 2.5, 3.0, 1.0, 1.0
+    )
+
+    assert result[-1] & UNDEFINED

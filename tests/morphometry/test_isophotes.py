@@ -1,0 +1,136 @@
+r"""Ellipses by radius, and how they turn."""
+
+import numpy as np
+import pytest
+
+from pipeline.morphometry.flags import UNDEFINED
+from pipeline.morphometry.isophotes import isophotes, twist
+
+SHAPE = (90, 96)
+X, Y, Q, THETA = 47.3, 44.8, 0.6, 0.5
+CLEAR = np.zeros(SHAPE, bool)
+
+
+def plane(q=Q, theta=THETA, shape=SHAPE, x=X, y=Y):
+    r"""The radius and the azimuth in the plane of a disk."""
+
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    u = (columns - x) * np.cos(theta) + (rows - y) * np.sin(theta)
+    v = ((rows - y) * np.cos(theta) - (columns - x) * np.sin(theta)) / q
+
+    return np.hypot(u, v), np.arctan2(v, u)
+
+
+def turned(image, x, y, theta, turns, mirrored):
+    r"""One of the eight symmetric images of the square, with its centre and its angle."""
+
+    if mirrored:
+        image, x, theta = image[:, ::-1], image.shape[1] - 1 - x, np.pi - theta
+    for _ in range(turns):
+        x, y, theta = y, image.shape[1] - 1 - x, theta - np.pi / 2
+        image = np.rot90(image)
+
+    return np.ascontiguousarray(image), x, y, theta
+
+
+RADII = np.geomspace(5, 30, 6)
+
+
+def disk(q=Q, theta=THETA):
+    return 100 * np.exp(-plane(q, theta)[0] / 8)
+
+
+def measure(image, x=X, y=Y, q=0.8, theta=0.2, sigma=0.0):
+    return isophotes(image, np.zeros_like(image, bool), x, y, q, theta, RADII, sigma)
+
+
+@pytest.mark.parametrize("q", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("theta", [0.0, 0.5, 2.5])
+def test_ellipses_come_back(q, theta):
+    shape, angle, *_ = measure(disk(q, theta), q=0.7, theta=theta + 0.4)
+
+    assert np.allclose(shape, 1 - q, atol=0.05)
+    assert np.allclose(shape[3:], 1 - q, atol=0.01)
+    assert np.allclose((angle - theta + 1) % np.pi, 1, atol=0.03)
+
+
+@pytest.mark.parametrize("start", [1.0, 0.5])
+def test_circles(start):
+    shape, *_ = measure(disk(1.0), q=start)
+
+    assert np.allclose(shape, 0, atol=0.01)
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_symmetries(turns, mirrored):
+    image = disk() + np.random.default_rng(0).normal(0, 0.3, SHAPE)
+    shape, angle, *errors = measure(image, sigma=0.3)
+
+    view, x, y, theta = turned(image, X, Y, 0.2, turns, mirrored)
+    results = measure(view, x, y, 0.8, theta, 0.3)
+
+    assert np.allclose(results[0], shape, equal_nan=True)
+    expected = np.array([turned(image, X, Y, a, turns, mirrored)[3] for a in angle])
+    assert np.allclose(np.sin(results[1] - expected), 0, atol=1e-8, equal_nan=True)
+    assert np.allclose(results[2:], errors, equal_nan=True)
+    assert np.allclose(twist(results[0], results[1], results[3]), twist(shape, angle, errors[1]))
+
+
+@pytest.mark.parametrize("factor", [1e-12, 1e12])
+def test_flux_factor(factor):
+    image = disk() + np.random.default_rng(1).normal(0, 0.3, SHAPE)
+
+    results = measure(factor * image, sigma=0.3 * factor)
+
+    assert np.allclose(results, measure(image, sigma=0.3), rtol=1e-6, equal_nan=True)
+
+
+def test_errors_are_those_of_noise():
+    generator = np.random.default_rng(2)
+    draws = [measure(disk() + generator.normal(0, 1, SHAPE), sigma=1.0) for _ in range(100)]
+    results = np.array(draws)
+
+    scatter = np.nanstd(results[:, 0, :4], 0)
+    assert np.all(np.abs(np.log(np.nanmedian(results[:, 2, :4], 0) / scatter)) < 0.6)
+    scatter = np.nanstd(results[:, 1, :4], 0)
+    assert np.all(np.abs(np.log(np.nanmedian(results[:, 3, :4], 0) / scatter)) < 0.6)
+
+
+def test_a_twist_comes_back():
+    r, phi = plane(1.0, 0.0)
+    angle = 0.3 + 0.5 * np.clip((np.log(np.maximum(r, 1)) - np.log(5)) / np.log(6), 0, 1)
+    image = 100 * np.exp(-r * np.hypot(np.cos(phi - angle), np.sin(phi - angle) / 0.6) / 8)
+
+    shape, angles, _, errors = measure(image)
+    turn, error, change, flag = twist(shape, angles, errors)
+
+    assert turn == pytest.approx(0.5, abs=0.15)  # isophotes are no ellipses while they turn
+    assert error == 0 and change < 0.2 and flag == 0
+
+
+def test_twist_follows_angles_past_the_end():
+    angle = np.array([3.0, 3.1, 0.05, 0.15])
+
+    turn, *_ = twist(np.full(4, 0.3), angle, np.full(4, 0.01))
+
+    assert turn == pytest.approx(np.pi + 0.15 - 3.0)
+
+
+@pytest.mark.parametrize("image", [np.zeros(SHAPE), np.ones(SHAPE), -disk()])
+def test_no_isophotes(image):
+    results = measure(image)
+
+    assert np.isnan(results).all()
+    turn, error, change, flag = twist(results[0], results[1], results[3])
+    assert np.isnan([turn, error, change]).all() and flag == UNDEFINED
+
+
+@pytest.mark.parametrize("x", [np.nan, -1e9])
+def test_impossible_centres(x):
+    assert np.isnan(measure(disk(), x=x)).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (3, 2)])
+def test_small_images(shape):
+    assert np.isnan(measure(np.ones(shape), 0.0, 0.0)).all()

@@ -1,0 +1,131 @@
+r"""A galaxy measured as a whole: laws, and whatever may come as an image."""
+
+import math
+
+import numpy as np
+import pytest
+
+from pipeline.errors import ConfigError, DataError
+from pipeline.morphometry import MEASURED, Morphology, Sky, measure, names
+
+INVARIANT = (
+    *("ellipticity", "rpetro_circ", "rpetro_ellip", "rmax_circ", "rhalf_circ", "r20", "r50"),
+    *("r80", "sn_per_pixel", "concentration", "asymmetry", "smoothness", "gini", "m20"),
+    *("multimode", "intensity", "deviation", "sersic_n", "sersic_r_eff", "entropy"),
+)
+SKY = Sky(1.0, 2 / math.sqrt(math.pi), 0.3)
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    r"""An inclined disk with a clump, a neighbour and noise, on no square image."""
+
+    y, x = np.mgrid[:65, :72]
+    u, v = x - 34.3, (y - 31.6) / 0.7
+    light = 80 * np.exp(-np.hypot(u, v) / 4.5)
+    light += 30 * np.exp(-((x - 39) ** 2 + (y - 28) ** 2) / 4)
+    light += 90 * np.exp(-((x - 61) ** 2 + (y - 55) ** 2) / 5)
+
+    return light + np.random.default_rng(3).normal(size=light.shape)
+
+
+@pytest.fixture(scope="module")
+def found(image) -> Morphology:
+    return measure(image)
+
+
+def test_numbers(found):
+    assert abs(found.x - 34.3) < 1.5 and abs(found.y - 31.6) < 1.5
+    assert found.sersic_ellip == pytest.approx(0.3, abs=0.1)
+    assert found.sersic_n == pytest.approx(1, abs=0.25)
+    assert found.sersic_r_eff == pytest.approx(1.678 * 4.5, rel=0.15)
+    assert 2.3 < found.concentration < 3.3 and 0.4 < found.gini < 0.65 and -2.2 < found.m20 < -1
+    assert found.sky_sigma == pytest.approx(1, abs=0.08)
+    assert names(found.flags) == ()
+
+
+def agree(one, other, rel=1e-6):
+    for name in INVARIANT:
+        a, b = getattr(one, name), getattr(other, name)
+        assert a == pytest.approx(b, rel=rel, abs=1e-7, nan_ok=True), name
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_symmetries(image, found, turns, mirrored):
+    r"""The noise is known, as the pairs by which it is measured depend on the orientation."""
+
+    view = np.rot90(image[:, ::-1] if mirrored else image, turns)
+    agree(measure(view, sky=SKY), measure(image, sky=SKY), rel=5e-3)
+    sign = -1 if mirrored else 1
+    assert measure(view).winding == pytest.approx(sign * found.winding, abs=0.02)
+
+
+@pytest.mark.parametrize("factor", [1e-12, 1e-3, 1e6])
+def test_flux_factor(image, found, factor):
+    scaled = measure(factor * image)
+    agree(scaled, found)
+    assert scaled.flux_circ == pytest.approx(factor * found.flux_circ, rel=1e-6)
+    assert scaled.flags == found.flags
+
+
+def test_level(image, found):
+    agree(measure(image + 1000), found, rel=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f8", ">i2", "u1", "bool"])
+def test_types(image, dtype):
+    values = np.clip(image, 0, 200).astype(dtype)
+    agree(measure(values), measure(values.astype(float)))
+
+
+ODD = {
+    "one pixel": np.ones((1, 1)),
+    "small": np.random.default_rng(0).normal(size=(8, 8)),
+    "thin": np.random.default_rng(0).normal(size=(3, 40)),
+    "constant": np.full((40, 40), 7.0),
+    "zero": np.zeros((40, 40)),
+    "blank": np.full((40, 40), np.nan),
+    "infinite": np.full((40, 40), np.inf),
+    "noise": np.random.default_rng(1).normal(size=(50, 45)),
+    "negative": -np.exp(-np.hypot(*np.mgrid[-20:20, -20:20]) / 4),
+    "one lit": np.pad(np.array([[9.0]]), 20),
+    "ramp": np.add.outer(np.arange(40.0), np.arange(50.0)),
+    "edge": np.exp(-np.hypot(*np.mgrid[:40, :40]) / 4) * 50,
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("mode", ["fast", "parity"])
+def test_anything(name, mode):
+    result = measure(ODD[name], mode=mode)
+
+    assert isinstance(result, Morphology)
+    if name in {"one pixel", "constant", "zero", "blank", "infinite"}:
+        assert "no_source" in names(result.flags)
+
+
+def test_masked_centre(image):
+    mask = np.zeros(image.shape, bool)
+    mask[29:35, 31:38] = True
+    assert "masked_centre" in names(measure(image, mask=mask).flags)
+
+
+def test_labels(image, found):
+    r"""A map of sources is taken as it is."""
+
+    labels = np.zeros(image.shape, int)
+    labels[22:42, 22:48] = 5
+    given = measure(image, labels, 5, sky=MEASURED)
+    assert given.gini == pytest.approx(found.gini, abs=0.05)
+
+
+def test_refused(image):
+    with pytest.raises(DataError, match=r"shape \(2, 3, 4\), expected \(H, W\)"):
+        measure(np.zeros((2, 3, 4)))
+    with pytest.raises(DataError, match="mask of shape"):
+        measure(image, mask=np.zeros((2, 2)))
+    with pytest.raises(DataError, match="expected numbers"):
+        measure(np.array([["a", "b"]]))
+    with pytest.raises(ConfigError, match="did you mean 'parity'"):
+        measure(image, mode="parit")

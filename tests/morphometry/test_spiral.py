@@ -1,0 +1,205 @@
+r"""Spiral arms: handedness, pitch angle and number."""
+
+import numpy as np
+import pytest
+
+from pipeline.morphometry.flags import LOW_SIGNAL, UNDEFINED
+from pipeline.morphometry.polar import contrast, polar
+from pipeline.morphometry.spiral import ANGLES, RINGS, spiral
+
+SHAPE = (60, 70)
+X, Y, Q, THETA = 34.3, 29.8, 0.7, 0.5
+CLEAR = np.zeros(SHAPE, bool)
+
+
+def plane(q=Q, theta=THETA, shape=SHAPE, x=X, y=Y):
+    r"""The radius and the azimuth in the plane of a disk."""
+
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    u = (columns - x) * np.cos(theta) + (rows - y) * np.sin(theta)
+    v = ((rows - y) * np.cos(theta) - (columns - x) * np.sin(theta)) / q
+
+    return np.hypot(u, v), np.arctan2(v, u)
+
+
+def turned(image, x, y, theta, turns, mirrored):
+    r"""One of the eight symmetric images of the square, with its centre and its angle."""
+
+    if mirrored:
+        image, x, theta = image[:, ::-1], image.shape[1] - 1 - x, np.pi - theta
+    for _ in range(turns):
+        x, y, theta = y, image.shape[1] - 1 - x, theta - np.pi / 2
+        image = np.rot90(image)
+
+    return np.ascontiguousarray(image), x, y, theta
+
+
+def arms(m, pitch, amplitude=0.3, q=Q, **others):
+    r, phi = plane(q, **others)
+    wave = np.cos(m * (phi - np.log(np.maximum(r, 0.1)) / np.tan(pitch)) + 0.3)
+
+    return 100 * np.exp(-r / 7) * (1 + amplitude * wave)
+
+
+def measure(image, x=X, y=Y, q=Q, theta=THETA, sigma=0.0, mask=CLEAR):
+    return spiral(image, mask, x, y, q, theta, 3.0, 28.0, sigma)
+
+
+@pytest.mark.parametrize(("m", "degrees"), [(2, 15), (2, 25), (2, 40), (3, 20), (4, 25), (5, 35)])
+@pytest.mark.parametrize("hand", [-1, 1])
+def test_logarithmic_spirals_come_back(m, degrees, hand):
+    winding, _, number, pitch, _, amplitude, _, flag = measure(arms(m, hand * np.radians(degrees)))
+
+    assert hand * winding > 0.9
+    assert number == m
+    assert hand * np.degrees(pitch) == pytest.approx(degrees, abs=0.5)
+    assert 0.15 < amplitude < 0.31  # interpolation smooths the arms near the centre
+    assert flag == 0
+
+
+def test_the_amplitude_of_wide_arms():
+    shape, x, y = (80, 80), 40.2, 39.9
+    image = arms(2, np.radians(25), shape=shape, x=x, y=y)
+
+    result = spiral(image, np.zeros(shape, bool), x, y, Q, THETA, 8.0, 34.0, 0.0)
+
+    assert result[5] == pytest.approx(0.3, rel=0.03)
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_symmetries(turns, mirrored):
+    image = arms(2, np.radians(20)) + np.random.default_rng(0).normal(size=SHAPE)
+    expected = np.array(measure(image, sigma=1.0))
+    if mirrored:
+        expected[[0, 3]] *= -1
+
+    view, x, y, theta = turned(image, X, Y, THETA, turns, mirrored)
+
+    assert np.allclose(measure(view, x, y, Q, theta, 1.0, np.zeros_like(view, bool)), expected)
+
+
+@pytest.mark.parametrize("factor", [1e-12, 3.0, 1e12])
+def test_flux_factor(factor):
+    image = arms(3, np.radians(20)) + np.random.default_rng(1).normal(size=SHAPE)
+
+    result = measure(factor * image, sigma=factor)
+
+    assert np.allclose(result, measure(image, sigma=1.0), rtol=1e-9)
+
+
+def test_padding_and_shift():
+    image = arms(2, np.radians(20))
+    padded = np.pad(image, 5)
+
+    result = measure(padded, X + 5, Y + 5, mask=np.zeros_like(padded, bool))
+
+    assert np.allclose(result, measure(image), rtol=1e-6)
+
+
+def test_the_transform_is_that_of_the_definition():
+    image = arms(3, np.radians(22)) + np.random.default_rng(2).normal(size=SHAPE)
+    u = np.linspace(np.log(3.0), np.log(28.0), RINGS)
+    values, bad = polar(image, CLEAR, X, Y, Q, THETA, np.exp(u), ANGLES)
+    delta = contrast(values, bad, 0.02 * values.mean(1).max())
+    window = np.hanning(RINGS + 2)[1:-1]
+    phi = 2 * np.pi * np.arange(ANGLES) / ANGLES
+    top = bottom = 0.0
+    for m in range(2, 7):
+        for p in np.arange(0.5, 20.5, 0.5):
+            waves = [np.exp(-1j * (m * phi + s * p * u[:, None])) for s in (-1, 1)]
+            minus, plus = (abs(np.sum(window[:, None] * delta * wave)) ** 2 for wave in waves)
+            top += m * p * (minus - plus)
+            bottom += m * p * (minus + plus)
+
+    assert measure(image)[0] == pytest.approx(top / bottom, rel=1e-9)
+
+
+@pytest.mark.parametrize("sigma", [1.0, 4.0])
+def test_errors_are_those_of_noise(sigma):
+    generator = np.random.default_rng(3)
+    image = arms(2, np.radians(20), 0.15)
+    draws = [measure(image + generator.normal(0, sigma, SHAPE), sigma=sigma) for _ in range(100)]
+    results = np.array(draws)
+    kept = results[results[:, 2] == 2]
+
+    assert 0.7 < np.median(kept[:, 4]) / kept[:, 3].std() < 1.5
+    assert 0.7 < np.median(kept[:, 6]) / kept[:, 5].std() < 1.5
+    assert 0.7 < np.median(results[:, 1]) / results[:, 0].std() < 1.6
+
+
+def test_noise_has_no_hand():
+    generator = np.random.default_rng(4)
+    disk = arms(2, 0.3, 0.0)
+    results = np.array(
+        [measure(disk + generator.normal(0, 3, SHAPE), sigma=3.0) for _ in range(100)]
+    )
+
+    assert abs(results[:, 0].mean()) < 3 * results[:, 0].std() / 10
+    assert np.mean(results[:, 7].astype(int) & LOW_SIGNAL > 0) > 0.9
+
+
+@pytest.mark.parametrize("q", [1.0, 0.5])
+def test_a_disk_has_no_arms(q):
+    winding, *_, amplitude, _, _ = measure(arms(2, 0.3, 0.0, q), q=q)
+
+    assert amplitude < 0.01
+    assert abs(winding) <= 1
+
+
+def test_a_bar_is_no_arm():
+    r, phi = plane()
+    bar = 100 * np.exp(-r / 7) * (1 + 0.4 * np.cos(2 * phi - 1))
+    both = bar * (1 + 0.2 * np.cos(2 * (phi - np.log(np.maximum(r, 0.1)) / np.tan(0.3))))
+
+    assert abs(measure(bar)[0]) < 0.1
+    assert measure(both)[3] == pytest.approx(0.3, rel=0.1)
+
+
+@pytest.mark.parametrize("level", [1.0, 1e-12, 0.1])
+def test_constant(level):
+    winding, error, number, pitch, _, amplitude, _, flag = measure(np.full(SHAPE, level))
+
+    assert (winding, error, amplitude) == (0, 0, 0)
+    assert np.isnan(number) and np.isnan(pitch)
+    assert flag == UNDEFINED
+
+
+@pytest.mark.parametrize("image", [np.zeros(SHAPE), np.full(SHAPE, -1.0)])
+def test_no_light(image):
+    *values, flag = measure(image)
+
+    assert np.isnan(values).all() and flag == UNDEFINED
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "q", "theta", "inner", "outer"),
+    [
+        (X, Y, Q, THETA, 3.0, 3.0),
+        (X, Y, Q, THETA, 0.0, 9.0),
+        (X, Y, Q, THETA, 3.0, np.nan),
+        (X, Y, Q, THETA, 3.0, np.inf),
+        (np.nan, Y, Q, THETA, 3.0, 9.0),
+        (1e9, Y, Q, THETA, 3.0, 9.0),
+        (X, Y, Q, np.nan, 3.0, 9.0),
+    ],
+)
+def test_impossible_apertures(x, y, q, theta, inner, outer):
+    *values, flag = spiral(arms(2, 0.3), CLEAR, x, y, q, theta, inner, outer, 1.0)
+
+    assert np.isnan(values).all() and flag == UNDEFINED
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (3, 2)])
+def test_small_images(shape):
+    result = spiral(np.ones(shape), np.zeros(shape, bool), 0.0, 0.0, 1.0, 0.0, 1.0, 9.0, 1.0)
+
+    assert result[-1] & UNDEFINED
+
+
+def test_masked():
+    hidden = CLEAR.copy()
+    hidden[:, 36:40] = True
+
+    assert measure(arms(2, np.radians(20)), mask=hidden)[0] > 0.5
+    assert np.isnan(measure(arms(2, 0.3), mask=~CLEAR)[0])
