@@ -15,8 +15,9 @@ LAYERS = [
     "pipeline.patterns pipeline.provenance pipeline.simulate pipeline.store pipeline.surveys "
     "pipeline.workers",
     "pipeline.augment pipeline.background pipeline.calibration pipeline.cutout "
-    "pipeline.descriptors pipeline.filters pipeline.metrics pipeline.optimization "
-    "pipeline.quality pipeline.regrid pipeline.split pipeline.stretch models",
+    "pipeline.descriptors pipeline.filters pipeline.metrics pipeline.morphometry "
+    "pipeline.optimization pipeline.quality pipeline.regrid pipeline.split "
+    "pipeline.stretch models",
     "pipeline.baselines pipeline.card pipeline.classify pipeline.comparison pipeline.dataset "
     "pipeline.evaluation pipeline.feeds pipeline.figures pipeline.ingest pipeline.pictures "
     "pipeline.prediction pipeline.report pipeline.rows pipeline.serving pipeline.sources "

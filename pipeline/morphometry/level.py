@@ -17,7 +17,7 @@ r"""The number of bins along the shorter side in which the sky is looked for."""
 HOLE = 5.0
 r"""Bins further than this below the sky, in units of their noise, do not define it."""
 
-PAIRS = 8192
+DIFFERENCES = 8192
 r"""About how many differences the noise is measured from."""
 
 
@@ -40,7 +40,7 @@ def covered_pixels(image: NDArray) -> tuple[NDArray, int, float]:  # pragma: no 
 @njit
 def sky_plane(
     image: NDArray[np.float64], covered: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], bool]:  # pragma: no cover
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:  # pragma: no cover
     r"""Finds the level and the gradient of the sky.
 
     The image is averaged in bins, 20 along the shorter side, which share the rim between them
@@ -58,9 +58,9 @@ def sky_plane(
         covered: Where it is covered, with shape `(H, W)`.
 
     Returns:
-        The level at the centre of the image, and what it gains per row and per column; the
-        pixels in no bin with a source, with shape `(H, W)`; and whether less than 16
-        bins or 3 % of them stay: the faintest fifth is then taken.
+        The level at the centre of the image, and what it gains per row and per column; and the
+        pixels in no bin with a source, with shape `(H, W)`. Where less than 16 bins or 3 % of
+        them are left, the faintest fifth are taken.
     """
 
     height, width = image.shape
@@ -74,7 +74,7 @@ def sky_plane(
         for j in range(columns):
             bins[i, j] -= down * (i - (rows - 1) / 2) + across * (j - (columns - 1) / 2)
 
-    level, sky, few = _mode_of_sky(bins)
+    level, sky = _mode_of_sky(bins)
     empty = covered.copy()
     for i in range(rows):
         for j in range(columns):
@@ -83,7 +83,7 @@ def sky_plane(
                 empty[top:bottom, left:right] = False
     plane = np.array((level, down * rows / height, across * columns / width))
 
-    return plane, empty, few
+    return plane, empty
 
 
 @njit
@@ -160,26 +160,27 @@ def _middle(values: NDArray) -> float:  # pragma: no cover
 
 
 @njit
-def _mode_of_sky(bins: NDArray) -> tuple[float, NDArray, bool]:  # pragma: no cover
-    r"""Returns the mode of the sky bins, which they are, and whether they are too few."""
+def _mode_of_sky(bins: NDArray) -> tuple[float, NDArray]:  # pragma: no cover
+    r"""Returns the mode of the sky bins, and which they are."""
 
     valid = ~np.isnan(bins)
     soft, counts = _smoothed(bins)
     ordered = soft.ravel()[valid.ravel()]
     shell_sort(ordered)
-    level, sky = ordered[ordered.size // 10], soft <= ordered[ordered.size // 5]
-    noise = _spread(bins, valid)
+    sky, noise = soft <= ordered[ordered.size // 5], _spread(bins, valid)
+    # If all is sky, the tenth part of the means of nine is that much below its level
+    level = ordered[ordered.size // 10] + 1.28 / 3 * noise
     for _ in range(6):
         kept = valid.copy()
         count = _clear_sources(kept, bins - level, (soft - level) * np.sqrt(counts), 3 * noise)
         if count < max(16.0, 0.03 * bins.size):
-            return _mode(bins, sky, level, noise), sky, True
+            return _mode(bins, sky, level, noise), sky
         sky, noise = kept, _spread(bins, kept)
         last, level = level, _mode(bins, sky, level, noise)
         if abs(level - last) <= 0.03 * noise:
             break
 
-    return level, sky, False
+    return level, sky
 
 
 @njit
@@ -228,20 +229,13 @@ def _clear_sources(
 
 @njit
 def _spread(bins: NDArray, kept: NDArray) -> float:  # pragma: no cover
-    r"""Returns the noise of bins from the median difference between those next but one."""
+    r"""Returns the noise of bins from the median second difference of those next but one."""
 
-    rows, columns = bins.shape
-    found, count = np.empty(2 * bins.size), 0
-    for i in range(rows):
-        for j in range(columns):
-            if kept[i, j] and i + 2 < rows and kept[i + 2, j]:
-                found[count] = abs(bins[i + 2, j] - bins[i, j])
-                count += 1
-            if kept[i, j] and j + 2 < columns and kept[i, j + 2]:
-                found[count] = abs(bins[i, j + 2] - bins[i, j])
-                count += 1
+    out = np.empty(2 * bins.size)
+    count = _along(bins, kept, 2, 1, out)
+    count += _along(bins.T, kept.T, 2, 1, out[count:])
 
-    return MAD * _median(found[:count]) / math.sqrt(2.0) if count else 0.0
+    return MAD * _median(out[:count]) / math.sqrt(6.0) if count else 0.0
 
 
 @njit
@@ -269,21 +263,23 @@ def noise_of_sky(
     image: NDArray[np.float64],
     sky: NDArray[np.bool_],
     covered: NDArray[np.bool_],
-    plane: NDArray[np.float64],
     lag: int,
 ) -> float:  # pragma: no cover
     r"""Measures the noise of a pixel.
 
-    It is the rms of the differences between pixels at a lag, along rows and columns, without
-    outliers beyond 3.5 standard deviations, divided by the root of 2; at lag 1 between any
-    covered pixels where there are less than 50 pairs. Of the rows and columns some are taken,
-    about 8192 pairs, by their distance to the centre: they are the same from any side.
+    It is the rms of what pixels differ from the mean of those at a lag to either side, along
+    rows and columns, to which gradients add nothing,
+
+    .. math:: \sigma^2 = \langle (I_{-l} - 2 I_0 + I_l)^2 \rangle / 6
+
+    without outliers beyond 3.5 standard deviations; at lag 1 between any covered pixels where
+    there are less than 50. Some rows and columns are taken, about 8192 differences, by their
+    distance to the centre: they are the same from any side.
 
     Arguments:
         image: The image, with shape `(H, W)`.
         sky: The pixels of the sky, with shape `(H, W)`.
         covered: The pixels that are covered, with shape `(H, W)`.
-        plane: The level of the sky, and what it gains per row and per column.
         lag: The distance, in pixels, beyond which noise is not correlated.
 
     Returns:
@@ -291,9 +287,9 @@ def noise_of_sky(
     """
 
     lag = max(1, min(lag, min(image.shape) // 4))
-    found = _differences(image, sky, plane, lag)
+    found = _differences(image, sky, lag)
     if found.size < 50:
-        found = _differences(image, covered, plane, 1)
+        found = _differences(image, covered, 1)
     if found.size == 0:
         return 0.0
     # Where most of the sky is equal, one step of rounding takes the place of the median
@@ -308,39 +304,37 @@ def noise_of_sky(
             total += d * d
             count += 1
 
-    return math.sqrt(total / (2 * count))
+    return math.sqrt(total / (6 * count))
 
 
 @njit
-def _differences(
-    image: NDArray, used: NDArray, plane: NDArray, lag: int
-) -> NDArray:  # pragma: no cover
-    r"""Returns the sizes of the differences at a lag, in some of the rows and columns."""
+def _differences(image: NDArray, used: NDArray, lag: int) -> NDArray:  # pragma: no cover
+    r"""Returns the sizes of the second differences in some of the rows and columns."""
 
     total = 0
     for value in used.flat:
         total += value
-    out, step = np.empty(2 * image.size), 1 + 2 * total // PAIRS
-    count = _along(image, used, lag * plane[2], lag, step, out)
-    count += _along(image.T, used.T, lag * plane[1], lag, step, out[count:])
+    out, step = np.empty(2 * image.size), 1 + 2 * total // DIFFERENCES
+    count = _along(image, used, lag, step, out)
+    count += _along(image.T, used.T, lag, step, out[count:])
 
     return out[:count]
 
 
 @njit
 def _along(
-    image: NDArray, used: NDArray, rise: float, lag: int, step: int, out: NDArray
+    image: NDArray, used: NDArray, lag: int, step: int, out: NDArray
 ) -> int:  # pragma: no cover
-    r"""Notes the differences within some rows, less what the sky rises; returns how many."""
+    r"""Notes the second differences within some rows; returns how many."""
 
     height, width = image.shape
     count = 0
     for i in range(height):
         if abs(2 * i - height + 1) // 2 % step != step // 2:
             continue
-        for j in range(width - lag):
-            if used[i, j] and used[i, j + lag]:
-                out[count] = abs(image[i, j + lag] - image[i, j] - rise)
+        for j in range(lag, width - lag):
+            if used[i, j] and used[i, j - lag] and used[i, j + lag]:
+                out[count] = abs(image[i, j + lag] - image[i, j] + image[i, j - lag] - image[i, j])
                 count += 1
 
     return count

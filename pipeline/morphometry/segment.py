@@ -78,8 +78,8 @@ def segment(
         `(H, W)`; the level of the sky at the centre of the image, and the noise of a pixel,
         in the unit of the image (NaN if less than 9 pixels are covered, or a side is less
         than 4 pixels); and the flags `no_source`, `low_signal` (no source is near the
-        position: the target is a faint piece, another source, or none), `no_sky` (less than 16
-        of 400 bins, and a third of the image, are sky), `edge` (the target reaches the edge of
+        position: the target is a faint piece, another source, or none), `no_sky` (less than a
+        quarter of what is covered is), `edge` (the target reaches the edge of
         what is covered), `masked_centre` (a pixel is not covered at the position, or next to
         the peak of the target).
     """
@@ -90,11 +90,11 @@ def segment(
         return np.zeros((height, width), np.int64), np.nan, np.nan, NO_SOURCE | NO_SKY
 
     x, y = (width - 1) / 2 if math.isnan(x) else x, (height - 1) / 2 if math.isnan(y) else y
-    plane, sky, few = sky_plane(image, covered)
-    noise = noise_of_sky(image, sky, covered, plane, LAG)
+    plane, sky = sky_plane(image, covered)
+    noise = noise_of_sky(image, sky, covered, LAG)
     soft = smooth(image, covered)
     level_off(soft, plane)
-    fine = noise_of_sky(soft, sky, covered, np.zeros(3), 2 * LAG)
+    fine = noise_of_sky(soft, sky, covered, 2 * LAG)
     fine = max(fine, WHITE * noise, TINY * largest)
 
     labels, peaks = deblend(soft, DEPTH * fine, Rules(fine, LEAST, CONTRAST))
@@ -112,7 +112,7 @@ def segment(
         _clear_crumbs(labels, soft, peaks, target)
         _renumber(labels, peaks, PEAK * fine, target)
     flags = _flags(labels, soft, covered, x, y)
-    if few and 3 * (np.sum(labels == 0) - labels.size + count) < count:
+    if 4 * (np.sum(labels == 0) - labels.size + count) < count:
         flags |= NO_SKY
 
     return labels, plane[0], noise, flags | LOW_SIGNAL if lost else flags
