@@ -167,15 +167,14 @@ def _mode_of_sky(bins: NDArray) -> tuple[float, NDArray]:  # pragma: no cover
     soft, counts = _smoothed(bins)
     ordered = soft.ravel()[valid.ravel()]
     shell_sort(ordered)
-    sky, noise = soft <= ordered[ordered.size // 5], _spread(bins, valid)
-    # If all is sky, the tenth part of the means of nine is that much below its level
-    level = ordered[ordered.size // 10] + 1.28 / 3 * noise
+    level, sky = ordered[ordered.size // 10], soft <= ordered[ordered.size // 5]
+    noise = _spread(bins, valid, 0.0)
     for _ in range(6):
         kept = valid.copy()
-        count = _clear_sources(kept, bins - level, (soft - level) * np.sqrt(counts), 3 * noise)
+        count = _clear_sources(kept, bins - level, (soft - level) * np.sqrt(counts), 4 * noise)
         if count < max(16.0, 0.03 * bins.size):
             return _mode(bins, sky, level, noise), sky
-        sky, noise = kept, _spread(bins, kept)
+        sky, noise = kept, _spread(bins, kept, noise)
         last, level = level, _mode(bins, sky, level, noise)
         if abs(level - last) <= 0.03 * noise:
             break
@@ -228,14 +227,19 @@ def _clear_sources(
 
 
 @njit
-def _spread(bins: NDArray, kept: NDArray) -> float:  # pragma: no cover
-    r"""Returns the noise of bins from the median second difference of those next but one."""
+def _spread(bins: NDArray, kept: NDArray, known: float) -> float:  # pragma: no cover
+    r"""Returns the noise of bins from the median second difference of those next but one.
+
+    What is known already stays if there are too few.
+    """
 
     out = np.empty(2 * bins.size)
     count = _along(bins, kept, 2, 1, out)
     count += _along(bins.T, kept.T, 2, 1, out[count:])
+    if count == 0 or (count < 100 and known > 0):
+        return known
 
-    return MAD * _median(out[:count]) / math.sqrt(6.0) if count else 0.0
+    return MAD * _median(out[:count]) / math.sqrt(6.0)
 
 
 @njit
