@@ -64,13 +64,16 @@ def measure(
     pixels = _pixels(image)
     hidden = _like(np.zeros(pixels.shape) if mask is None else mask, pixels, "mask", np.bool_)
     kernel = NONE if psf is None else separate(np.asarray(psf, np.float64))
+    flags = 0
     if labels is None:
-        sources, level, _, _ = segment(np.where(hidden, np.nan, pixels), math.nan, math.nan)
+        sources, level, _, flags = segment(np.where(hidden, np.nan, pixels), math.nan, math.nan)
         pixels, label = pixels - level, 1
     else:
         sources = _like(labels, pixels, "labels", np.int64)
 
-    return _measure(pixels, sources, label, hidden, gain, sky, kernel, mode == "parity")
+    found = _measure(pixels, sources, label, hidden, gain, sky, kernel, mode == "parity")
+
+    return found._replace(flags=found.flags | flags)
 
 
 def _pixels(image: ArrayLike) -> NDArray[np.float64]:

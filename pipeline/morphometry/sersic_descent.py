@@ -228,6 +228,8 @@ def _move(p: NDArray, step: NDArray, bounds: NDArray, trial: NDArray) -> None:  
 
 @njit
 def sandwich(left: NDArray, matrix: NDArray, right: NDArray) -> float:  # pragma: no cover
+    r"""Returns the product of a row, a matrix and a column; the zeros of the row cost nothing."""
+
     total = 0.0
     for i in range(len(left)):
         if left[i] != 0.0:

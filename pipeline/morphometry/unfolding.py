@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.geometry import overlap
+from pipeline.morphometry.overlap import overlap
 
 RINGS = 16
 r"""The number of rings in each of which the noise is taken off by itself."""

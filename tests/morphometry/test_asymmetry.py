@@ -8,7 +8,8 @@ from scipy.optimize import fmin
 from pipeline.morphometry import asymmetry as asym
 from pipeline.morphometry import half_turn
 from pipeline.morphometry.flags import CENTRE_DRIFTED, MASKED_CENTRE, UNDEFINED
-from pipeline.morphometry.geometry import Aperture, overlap
+from pipeline.morphometry.geometry import Aperture
+from pipeline.morphometry.overlap import overlap
 from pipeline.morphometry.simplex import minimize, simplex
 
 RPETRO = 8.0

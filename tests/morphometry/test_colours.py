@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.morphometry.colours import colour_gradient
 from pipeline.morphometry.flags import LOW_SIGNAL, UNDEFINED
+from tests.morphometry import disks
 
 SHAPE = (60, 70)
 X, Y, Q, THETA = 34.3, 29.8, 0.7, 0.5
@@ -12,25 +13,7 @@ CLEAR = np.zeros(SHAPE, bool)
 
 
 def plane(q=Q, theta=THETA, shape=SHAPE, x=X, y=Y):
-    r"""The radius and the azimuth in the plane of a disk."""
-
-    rows, columns = np.mgrid[: shape[0], : shape[1]]
-    u = (columns - x) * np.cos(theta) + (rows - y) * np.sin(theta)
-    v = ((rows - y) * np.cos(theta) - (columns - x) * np.sin(theta)) / q
-
-    return np.hypot(u, v), np.arctan2(v, u)
-
-
-def turned(image, x, y, theta, turns, mirrored):
-    r"""One of the eight symmetric images of the square, with its centre and its angle."""
-
-    if mirrored:
-        image, x, theta = image[:, ::-1], image.shape[1] - 1 - x, np.pi - theta
-    for _ in range(turns):
-        x, y, theta = y, image.shape[1] - 1 - x, theta - np.pi / 2
-        image = np.rot90(image)
-
-    return np.ascontiguousarray(image), x, y, theta
+    return disks.plane(shape, x, y, q, theta)
 
 
 def bands(gradient, colour=0.8):
@@ -61,8 +44,8 @@ def test_the_colour_without_gradient():
 def test_symmetries(turns, mirrored):
     noise = np.random.default_rng(0).normal(size=(2, *SHAPE))
     blue, red = bands(-0.3) + noise
-    view, x, y, theta = turned(red, X, Y, THETA, turns, mirrored)
-    other = turned(blue, X, Y, THETA, turns, mirrored)[0]
+    view, x, y, theta = disks.turned(red, X, Y, THETA, turns, mirrored)
+    other = disks.turned(blue, X, Y, THETA, turns, mirrored)[0]
 
     result = measure(other, view, x, y, theta, 1.0, np.zeros_like(view, bool))
 

@@ -6,8 +6,9 @@ from scipy.optimize import brentq
 from scipy.special import gammainc
 
 from pipeline.morphometry.flags import NEGATIVE_FLUX, UNDEFINED
-from pipeline.morphometry.geometry import cumulate, overlap
+from pipeline.morphometry.geometry import cumulate
 from pipeline.morphometry.growth import aperture_flux, concentration, radii, radius_of_fraction
+from pipeline.morphometry.overlap import overlap
 
 FRACTIONS = (0.2, 0.5, 0.8)
 

@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.morphometry.flags import UNDEFINED
 from pipeline.morphometry.isophotes import isophotes, twist
+from tests.morphometry import disks
 
 SHAPE = (90, 96)
 X, Y, Q, THETA = 47.3, 44.8, 0.6, 0.5
@@ -12,25 +13,7 @@ CLEAR = np.zeros(SHAPE, bool)
 
 
 def plane(q=Q, theta=THETA, shape=SHAPE, x=X, y=Y):
-    r"""The radius and the azimuth in the plane of a disk."""
-
-    rows, columns = np.mgrid[: shape[0], : shape[1]]
-    u = (columns - x) * np.cos(theta) + (rows - y) * np.sin(theta)
-    v = ((rows - y) * np.cos(theta) - (columns - x) * np.sin(theta)) / q
-
-    return np.hypot(u, v), np.arctan2(v, u)
-
-
-def turned(image, x, y, theta, turns, mirrored):
-    r"""One of the eight symmetric images of the square, with its centre and its angle."""
-
-    if mirrored:
-        image, x, theta = image[:, ::-1], image.shape[1] - 1 - x, np.pi - theta
-    for _ in range(turns):
-        x, y, theta = y, image.shape[1] - 1 - x, theta - np.pi / 2
-        image = np.rot90(image)
-
-    return np.ascontiguousarray(image), x, y, theta
+    return disks.plane(shape, x, y, q, theta)
 
 
 RADII = np.geomspace(5, 30, 6)
@@ -67,11 +50,11 @@ def test_symmetries(turns, mirrored):
     image = disk() + np.random.default_rng(0).normal(0, 0.3, SHAPE)
     shape, angle, *errors = measure(image, sigma=0.3)
 
-    view, x, y, theta = turned(image, X, Y, 0.2, turns, mirrored)
+    view, x, y, theta = disks.turned(image, X, Y, 0.2, turns, mirrored)
     results = measure(view, x, y, 0.8, theta, 0.3)
 
     assert np.allclose(results[0], shape, equal_nan=True)
-    expected = np.array([turned(image, X, Y, a, turns, mirrored)[3] for a in angle])
+    expected = np.array([disks.turned(image, X, Y, a, turns, mirrored)[3] for a in angle])
     assert np.allclose(np.sin(results[1] - expected), 0, atol=1e-8, equal_nan=True)
     assert np.allclose(results[2:], errors, equal_nan=True)
     assert np.allclose(twist(results[0], results[1], results[3]), twist(shape, angle, errors[1]))

@@ -7,7 +7,8 @@ from scipy.optimize import brentq
 from scipy.special import gamma, gammainc
 
 from pipeline.morphometry.flags import NEGATIVE_FLUX, RADIUS_NOT_REACHED, UNDEFINED
-from pipeline.morphometry.geometry import cumulate, overlap
+from pipeline.morphometry.geometry import cumulate
+from pipeline.morphometry.overlap import overlap
 from pipeline.morphometry.petrosian import petrosian, petrosian_radius, petrosian_ratio
 
 SIDE = 97

@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import uniform_filter
 
 from pipeline.morphometry.flags import NEGATIVE_FLUX, UNDEFINED
-from pipeline.morphometry.geometry import overlap
+from pipeline.morphometry.overlap import overlap
 from pipeline.morphometry.skybox import white_smoothness
 from pipeline.morphometry.smoothness import (
     boxcar,

@@ -6,6 +6,7 @@ import pytest
 from pipeline.morphometry.flags import LOW_SIGNAL, UNDEFINED
 from pipeline.morphometry.polar import contrast, polar
 from pipeline.morphometry.spiral import ANGLES, RINGS, spiral
+from tests.morphometry import disks
 
 SHAPE = (60, 70)
 X, Y, Q, THETA = 34.3, 29.8, 0.7, 0.5
@@ -13,25 +14,7 @@ CLEAR = np.zeros(SHAPE, bool)
 
 
 def plane(q=Q, theta=THETA, shape=SHAPE, x=X, y=Y):
-    r"""The radius and the azimuth in the plane of a disk."""
-
-    rows, columns = np.mgrid[: shape[0], : shape[1]]
-    u = (columns - x) * np.cos(theta) + (rows - y) * np.sin(theta)
-    v = ((rows - y) * np.cos(theta) - (columns - x) * np.sin(theta)) / q
-
-    return np.hypot(u, v), np.arctan2(v, u)
-
-
-def turned(image, x, y, theta, turns, mirrored):
-    r"""One of the eight symmetric images of the square, with its centre and its angle."""
-
-    if mirrored:
-        image, x, theta = image[:, ::-1], image.shape[1] - 1 - x, np.pi - theta
-    for _ in range(turns):
-        x, y, theta = y, image.shape[1] - 1 - x, theta - np.pi / 2
-        image = np.rot90(image)
-
-    return np.ascontiguousarray(image), x, y, theta
+    return disks.plane(shape, x, y, q, theta)
 
 
 def arms(m, pitch, amplitude=0.3, q=Q, **others):
@@ -74,7 +57,7 @@ def test_symmetries(turns, mirrored):
     if mirrored:
         expected[[0, 3]] *= -1
 
-    view, x, y, theta = turned(image, X, Y, THETA, turns, mirrored)
+    view, x, y, theta = disks.turned(image, X, Y, THETA, turns, mirrored)
 
     assert np.allclose(measure(view, x, y, Q, theta, 1.0, np.zeros_like(view, bool)), expected)
 
