@@ -271,9 +271,6 @@ def outer_asymmetry(
     r"""Measures the asymmetry between the ellipse of half of the light and the outermost one.
 
     References:
-        | Diverse Structural Evolution at z > 1 in Cosmologically Simulated Galaxies
-          (Snyder et al., 2015)
-        | https://doi.org/10.1093/mnras/stv1231
         | Probing the Mass Assembly of Massive Nearby Galaxies with Deep Imaging
           (Wen, Zheng & An, 2014)
         | https://doi.org/10.1088/0004-637X/787/2/130

@@ -45,8 +45,8 @@ def colour_gradient(  # noqa: PLR0913
     bands must have the same seeing.
 
     References:
-        | Color Gradients in Early-Type Galaxies (Peletier et al., 1990), for the definition
-        | https://doi.org/10.1086/115582
+        | CCD Surface Photometry of Galaxies with Dynamical Data. II (Peletier et al., 1990)
+        | https://ui.adsabs.harvard.edu/abs/1990AJ....100.1091P
 
     Arguments:
         blue: The bluer image, sky subtracted, with shape `(H, W)`.

@@ -157,9 +157,9 @@ def bulge(gini: float, m20: float) -> float:  # pragma: no cover
     .. math:: F = -0.693 M_{20} + 4.95 G - 3.96
 
     References:
-        | Diverse structural evolution at z > 1 in cosmologically simulated galaxies
+        | Galaxy Morphology and Star Formation in the Illustris Simulation at z = 0
             (Snyder et al., 2015)
-        | https://doi.org/10.1093/mnras/stv2078
+        | https://arxiv.org/abs/1502.07747
         | The optical morphologies of galaxies in the IllustrisTNG simulation
             (Rodriguez-Gomez et al., 2019)
         | https://doi.org/10.1093/mnras/sty3345
@@ -175,9 +175,9 @@ def merger(gini: float, m20: float) -> float:  # pragma: no cover
     .. math:: S = 0.139 M_{20} + 0.990 G - 0.327
 
     References:
-        | Diverse structural evolution at z > 1 in cosmologically simulated galaxies
+        | Diverse Structural Evolution at z > 1 in Cosmologically Simulated Galaxies
             (Snyder et al., 2015)
-        | https://doi.org/10.1093/mnras/stv2078
+        | https://arxiv.org/abs/1409.1583
         | The optical morphologies of galaxies in the IllustrisTNG simulation
             (Rodriguez-Gomez et al., 2019)
         | https://doi.org/10.1093/mnras/sty3345

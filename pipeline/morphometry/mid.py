@@ -45,7 +45,8 @@ def mid_segment(
     ratio is a step function of :math:`q`, and :math:`q` is where the search of Brent ends.
 
     References:
-        | Automatic detection of disturbed galaxies with the MID statistics (Freeman et al., 2013)
+        | New Image Statistics for Detecting Disturbed Galaxy Morphologies at High Redshift
+            (Freeman et al., 2013)
         | https://doi.org/10.1093/mnras/stt1016
         | Algorithms for Minimization without Derivatives (Brent, 1973), for the search
         | https://maths-people.anu.edu.au/~brent/pub/pub011.html
@@ -230,7 +231,8 @@ def intensity_deviation(
     the levels go down.
 
     References:
-        | Automatic detection of disturbed galaxies with the MID statistics (Freeman et al., 2013)
+        | New Image Statistics for Detecting Disturbed Galaxy Morphologies at High Redshift
+            (Freeman et al., 2013)
         | https://doi.org/10.1093/mnras/stt1016
         | Beyond spheroids and discs: classifications of CANDELS galaxy structure at 1.4 < z < 2
             via principal component analysis (Peth et al., 2016)

@@ -48,7 +48,8 @@ def multimode(
     and merge.
 
     References:
-        | Automatic detection of disturbed galaxies with the MID statistics (Freeman et al., 2013)
+        | New Image Statistics for Detecting Disturbed Galaxy Morphologies at High Redshift
+            (Freeman et al., 2013)
         | https://doi.org/10.1093/mnras/stt1016
         | Beyond spheroids and discs: classifications of CANDELS galaxy structure at 1.4 < z < 2
             via principal component analysis (Peth et al., 2016)

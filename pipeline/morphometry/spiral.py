@@ -75,10 +75,11 @@ def spiral(  # noqa: PLR0913
     as in a JPEG, anticlockwise.
 
     References:
-        | Relation Between Spiral Arms and Disks (Puerari & Dottori, 1992)
+        | Fourier analysis of structure in spiral galaxies (Puerari & Dottori, 1992)
         | https://ui.adsabs.harvard.edu/abs/1992A%26AS...93..469P
 
-        | Measurement of Galactic Logarithmic Spiral Arm Pitch Angle (Davis et al., 2012)
+        | Measurement of Galactic Logarithmic Spiral Arm Pitch Angle Using Two-Dimensional Fast
+          Fourier Transform Decomposition (Davis et al., 2012)
         | https://arxiv.org/abs/1202.4780
 
     Arguments:
