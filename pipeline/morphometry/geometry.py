@@ -1,6 +1,6 @@
 r"""Apertures whose rims share pixels exactly."""
 
-__all__ = ["Aperture", "annulus", "area", "cumulate", "flux", "sketch", "within"]
+__all__ = ["Aperture", "cumulate", "flux", "sketch", "within"]
 
 import math
 from typing import NamedTuple
@@ -361,45 +361,3 @@ def _box(
     right = int(min(max(math.ceil(x + a) + 1.0, 0.0), float(width)))
 
     return top, bottom, left, right
-
-
-@njit(error_model="numpy")
-def area(
-    mask: NDArray[np.bool_], x: float, y: float, a: float, q: float, theta: float
-) -> float:  # pragma: no cover
-    r"""Returns the area of an aperture that is inside of the image and not masked."""
-
-    return flux(np.zeros(mask.shape), mask, x, y, a, q, theta)[1]
-
-
-@njit(error_model="numpy")
-def annulus(
-    sums: NDArray[np.float64],
-    x: float,
-    y: float,
-    inner: float,
-    outer: float,
-    q: float,
-    theta: float,
-) -> tuple[float, float]:  # pragma: no cover
-    r"""Returns the flux between two ellipses of one shape and its area, where not masked.
-
-    Arguments:
-        sums: The cumulative sums of the image, with shape `(H, W + 1, 2)`.
-        x: The column of the centre.
-        y: The row of the centre.
-        inner: The semi-major axis where it begins, in pixels.
-        outer: The semi-major axis where it ends, in pixels.
-        q: The axis ratio.
-        theta: The angle of the major axis, in radians.
-
-    Returns:
-        The flux and the area. Both are zero if less than a billionth of a pixel is left.
-    """
-
-    total, covered = within(sums, x, y, outer, q, theta)
-    hole, less = within(sums, x, y, inner, q, theta)
-    if covered - less < 1e-9:  # what rounding leaves where there is nothing
-        return 0.0, 0.0
-
-    return total - hole, covered - less

@@ -13,15 +13,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.coverage import covered_pixels, smooth
 from pipeline.morphometry.deblend import Rules, deblend
 from pipeline.morphometry.flags import EDGE, LOW_SIGNAL, MASKED_CENTRE, NO_SKY, NO_SOURCE
-from pipeline.morphometry.level import (
-    covered_pixels,
-    level_off,
-    noise_of_sky,
-    sky_plane,
-    smooth,
-)
+from pipeline.morphometry.level import level_off, noise_of_sky, sky_plane
 
 DEPTH, PEAK = 4.0, 6.0
 r"""The threshold and the smallest peak of a source, in units of the noise once smoothed."""

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from pipeline.morphometry.coverage import smooth
 from pipeline.morphometry.deblend import Rules, deblend, shell_sort
 from pipeline.morphometry.flags import EDGE, LOW_SIGNAL, MASKED_CENTRE, NO_SKY, NO_SOURCE
-from pipeline.morphometry.level import sky_plane, smooth
+from pipeline.morphometry.level import sky_plane
 from pipeline.morphometry.segment import segment
 
 
