@@ -37,6 +37,13 @@ Settings = Annotated[
         "--set", metavar="SECTION.KEY=VALUE", help="Replaces one setting; may be repeated."
     ),
 ]
+Catalogue = Annotated[
+    Path,
+    typer.Option(
+        help="A .parquet, .fits, .vot or .csv catalogue; the last has its units and metadata on"
+        " top, as ECSV, in lines that begin with #."
+    ),
+]
 NoFlow = Annotated[bool, typer.Option("--no-flow", help="Runs without Prefect.")]
 Json = Annotated[
     bool,
@@ -184,13 +191,7 @@ def classify(
             help="A store, an experiment to take files from, a folder of images or one image."
         ),
     ],
-    to: Annotated[
-        Path,
-        typer.Option(
-            help="A .parquet, .fits, .vot or .csv catalogue; the last has its units and metadata"
-            " on top, as ECSV, in lines that begin with #."
-        ),
-    ],
+    to: Catalogue,
     settings: Settings = None,
     no_flow: NoFlow = False,
     as_json: Json = False,
@@ -206,6 +207,29 @@ def classify(
         from flows.classify import classify as flow
 
         return flow(model, str(input), str(to), settings or [])
+
+    _answer(work, as_json)
+
+
+@app.command()
+def measure(
+    input: Annotated[
+        Path,
+        typer.Argument(
+            help="A store, an experiment to take files from, a folder of images or one image."
+        ),
+    ],
+    to: Catalogue,
+    settings: Settings = None,
+    no_flow: NoFlow = False,
+    as_json: Json = False,
+) -> None:
+    r"""Writes a catalogue of measured morphology; settings are those of `morphometry`."""
+
+    def work() -> dict:
+        from pipeline import runs
+
+        return runs.measure(input, to, settings or [])
 
     _answer(work, as_json)
 

@@ -2,16 +2,13 @@ r"""From galaxies to a catalogue of calibrated class probabilities."""
 
 __all__ = ["classify", "columns"]
 
-import json
 import logging
-import shutil
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import blake2b
-from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,12 +22,10 @@ from torch import nn
 from pipeline import __version__
 from pipeline.calibration import apply
 from pipeline.card import Card, load_card
-from pipeline.catalogue import Column, concatenate
-from pipeline.catalogue.formats import FORMATS
+from pipeline.catalogue import Column, contents, in_parts
 from pipeline.dataset import Batch
-from pipeline.errors import ConfigError, DataError, suggest
-from pipeline.feeds import Feed, Records, refused, scale_misfit
-from pipeline.files import locked, replacing
+from pipeline.errors import DataError
+from pipeline.feeds import ABOUT, STATUS, Feed, Records, describe, refused, scale_misfit
 from pipeline.prediction import predict
 from pipeline.stretch import Stretch
 
@@ -49,7 +44,7 @@ r"""The number of batches that are read ahead."""
 
 T = TypeVar("T")
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 def classify(
@@ -89,29 +84,19 @@ def classify(
             if the model is damaged.
     """
 
-    suffix = Path(to).suffix.lower()
-    if suffix not in FORMATS:
-        raise ConfigError(f"{to} ends in {suffix!r}, {suggest(suffix, FORMATS)}")
     card, network = load_card(model)
     _check(card, feed, Path(model))
     place = _device(device)
 
     plan = _Plan.of(card, feed, place)
-    folder = Path(f"{to}.parts")
-    with locked(folder):
-        done = plan.resume(folder)
-        logger.info("%d inputs, %d of %d parts are done", len(feed), done, plan.parts)
-
-        files = [folder / f"{part:06d}.parquet" for part in range(plan.parts)]
-        made = _parts(network.to(place), card, feed, plan, done)
-        for path, table in zip(files[done:], made, strict=True):
-            with replacing(path) as file:
-                pq.write_table(table, file)
-
-        metadata = _metadata(card, version) | {"data": feed.fingerprint or _content(files)}
-        concatenate(files, to, columns(card.classes), metadata)
-        counts = _counts(files)
-        shutil.rmtree(folder)
+    with in_parts(to, asdict(plan), plan.parts) as parts:
+        done = parts.done
+        _log.info("%d inputs, %d of %d parts are done", len(feed), done, plan.parts)
+        parts.add(_parts(network.to(place), card, feed, plan, done))
+        metadata = _metadata(card, version)
+        metadata["data"] = feed.fingerprint or contents(parts.files)
+        parts.finish(columns(card.classes), metadata)
+        counts = _counts(parts.files)
 
     return {"catalogue": str(to), "inputs": len(feed), "parts_found_done": done} | counts
 
@@ -120,15 +105,11 @@ def columns(classes: Sequence[str]) -> list[Column]:
     r"""Returns the columns of a catalogue, with units and descriptions."""
 
     return [
-        Column("id", "", "Identifier of the input"),
-        Column("ra", "deg", "Right ascension (ICRS), NaN if unknown"),
-        Column("dec", "deg", "Declination (ICRS), NaN if unknown"),
+        *ABOUT,
         *(Column(f"p_{name}", "", f"Calibrated probability of class {name}") for name in classes),
         Column("class", "", "The likeliest class, empty if rejected"),
         Column("entropy", "bit", "Entropy of the probabilities, 0 if certain"),
-        Column("flags", "", "What is odd about the input, comma-separated"),
-        Column("status", "", "ok, flagged or rejected"),
-        Column("reason", "", "Why it is flagged or rejected"),
+        *STATUS,
     ]
 
 
@@ -161,22 +142,6 @@ class _Plan:
     @property
     def parts(self) -> int:
         return -(-self.inputs // self.part)
-
-    def resume(self, folder: Path) -> int:
-        r"""Returns how many parts are done, after deleting those of another plan."""
-
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(asdict(self), indent=1) + "\n"
-        path = folder / "plan.json"
-        if not path.exists() or path.read_text() != text:
-            for other in folder.glob("[0-9]*.parquet"):
-                other.unlink()
-            with replacing(path) as file:
-                file.write(text.encode())
-
-        found = {int(part.stem) for part in folder.glob("[0-9]*.parquet")}
-
-        return next(number for number in count() if number not in found)
 
 
 def _check(card: Card, feed: Feed, model: Path) -> None:
@@ -261,21 +226,10 @@ def _table(records: Records, found: list[NDArray[np.float64]], classes: Sequence
 
     made = {f"p_{name}": pa.array(p[:, k], pa.float32()) for k, name in enumerate(classes)}
     made |= {"entropy": pa.array(entropy, pa.float32()), "class": pa.array(best, pa.string())}
-    for name in ("ra", "dec"):
-        made[name] = pa.array([record[name] for record in records], pa.float64())
-    for name in ("id", "flags", "status", "reason", "digest"):
-        made[name] = pa.array([record.get(name, "") for record in records], pa.string())
+    made |= describe(records)
 
     # The digest stays in the parts: it tells what was in the files
     return pa.table({name: made[name] for name in [*(c.name for c in columns(classes)), "digest"]})
-
-
-def _content(files: Sequence[Path]) -> str:
-    r"""Hashes which inputs there were, and what was in their files."""
-
-    hashes = [_hash(repr(pq.read_table(f, columns=["id", "digest"]).to_pydict())) for f in files]
-
-    return _hash("".join(hashes))
 
 
 def _hash(text: str) -> str:

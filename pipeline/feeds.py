@@ -1,6 +1,17 @@
 r"""What a model is asked to classify: the galaxies of a store, or files that are in none yet."""
 
-__all__ = ["Feed", "FileFeed", "Records", "StoreFeed", "images", "refused", "scale_misfit"]
+__all__ = [
+    "ABOUT",
+    "STATUS",
+    "Feed",
+    "FileFeed",
+    "Records",
+    "StoreFeed",
+    "describe",
+    "images",
+    "refused",
+    "scale_misfit",
+]
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,16 +19,30 @@ from hashlib import blake2b
 from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.card import TOLERANCE, Card
+from pipeline.catalogue import Column
 from pipeline.ingest import Recipe, prepare, stamp
 from pipeline.sources import Source
 from pipeline.store import Store, StoreInfo
 
-COLUMNS = ("id", "ra", "dec", "flags", "status", "reason", "digest", "scale_arcsec")
+COLUMNS = ("id", "ra", "dec", "flags", "status", "reason", "digest", "scale_arcsec", "unit")
 
 Records = Sequence[Mapping[str, Any]]
+
+ABOUT = (
+    Column("id", "", "Identifier of the input"),
+    Column("ra", "deg", "Right ascension (ICRS), NaN if unknown"),
+    Column("dec", "deg", "Declination (ICRS), NaN if unknown"),
+)
+STATUS = (
+    Column("flags", "", "What is odd about the input, comma-separated"),
+    Column("status", "", "ok, flagged or rejected"),
+    Column("reason", "", "Why it is flagged or rejected"),
+)
+r"""What a catalogue says of every input, before and after what is found of it."""
 
 
 class Feed(Protocol):
@@ -44,8 +69,9 @@ class Feed(Protocol):
             size: The number of inputs per batch; the last batch may have fewer.
 
         Yields:
-            The manifest rows of a batch, with :data:`COLUMNS` at least, and the flux over the
-            noise of those that are not rejected, with shape `(n, C, H, W)`.
+            The manifest rows of a batch, with :data:`COLUMNS` and the noise of each band at
+            least unless they are rejected, and the flux over the noise of those that are not,
+            with shape `(n, C, H, W)`.
         """
 
 
@@ -60,7 +86,8 @@ class StoreFeed:
         self.store = store
         self.info = store.info
         self.fingerprint = store.fingerprint
-        self._table = store.manifest.select(COLUMNS)
+        noise = (f"noise_{band}" for band in store.info.bands)
+        self._table = store.manifest.select([*COLUMNS, *noise])
 
         digest = blake2b(self.info.to_json().encode(), digest_size=16)
         for batch in self._table.to_batches(max_chunksize=65536):
@@ -117,6 +144,16 @@ class FileFeed:
         sources = self.sources[start:]
 
         return prepare(sources, self.recipe, workers=self.workers, chunk=size)
+
+
+def describe(records: Records) -> dict[str, pa.Array]:
+    r"""Returns the columns :data:`ABOUT` and :data:`STATUS` of inputs, and their digests."""
+
+    found = {c.name: [record[c.name] for record in records] for c in (*ABOUT, *STATUS)}
+    found["digest"] = [record.get("digest", "") for record in records]
+    kinds = {"ra": pa.float64(), "dec": pa.float64()}
+
+    return {name: pa.array(found[name], kinds.get(name, pa.string())) for name in found}
 
 
 def images(card: Card, sources: Sequence[Source], workers: int = 1) -> FileFeed:

@@ -6,10 +6,10 @@ import multiprocessing
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 from pipeline.errors import PipelineError
@@ -21,14 +21,14 @@ r"""How many tasks per process are under way, so that none idles and memory is b
 
 
 def in_order(
-    function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], workers: int = 1
+    function: Callable[..., T], tasks: Iterable[tuple[Any, ...]], workers: int = 1
 ) -> Iterator[T]:
     r"""Calls a function of a module with each tuple of arguments.
 
     Arguments:
         function: The function.
-        tasks: The arguments of each call.
-        workers: The number of processes. With one, all happens in this one.
+        tasks: The arguments of each call, taken only a few ahead of the results.
+        workers: The number of processes. With one, or one task, all happens in this one.
 
     Yields:
         The results, in the order of the tasks.
@@ -37,9 +37,11 @@ def in_order(
         PipelineError: If a process dies.
     """
 
-    workers = min(workers, len(tasks))
-    if workers <= 1:
-        for task in tasks:
+    queue = iter(tasks)
+    first = list(islice(queue, 2))
+    queue = chain(first, queue)
+    if workers <= 1 or len(first) < 2:
+        for task in queue:
             yield function(*task)
         return
 
@@ -47,7 +49,6 @@ def in_order(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([function.__module__])
     pool = ProcessPoolExecutor(workers, context, _begin, (os.getcwd(),))
-    queue = iter(tasks)
     try:
         waiting: deque[Future[T]] = deque()
         for task in islice(queue, AHEAD * workers):

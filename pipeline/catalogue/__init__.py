@@ -3,6 +3,8 @@ r"""Catalogues: tables of galaxies, in and out, joined on the sky."""
 __all__ = [
     "Column",
     "concatenate",
+    "contents",
+    "in_parts",
     "match_positions",
     "read_table",
     "write_table",
@@ -10,5 +12,6 @@ __all__ = [
 
 from pipeline.catalogue.formats import Column
 from pipeline.catalogue.matching import match_positions
+from pipeline.catalogue.parts import contents, in_parts
 from pipeline.catalogue.reading import read_table
 from pipeline.catalogue.writing import concatenate, write_table

@@ -1,6 +1,6 @@
 r"""What an experiment is made of: one YAML file of `configs/`."""
 
-__all__ = ["Data", "Experiment", "Labels", "Split", "Table", "load"]
+__all__ = ["Data", "Experiment", "Labels", "Morphometry", "Split", "Table", "build", "load"]
 
-from pipeline.config.reading import load
-from pipeline.config.sections import Data, Experiment, Labels, Split, Table
+from pipeline.config.reading import build, load
+from pipeline.config.sections import Data, Experiment, Labels, Morphometry, Split, Table

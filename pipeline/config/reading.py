@@ -1,6 +1,6 @@
 r"""From a YAML file and settings that replace its own to an experiment."""
 
-__all__ = ["load"]
+__all__ = ["build", "load"]
 
 import os
 import re
@@ -41,13 +41,29 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: holds {type(tree).__name__}, expected keys and values")
 
+    return build(tree, overrides, path)
+
+
+def build(tree: dict[str, Any], overrides: Sequence[str], origin: Path) -> Experiment:
+    r"""Makes an experiment of what a YAML file of it would hold.
+
+    Arguments:
+        tree: Sections by name.
+        overrides: Settings that replace those of the tree, as `section.key=value`.
+        origin: What messages name.
+
+    Raises:
+        ConfigError: If a key is unknown (the message names the nearest one), or if a value is
+            not possible.
+    """
+
     for setting in overrides:
         _override(tree, setting)
 
     try:
         return Experiment.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError("; ".join(_explain(e, path) for e in error.errors())) from error
+        raise ConfigError("; ".join(_explain(e, origin) for e in error.errors())) from error
 
 
 def _expand(text: str, path: Path) -> str:

@@ -270,6 +270,22 @@ class Evaluation(Config):
     r"""Of the bootstrap."""
 
 
+class Morphometry(Config):
+    r"""How galaxies are measured, see :func:`pipeline.morphometry.measure`."""
+
+    mode: Literal["fast", "parity"] = "fast"
+    r"""`parity` for all choices of statmorph."""
+
+    gain: float | None = Field(None, gt=0)
+    r"""Photons per unit of the images, for their noise. By default, that of the sky alone."""
+
+    psf: Path | None = None
+    r"""A FITS image of a star, with odd sides, for the Sersic fit; with `{band}`, one of each."""
+
+    workers: int | None = Field(None, gt=0)
+    r"""The number of processes. By default, that of the cores."""
+
+
 class Tracking(Config):
     r"""Where runs are recorded, see :class:`pipeline.tracking.Tracker`."""
 
@@ -305,6 +321,7 @@ class Experiment(Config):
     model: Model = Model()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
+    morphometry: Morphometry = Morphometry()
     tracking: Tracking = Tracking()
 
     @property

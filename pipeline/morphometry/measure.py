@@ -26,7 +26,7 @@ def measure(
     mask: ArrayLike | None = None,
     gain: float = math.inf,
     sky: Sky = MEASURED,
-    psf: ArrayLike | None = None,
+    psf: ArrayLike | Kernel | None = None,
     mode: Mode = "fast",
 ) -> Morphology:
     r"""Measures one galaxy in one band.
@@ -41,6 +41,7 @@ def measure(
         gain: The photons per unit of the image, infinite without their noise.
         sky: The noise of the sky and what it adds to the statistics. Measured by default.
         psf: The point spread function, for the Sersic fit, with odd sides.
+            :func:`pipeline.morphometry.psf.separate` makes it ready once for many galaxies.
         mode: `fast`, or `parity` for all choices of statmorph.
 
     Returns:
@@ -63,7 +64,7 @@ def measure(
         raise ConfigError(f"mode={mode!r}, {suggest(mode, MODES)}")
     pixels = _pixels(image)
     hidden = _like(np.zeros(pixels.shape) if mask is None else mask, pixels, "mask", np.bool_)
-    kernel = NONE if psf is None else separate(np.asarray(psf, np.float64))
+    kernel = psf if isinstance(psf, Kernel) else NONE if psf is None else separate(psf)
     flags = 0
     if labels is None:
         sources, level, _, flags = segment(np.where(hidden, np.nan, pixels), math.nan, math.nan)

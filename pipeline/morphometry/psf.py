@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.errors import DataError
 
 
 class Kernel(NamedTuple):
@@ -31,7 +33,7 @@ NONE = Kernel(np.empty((0, 1)), np.empty((0, 1)), 0.0, 0.0, 0.0)
 r"""No convolution."""
 
 
-def separate(psf: NDArray, tolerance: float = 1e-5) -> Kernel:
+def separate(psf: ArrayLike, tolerance: float = 1e-5) -> Kernel:
     r"""Writes a point spread function as a sum of products of columns and rows.
 
     .. math:: P = \sum_r c_r h_r^T
@@ -45,17 +47,17 @@ def separate(psf: NDArray, tolerance: float = 1e-5) -> Kernel:
         tolerance: The largest sum of the absolute values that are left out, of a total of 1.
 
     Raises:
-        ValueError: If it is not an image, is not finite or has no positive sum.
+        DataError: If it is not an image, is not finite or has no positive sum.
     """
 
-    psf = np.asarray(psf, np.float64)
-    if psf.ndim != 2 or not np.isfinite(psf).all() or not psf.sum() > 0:
-        raise ValueError(f"psf with shape {psf.shape}, expected a finite image of positive sum")
-    psf = psf / psf.sum()
-    y, x = np.indices(psf.shape) - (np.array(psf.shape).reshape(2, 1, 1) - 1) // 2
-    centre_x, centre_y = (psf * x).sum(), (psf * y).sum()
-    variance = (psf * ((x - centre_x) ** 2 + (y - centre_y) ** 2)).sum() / 2
-    left, values, right = np.linalg.svd(psf, full_matrices=False)
+    image = np.asarray(psf, np.float64)
+    if image.ndim != 2 or not np.isfinite(image).all() or not image.sum() > 0:
+        raise DataError(f"psf with shape {image.shape}, expected a finite image of positive sum")
+    share = image / image.sum()
+    y, x = np.indices(share.shape) - (np.array(share.shape).reshape(2, 1, 1) - 1) // 2
+    centre_x, centre_y = (share * x).sum(), (share * y).sum()
+    variance = (share * ((x - centre_x) ** 2 + (y - centre_y) ** 2)).sum() / 2
+    left, values, right = np.linalg.svd(share, full_matrices=False)
     rank = 1
     while rank < values.size:
         rest = (left[:, rank:] * values[rank:]) @ right[rank:]

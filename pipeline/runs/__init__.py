@@ -4,11 +4,22 @@ Here, and nowhere else, an experiment is unpacked into arguments. Each verb retu
 dictionary with what it did.
 """
 
-__all__ = ["classify", "compare", "evaluate", "ingest", "inspect", "run", "simulate", "train"]
+__all__ = [
+    "classify",
+    "compare",
+    "evaluate",
+    "ingest",
+    "inspect",
+    "measure",
+    "run",
+    "simulate",
+    "train",
+]
 
 from pipeline.runs.catalogue import classify
 from pipeline.runs.data import ingest, simulate
 from pipeline.runs.evaluation import compare, evaluate
 from pipeline.runs.inspection import inspect
+from pipeline.runs.measurement import measure
 from pipeline.runs.training import train
 from pipeline.runs.whole import run

@@ -3,7 +3,6 @@ r"""From a model and images to a catalogue."""
 __all__ = ["classify", "classify_store"]
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,13 +16,9 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.feeds import Feed, StoreFeed, images
 from pipeline.runs.data import feed, store_folder
 from pipeline.runs.home import MODEL, RUN
-from pipeline.sources import Source
+from pipeline.runs.images import find_images
 from pipeline.store import Store
 from pipeline.tracking import resolve, run_page, store_uri, version_of
-
-FITS = (".fits", ".fit", ".fts")
-PACKED = (".gz", ".bz2", ".fz")
-IMAGES = (*FITS, *(end + pack for end in FITS for pack in PACKED), ".fz", ".jpeg", ".jpg", ".png")
 
 WORKERS = 2
 
@@ -118,32 +113,6 @@ def _feed(input: Path, model: Path) -> Feed:
             " expected an experiment whose table has that column"
         )
 
-    sources = _sources(input)
+    sources = find_images(input)
 
     return images(card, sources, min(WORKERS, len(sources)))
-
-
-def _sources(input: Path) -> list[Source]:
-    r"""Takes one image, or all images of a folder, whatever their formats, by their names."""
-
-    if not input.is_dir():
-        return [Source(_split(input.name)[0], (input,))]
-
-    files = [path for path in sorted(input.iterdir()) if path.is_file() and _split(path.name)[1]]
-    files = [path for path in files if not path.name.startswith(".")]
-    if not files:
-        raise DataError(f"{input} is no store and has no image ({', '.join(IMAGES)})")
-    seen = Counter(_split(path.name)[0] for path in files)
-    named = {path: _split(path.name)[0] for path in files}
-    sources = [Source(id if seen[id] == 1 else path.name, (path,)) for path, id in named.items()]
-
-    return sorted(sources, key=lambda source: source.id)
-
-
-def _split(name: str) -> tuple[str, str]:
-    r"""Splits the name of a file into an identifier and the ending of an image, if it has it."""
-
-    ends = [end for end in IMAGES if name.lower().endswith(end)]
-    end = max(ends, key=len, default="")
-
-    return name[: len(name) - len(end)], end

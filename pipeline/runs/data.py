@@ -1,12 +1,21 @@
 r"""From files to a store and a split."""
 
-__all__ = ["Sample", "feed", "ingest", "sample", "scheme", "simulate", "store_folder"]
+__all__ = [
+    "Sample",
+    "feed",
+    "ingest",
+    "progress_bar",
+    "sample",
+    "scheme",
+    "simulate",
+    "store_folder",
+]
 
 import json
 import logging
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -80,7 +89,7 @@ def ingest(experiment: Experiment) -> dict:
     # Nothing is left of an experiment that finds no file
     sources = _sources(data, experiment.home / "headers.json")
     store = Store.create(store_folder(experiment), _info(data))
-    with _bar("ingest") as progress:
+    with progress_bar("ingest") as progress:
         counts = ingest_sources(
             sources,
             store,
@@ -193,10 +202,17 @@ def store_folder(experiment: Experiment) -> Path:
     return experiment.data.store or experiment.home / "store"
 
 
-def feed(data: Data) -> FileFeed:
-    r"""Prepares the files of an experiment to be read without being kept."""
+def feed(data: Data, sources: Sequence[Source] | None = None) -> FileFeed:
+    r"""Prepares files to be read without being kept.
 
-    return FileFeed(_sources(data), _recipe(data), _info(data), workers=data.workers)
+    Arguments:
+        data: How to read them.
+        sources: The files. By default, those of the experiment.
+    """
+
+    found = _sources(data) if sources is None else sources
+
+    return FileFeed(found, _recipe(data), _info(data), workers=data.workers)
 
 
 def _parts(
@@ -323,7 +339,7 @@ def _info(data: Data) -> StoreInfo:
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
     r"""Shows a progress bar on a terminal, and nothing elsewhere."""
 
     if not sys.stderr.isatty():

@@ -1,0 +1,99 @@
+r"""Catalogues that take long to make: part by part, and on from there after a kill."""
+
+__all__ = ["contents", "in_parts"]
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.catalogue.formats import FORMATS, Column
+from pipeline.catalogue.writing import concatenate
+from pipeline.errors import ConfigError, suggest
+from pipeline.files import locked, replacing
+
+
+@dataclass(frozen=True)
+class Parts:
+    r"""The parts of a catalogue that is under way.
+
+    Arguments:
+        to: The catalogue.
+        files: The files of all parts, those done first.
+        done: The number of parts that are done.
+    """
+
+    to: Path
+    files: Sequence[Path]
+    done: int
+
+    def add(self, tables: Iterator[pa.Table]) -> None:
+        r"""Writes the parts that are not done yet, in order."""
+
+        for path, table in zip(self.files[self.done :], tables, strict=True):
+            with replacing(path) as file:
+                pq.write_table(table, file)
+
+    def finish(self, columns: Sequence[Column], metadata: Mapping[str, str]) -> None:
+        r"""Joins all parts, see :func:`concatenate`."""
+
+        concatenate(self.files, self.to, columns, metadata)
+
+
+@contextmanager
+def in_parts(to: Path, plan: Mapping[str, Any], parts: int) -> Iterator[Parts]:
+    r"""Makes a catalogue in parts, or goes on with the one that was killed.
+
+    They are in the folder `TO.parts`, which is there until the catalogue is, beside the plan
+    that they follow. Parts of another plan are deleted.
+
+    Arguments:
+        to: The catalogue: `.parquet`, `.fits`, `.vot` or `.csv`.
+        plan: What has to be the same for parts to fit together, as JSON knows it.
+        parts: How many there are to be.
+
+    Raises:
+        ConfigError: If the catalogue is of no known format.
+    """
+
+    suffix = Path(to).suffix.lower()
+    if suffix not in FORMATS:
+        raise ConfigError(f"{to} ends in {suffix!r}, {suggest(suffix, FORMATS)}")
+
+    folder = Path(f"{to}.parts")
+    with locked(folder):
+        _follow(plan, folder)
+        found = {int(part.stem) for part in folder.glob("[0-9]*.parquet")}
+        done = next(number for number in count() if number not in found)
+        yield Parts(Path(to), [folder / f"{part:06d}.parquet" for part in range(parts)], done)
+        shutil.rmtree(folder)
+
+
+def contents(files: Sequence[Path]) -> str:
+    r"""Hashes which inputs there were, and what was in their files."""
+
+    digest = blake2b(digest_size=16)
+    for file in files:
+        digest.update(repr(pq.read_table(file, columns=["id", "digest"]).to_pydict()).encode())
+
+    return digest.hexdigest()
+
+
+def _follow(plan: Mapping[str, Any], folder: Path) -> None:
+    text = json.dumps(plan, indent=1) + "\n"
+    path = folder / "plan.json"
+    if path.exists() and path.read_text() == text:
+        return
+
+    for other in folder.glob("[0-9]*.parquet"):
+        other.unlink()
+    with replacing(path) as file:
+        file.write(text.encode())

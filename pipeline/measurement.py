@@ -1,0 +1,243 @@
+r"""From galaxies to a catalogue of measured morphology."""
+
+__all__ = ["Options", "measure"]
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline import __version__
+from pipeline.catalogue import Column, contents, in_parts
+from pipeline.errors import DataError
+from pipeline.feeds import ABOUT, STATUS, Feed, Records, describe
+from pipeline.morphometry import FLAGS, Morphology, names
+from pipeline.morphometry.cutouts import GRADIENT, measure_cutouts, neighbours
+from pipeline.morphometry.fields import FLUXES, meaning, unit
+from pipeline.morphometry.measure import Mode
+from pipeline.morphometry.psf import Kernel
+from pipeline.workers import in_order
+
+TASK = 32
+r"""The number of galaxies that a worker is handed at once."""
+
+PART = 16
+r"""The number of tasks per part, which is what a kill costs. More in long catalogues, so that
+there are :data:`PARTS` at most."""
+
+PARTS = 500
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    r"""How galaxies are measured.
+
+    Arguments:
+        mode: `fast`, or `parity` for all choices of statmorph.
+        gain: The photons per unit of the images, infinite without their noise.
+        psfs: The point spread function of each band. None by default.
+    """
+
+    mode: Mode = "fast"
+    gain: float = math.inf
+    psfs: tuple[Kernel, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        digest = blake2b(f"{self.mode} {self.gain}".encode(), digest_size=16)
+        for psf in self.psfs:
+            digest.update(psf.columns.tobytes() + psf.rows.tobytes())
+
+        return digest.hexdigest()
+
+
+def measure(
+    feed: Feed,
+    to: Path,
+    options: Options = Options(),
+    *,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    r"""Measures all inputs of a feed.
+
+    One row per input, in order: position, the scale of its pixels, the fields of
+    :class:`Morphology` in each band, the colour gradients between neighbouring bands, flags,
+    status and reason. Lengths are in pixels of the cutout, fluxes in the unit of the image. A
+    rejected input has NaN for numbers.
+
+    Parts are written as they are done, see :func:`pipeline.catalogue.in_parts`: run again after
+    a kill, with the same options and inputs, it ends with the bytes it would have ended with,
+    whatever the number of workers.
+
+    Arguments:
+        feed: What to measure.
+        to: The catalogue: `.parquet`, `.fits`, `.vot` or `.csv`.
+        options: How to measure.
+        workers: The number of processes.
+        progress: Called with the number of inputs that are done, and of all.
+
+    Returns:
+        The numbers of inputs, of those measured and rejected, of parts found done, and of
+        galaxies by flag of each band.
+
+    Raises:
+        ConfigError: If the catalogue is of no known format.
+        DataError: If there are no inputs.
+    """
+
+    if not len(feed):
+        raise DataError("nothing to measure: there is no input")
+
+    size = TASK * max(PART, -(-len(feed) // (TASK * PARTS)))
+    plan = {"feed": feed.stamp, "inputs": len(feed), "part": size, "options": options.digest}
+    plan["software"] = f"{__version__}, numpy {np.__version__}"
+    with in_parts(to, plan, -(-len(feed) // size)) as parts:
+        start = parts.done * size
+        _log.info("%d inputs, %d are done", len(feed), min(start, len(feed)))
+        tasks = ((*one, feed.info.bands, options) for one in feed.stream(start, TASK))
+        tables = in_order(_measure, tasks, workers)
+        parts.add(_joined(tables, size, start, len(feed), progress))
+        metadata = _metadata(feed, options)
+        metadata["data"] = feed.fingerprint or contents(parts.files)
+        parts.finish(columns(feed.info.bands), metadata)
+        counts = _counts(parts.files, feed.info.bands)
+
+    return {"catalogue": str(to), "inputs": len(feed), "parts_found_done": parts.done} | counts
+
+
+def columns(bands: Sequence[str]) -> list[Column]:
+    r"""Returns the columns of a catalogue, with units and descriptions."""
+
+    measured = [
+        Column(f"{field}_{band}", unit(field), f"{meaning(field)}, in {band}")
+        for band in bands
+        for field in Morphology._fields
+    ]
+    for blue, red in neighbours(bands):
+        texts = (
+            f"Gradient of {blue} - {red} per decade of the radius, negative if bluer outside",
+            f"Standard error of the gradient of {blue} - {red}",
+            f"Why not to trust the gradient of {blue} - {red}, as bits",
+        )
+        measured += [
+            Column(f"{field}_{blue}_{red}", "" if "flags" in field else "mag", text)
+            for field, text in zip(GRADIENT, texts, strict=True)
+        ]
+
+    return [
+        *ABOUT,
+        Column("scale_arcsec", "arcsec", "Side of a pixel of the cutout, NaN if unknown"),
+        Column("unit", "", "Unit of the image, which fluxes are in"),
+        *measured,
+        *STATUS,
+    ]
+
+
+def _measure(
+    records: Records, pixels: NDArray[np.float16], bands: Sequence[str], options: Options
+) -> pa.Table:
+    r"""Measures a batch, and puts it beside what is known of it."""
+
+    kept = [record for record in records if record["status"] != "rejected"]
+    noise = np.array([[record[f"noise_{band}"] for band in bands] for record in kept])
+    noise = noise.reshape(len(kept), len(bands))
+    # What is 1 in the store is the noise of the band
+    found = measure_cutouts(
+        pixels, bands, mode=options.mode, gain=options.gain * noise, psfs=options.psfs
+    )
+    fluxes = [field for field in Morphology._fields if field.removesuffix("_error") in FLUXES]
+    for c, band in enumerate(bands):
+        for field in fluxes:
+            found[f"{field}_{band}"] = found[f"{field}_{band}"] * noise[:, c]
+
+    readable = np.array([record["status"] != "rejected" for record in records])
+    made = {name: _spread(values, readable) for name, values in found.items()}
+    scale = [record.get("scale_arcsec", math.nan) for record in records]
+    made["scale_arcsec"] = pa.array(scale, pa.float64())
+    made["unit"] = pa.array([record.get("unit", "") for record in records], pa.string())
+    made |= describe(records)
+
+    return pa.table({name: made[name] for name in [*(c.name for c in columns(bands)), "digest"]})
+
+
+def _spread(values: NDArray, readable: NDArray[np.bool_]) -> pa.Array:
+    r"""Puts values into the rows that have any. In others numbers are NaN, and flags null."""
+
+    if values.dtype.kind == "i":
+        bits = np.zeros(len(readable), np.int32)
+        bits[readable] = values
+        return pa.array(bits, mask=~readable)
+
+    numbers = np.full(len(readable), np.nan)
+    numbers[readable] = values
+
+    return pa.array(numbers)
+
+
+def _joined(
+    tables: Iterator[pa.Table],
+    size: int,
+    done: int,
+    total: int,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[pa.Table]:
+    r"""Joins the tables of tasks into those of parts."""
+
+    while batch := list(islice(tables, size // TASK)):
+        part = pa.concat_tables(batch)
+        done += len(part)
+        yield part
+        if progress:
+            progress(done, total)
+
+
+def _metadata(feed: Feed, options: Options) -> dict[str, str]:
+    bits = ", ".join(f"{1 << bit} {name}" for bit, name in enumerate(FLAGS))
+
+    return {
+        "description": f"Galaxy morphometry, {options.mode}",
+        "flag_bits": bits,
+        "gain": f"{options.gain:g}",
+        "psf": "given" if options.psfs else "none",
+        "software": f"tuningfork {__version__}",
+        "survey": feed.info.survey,
+        "bands": ",".join(feed.info.bands),
+        "scale": feed.info.scale,
+    }
+
+
+def _counts(files: Sequence[Path], bands: Sequence[str]) -> dict[str, Any]:
+    status: Counter[str] = Counter()
+    flags: dict[str, Counter[str]] = {band: Counter() for band in bands}
+    for path in files:
+        table = pq.read_table(path, columns=["status", *(f"flags_{band}" for band in bands)])
+        status.update(table["status"].to_pylist())
+        for band, counter in flags.items():
+            for bits, count in Counter(table[f"flags_{band}"].drop_null().to_pylist()).items():
+                counter.update({name: count for name in names(bits)})
+
+    rejected = status["rejected"]
+
+    return {
+        "measured": status.total() - rejected,
+        "rejected": rejected,
+        "by_status": dict(sorted(status.items())),
+        "by_flag": {band: _by_bit(counter) for band, counter in flags.items()},
+    }
+
+
+def _by_bit(counter: Mapping[str, int]) -> dict[str, int]:
+    return {name: counter[name] for name in FLAGS if counter[name]}

@@ -1,0 +1,115 @@
+r"""Measurements of galaxies in several bands."""
+
+__all__ = ["GRADIENT", "measure_cutouts", "neighbours"]
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.errors import DataError
+from pipeline.morphometry.colours import colour_gradient
+from pipeline.morphometry.measure import Mode, measure
+from pipeline.morphometry.morphology import Morphology
+from pipeline.morphometry.psf import NONE, Kernel
+from pipeline.morphometry.segment import segment
+
+GRADIENT = ("colour_gradient", "colour_gradient_error", "colour_flags")
+r"""What is measured between two neighbouring bands."""
+
+INNER = 0.1
+r"""Where a colour gradient begins, in units of the Petrosian radius at which it ends."""
+
+
+def measure_cutouts(
+    pixels: NDArray,
+    bands: Sequence[str],
+    *,
+    mode: Mode = "fast",
+    gain: ArrayLike = math.inf,
+    psfs: Sequence[Kernel] = (),
+) -> dict[str, NDArray]:
+    r"""Measures galaxies, each band by itself, and the colour gradients between neighbours.
+
+    Each band has its own segment and its own sky. The gradient of two bands follows the centre,
+    the shape and the neighbours of the redder one, from 0.1 to 1 of its Petrosian semi-major
+    axis, see :func:`pipeline.morphometry.colours.colour_gradient`. Both bands should have the
+    same seeing.
+
+    Arguments:
+        pixels: The images, NaN where not covered, with shape `(B, C, H, W)`.
+        bands: The names of the bands from blue to red, of length `C`.
+        mode: See :func:`measure`.
+        gain: The photons per unit of the image, infinite without their noise, with a shape that
+            broadcasts to `(B, C)`.
+        psfs: The point spread function of each band. None by default.
+
+    Returns:
+        The fields of :class:`Morphology` as `FIELD_BAND` and those of :data:`GRADIENT` as
+        `FIELD_BLUE_RED`, each with shape `(B,)`.
+
+    Raises:
+        DataError: If the pixels are not those of so many bands.
+    """
+
+    if pixels.ndim != 4 or pixels.shape[1] != len(bands):
+        raise DataError(
+            f"cutouts of shape {pixels.shape}, expected (B, {len(bands)}, H, W) for the bands"
+            f" {', '.join(bands)}"
+        )
+    gains = np.broadcast_to(np.asarray(gain, np.float64), pixels.shape[:2])
+    kernels = tuple(psfs) or (NONE,) * len(bands)
+
+    rows = [
+        _measure(cutout, gain, kernels, mode) for cutout, gain in zip(pixels, gains, strict=True)
+    ]
+    names = [f"{field}_{band}" for band in bands for field in Morphology._fields]
+    names += [f"{field}_{blue}_{red}" for blue, red in neighbours(bands) for field in GRADIENT]
+    columns = zip(*rows, strict=True) if rows else ((),) * len(names)
+
+    return {name: np.array(column) for name, column in zip(names, columns, strict=True)}
+
+
+def neighbours(bands: Sequence[str]) -> list[tuple[str, str]]:
+    r"""Returns the pairs of bands that a colour is measured between."""
+
+    return list(zip(bands[:-1], bands[1:], strict=True))
+
+
+def _measure(
+    cutout: NDArray, gains: NDArray[np.float64], psfs: Sequence[Kernel], mode: Mode
+) -> list[float]:
+    r"""Returns all that is measured of one galaxy, in the order of the columns."""
+
+    images, maps, found = [], [], []
+    for image, gain, psf in zip(cutout.astype(np.float64), gains, psfs, strict=True):
+        labels, level, _, flags = segment(image)
+        images.append(image - level)
+        maps.append(labels)
+        one = measure(images[-1], labels, gain=float(gain), psf=psf, mode=mode)
+        found.append(one._replace(flags=one.flags | flags))
+
+    values = [value for one in found for value in one]
+    for blue in range(len(cutout) - 1):
+        values += _gradient(images[blue : blue + 2], maps[blue + 1], found[blue : blue + 2])
+
+    return values
+
+
+def _gradient(
+    images: Sequence[NDArray[np.float64]],
+    labels: NDArray[np.int64],
+    found: Sequence[Morphology],
+) -> tuple[float, float, int]:
+    blue, red = images
+    frame = found[1]
+    hidden = (labels > 1) | ~np.isfinite(blue) | ~np.isfinite(red)
+    outer = frame.rpetro_ellip
+    place = frame.x, frame.y, 1 - frame.ellipticity, frame.theta, INNER * outer, outer
+    noise = found[0].sky_sigma, found[1].sky_sigma
+    slope, error, _, _, flags = colour_gradient(
+        np.where(hidden, 0.0, blue), np.where(hidden, 0.0, red), hidden, *place, *noise
+    )
+
+    return slope, error, flags

@@ -1,0 +1,127 @@
+r"""Images without an experiment: those of a folder, or one, and what can be told of them."""
+
+__all__ = ["find_images", "layout"]
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.errors import ConfigError, DataError
+from pipeline.fits import FitsFile, Frame, read_composite
+from pipeline.rows import COMPOSITES
+from pipeline.sources import Source
+from pipeline.workers import in_order
+
+FITS = (".fits", ".fit", ".fts")
+PACKED = (".gz", ".bz2", ".fz")
+IMAGES = (*FITS, *(end + pack for end in FITS for pack in PACKED), ".fz", ".jpeg", ".jpg", ".png")
+
+COLOURS = ("blue", "green", "red")
+MOST_BANDS = 8
+r"""How many planes of a cube are taken for bands at most."""
+
+TASK = 64
+r"""The number of images that a worker is handed at once."""
+
+Layout = tuple[tuple[str, ...], tuple[int, int]]
+
+
+def find_images(input: Path) -> list[Source]:
+    r"""Takes one image, or all images of a folder, whatever their formats, by their names."""
+
+    if not input.is_dir():
+        return [Source(_split(input.name)[0], (input,))]
+
+    files = [path for path in sorted(input.iterdir()) if path.is_file() and _split(path.name)[1]]
+    files = [path for path in files if not path.name.startswith(".")]
+    if not files:
+        raise DataError(f"{input} is no store and has no image ({', '.join(IMAGES)})")
+    seen = Counter(_split(path.name)[0] for path in files)
+    named = {path: _split(path.name)[0] for path in files}
+    sources = [Source(id if seen[id] == 1 else path.name, (path,)) for path, id in named.items()]
+
+    return sorted(sources, key=lambda source: source.id)
+
+
+def layout(sources: Sequence[Source], workers: int, *, sized: bool = False) -> Layout:
+    r"""Finds out which bands images have, and their size.
+
+    The names of bands are those of the headers of the first image that can be read (`FILTER`,
+    or `BAND1`, `BAND2`, ...), or else numbers.
+
+    Arguments:
+        sources: The images, one file each.
+        workers: The number of processes that read.
+        sized: Whether the size is known already, so that one image tells enough.
+
+    Returns:
+        The bands, and the number of rows and columns `(H, W)`.
+
+    Raises:
+        ConfigError: If two images have different sizes, so that one has to be chosen.
+        DataError: If none can be read.
+    """
+
+    paths = [source.files[0] for source in sources]
+    tasks = ((paths[i : i + TASK],) for i in range(0, len(paths), TASK))
+    found = [one for part in in_order(_layouts, tasks, workers) for one in part]
+    known = {path: one for path, one in zip(paths, found, strict=True) if isinstance(one, tuple)}
+    if not known:
+        raise DataError(str(found[0]))
+
+    first, (bands, size) = next(iter(known.items()))
+    for path, (_, other) in known.items():
+        if not sized and other != size:
+            raise ConfigError(
+                f"{first} has {size[0]} x {size[1]} pixels and {path} {other[0]} x {other[1]}:"
+                " say which size all are brought to with --set data.size=PIXELS"
+            )
+
+    return bands, size
+
+
+def _layouts(paths: Sequence[Path]) -> list[Layout | str]:
+    return [_layout(path) for path in paths]
+
+
+def _layout(path: Path) -> Layout | str:
+    r"""Returns the bands and the size of an image, or why it cannot be read."""
+
+    try:
+        if path.suffix.lower() in COMPOSITES:
+            frames, _ = read_composite(path)
+            return COLOURS, frames[0].pixels.shape
+        frames = _planes(FitsFile.open(path))
+    except DataError as error:
+        return str(error)
+
+    return _bands(frames), frames[0].pixels.shape
+
+
+def _planes(file: FitsFile) -> list[Frame]:
+    for count in range(1, MOST_BANDS + 1):
+        try:
+            return file.frames(None, count)
+        except DataError as error:
+            last = error
+    raise DataError(f"{file.path}: found no image of 1 to {MOST_BANDS} bands ({last})")
+
+
+def _bands(frames: Sequence[Frame]) -> tuple[str, ...]:
+    keys = ["FILTER"] if len(frames) == 1 else [f"BAND{i + 1}" for i in range(len(frames))]
+    told = [str(frames[0].header.get(key, "")).split() for key in keys]
+    names = tuple(words[0] if words else "" for words in told)
+    if len(set(names)) == len(names) and all(re.fullmatch(r"\w+", name) for name in names):
+        return names
+
+    return tuple(str(i + 1) for i in range(len(frames)))
+
+
+def _split(name: str) -> tuple[str, str]:
+    r"""Splits the name of a file into an identifier and the ending of an image, if it has it."""
+
+    ends = [end for end in IMAGES if name.lower().endswith(end)]
+    end = max(ends, key=len, default="")
+
+    return name[: len(name) - len(end)], end

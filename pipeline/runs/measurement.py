@@ -1,0 +1,104 @@
+r"""From images to a catalogue of measured morphology."""
+
+__all__ = ["measure"]
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline import config
+from pipeline.config import Experiment, Morphometry
+from pipeline.errors import ConfigError, DataError
+from pipeline.feeds import Feed, StoreFeed
+from pipeline.fits import read_frame
+from pipeline.measurement import Options
+from pipeline.measurement import measure as measure_feed
+from pipeline.morphometry.psf import Kernel, separate
+from pipeline.runs.data import feed, progress_bar
+from pipeline.runs.images import find_images, layout
+from pipeline.store import Store
+
+
+def measure(input: Path, to: Path, overrides: Sequence[str] = ()) -> dict:
+    r"""Measures a store, the files of an experiment, a folder of images or one image.
+
+    Arguments:
+        input: A store; an experiment, whose `data` say where the files are; or images of one
+            size, each one a row.
+        to: The catalogue: `.parquet`, `.fits`, `.vot` or `.csv`.
+        overrides: Settings that replace those of the experiment: those of `morphometry` for a
+            store, those of `data` too for images.
+
+    Raises:
+        ConfigError: If a setting is not possible.
+        DataError: If there is nothing to measure, or nothing of it can be.
+    """
+
+    input, to = Path(input), Path(to)
+    inputs, settings = _inputs(input, overrides)
+    options = Options(settings.mode, settings.gain or math.inf, _psfs(settings, inputs.info.bands))
+
+    with progress_bar("measure") as progress:
+        found = measure_feed(inputs, to, options, workers=_workers(settings), progress=progress)
+    if not found["measured"]:
+        raise DataError(f"{to}: all {found['inputs']} inputs are rejected, its `reason` says why")
+
+    return found
+
+
+def _inputs(input: Path, overrides: Sequence[str]) -> tuple[Feed, Morphometry]:
+    if not input.exists():
+        raise DataError(f"{input} does not exist, expected a store, an experiment or images")
+    if input.suffix in {".yaml", ".yml"}:
+        experiment = config.load(input, overrides)
+        return feed(experiment.data), experiment.morphometry
+
+    if (input / "store.json").exists():
+        store = Store.open(input)
+        info = store.info
+        settings = _experiment(input, info.bands, (info.height, info.width), overrides)
+        if wrong := [text for text in overrides if not text.startswith("morphometry.")]:
+            raise ConfigError(f"--set {wrong[0]!r}: {input} is a store, it takes morphometry.*")
+        return StoreFeed(store), settings.morphometry
+
+    sources = find_images(input)
+    given = {text.partition("=")[0] for text in overrides}
+    experiment = _experiment(input, ("1",), (64, 64), overrides)
+    if not given >= {"data.bands", "data.size"}:
+        found = layout(sources, experiment.data.workers, sized="data.size" in given)
+        experiment = _experiment(input, *found, overrides)
+
+    return feed(experiment.data, sources), experiment.morphometry
+
+
+def _experiment(
+    input: Path, bands: Sequence[str], size: tuple[int, int], overrides: Sequence[str]
+) -> Experiment:
+    r"""Makes an experiment of what has none."""
+
+    tree = {"name": input.name, "data": {"root": input, "bands": list(bands), "size": list(size)}}
+
+    return config.build(tree, overrides, input)
+
+
+def _psfs(settings: Morphometry, bands: Sequence[str]) -> tuple[Kernel, ...]:
+    if settings.psf is None:
+        return ()
+
+    found = []
+    for band in bands:
+        path = Path(str(settings.psf).replace("{band}", band))
+        pixels = read_frame(path).pixels
+        if not all(side % 2 for side in pixels.shape):
+            raise DataError(f"{path}: a PSF of shape {pixels.shape}, expected odd sides")
+        try:
+            found.append(separate(pixels))
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+
+    return tuple(found)
+
+
+def _workers(settings: Morphometry) -> int:
+    return settings.workers or os.cpu_count() or 1
