@@ -1,0 +1,253 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import measurement as module
+from pipeline import runs
+from pipeline.catalogue import read_table
+from pipeline.errors import ConfigError, DataError
+from pipeline.feeds import StoreFeed
+from pipeline.fits import write_image
+from pipeline.measurement import Options, measure
+from pipeline.morphometry import FLAGS, Morphology
+from pipeline.morphometry import measure as measure_one
+from pipeline.morphometry.cutouts import measure_cutouts
+from pipeline.morphometry.fields import FLUXES, meaning, unit
+from pipeline.store import Store, StoreInfo
+
+SHAPE = (33, 29)
+INFO = StoreInfo(("g", "r"), *SHAPE, scale="native", survey="s")
+NOISE = {"noise_g": 0.25, "noise_r": 4.0}
+
+
+def draw(seed, flux=60.0):
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    r = np.hypot((x - 14.2) / 1.3, y - 16.4)
+
+    return [
+        flux * np.exp(-r / width) + random.normal(size=SHAPE) for width in (3.0 + seed % 3, 2.5)
+    ]
+
+
+def fill(folder, count):
+    r"""A store whose fourth galaxy is rejected."""
+
+    store = Store.create(folder, INFO)
+    rows = [
+        {"id": f"J{i:03d}", "status": "ok", "unit": "nJy", "scale_arcsec": 0.2, "ra": 1.0 + i}
+        | NOISE
+        | ({"status": "rejected", "reason": "the file is empty"} if i == 3 else {})
+        for i in range(count)
+    ]
+    kept = [i for i in range(count) if i != 3]
+    store.commit(np.array([draw(i) for i in kept], np.float16), rows)
+
+    return store
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(module, "TASK", 4)
+    monkeypatch.setattr(module, "PART", 2)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "fits", "vot", "csv"])
+def test_catalogue(tmp_path, suffix):
+    store = fill(tmp_path / "store", 9)
+    to = tmp_path / f"c.{suffix}"
+    answer = measure(StoreFeed(store), to)
+    table = read_table(to)
+
+    assert answer["inputs"] == 9 and answer["measured"] == 8 and answer["rejected"] == 1
+    assert table["id"].tolist() == [f"J{i:03d}" for i in range(9)]
+    assert np.ma.is_masked(table["flags_g"][3]) and np.isnan(table["gini_g"][3])
+    assert table["reason"][3] == "the file is empty"
+    assert set(np.asarray(table["unit"])[[0, 8]]) == {"nJy"}
+
+    # Every number is that of a notebook, fluxes in the unit of the image
+    cutout = store.gather(store.usable)[0].astype(float)
+    for c, band in enumerate("gr"):
+        one = measure_one(cutout[c])
+        for field, value in one._asdict().items():
+            factor = NOISE[f"noise_{band}"] if field.removesuffix("_error") in FLUXES else 1
+            found = table[f"{field}_{band}"][0]
+            assert np.isclose(found, factor * value, rtol=1e-12, equal_nan=True), field
+    assert one.flux_circ > 0
+
+    # Bands of two scale lengths: g is wider, so that the galaxy is bluer outside
+    wide = [i for i in range(9) if i % 3 == 2]
+    gradient = np.asarray(table["colour_gradient_g_r"])[wide]
+    assert (gradient < -3 * np.asarray(table["colour_gradient_error_g_r"])[wide]).all()
+
+    # What it is, for whoever opens it
+    assert table["rpetro_circ_r"].unit == "pix" and table["theta_error_g"].unit in (None, "rad")
+    assert (
+        table["gini_g"].description == "Gini coefficient G of the pixels of the Gini segment, in g"
+    )
+    metadata = {key.lower(): value for key, value in table.meta.items()}
+    assert metadata["flag_bits"].startswith("1 no_source, 2 edge")
+    assert metadata["data"] == store.fingerprint
+    assert not Path(f"{to}.parts").exists()
+
+
+def test_fields():
+    r"""Every field has a meaning; every unit is one that FITS and VOTable know."""
+
+    for field in Morphology._fields:
+        assert meaning(field) and unit(field) in {"", "pix", "rad"}
+    assert set(FLUXES) <= set(Morphology._fields)
+
+
+def test_flags_are_counted(tmp_path):
+    store = Store.create(tmp_path / "store", INFO)
+    pixels = np.random.default_rng(0).normal(size=(3, 2, *SHAPE)).astype(np.float16)
+    store.commit(pixels, [{"id": str(i), "status": "ok"} | NOISE for i in range(3)])
+    answer = measure(StoreFeed(store), tmp_path / "c.csv")
+
+    assert answer["by_flag"]["g"]["no_source"] == 3
+    bits = np.asarray(read_table(tmp_path / "c.csv")["flags_r"])
+    assert (bits & 1 << FLAGS.index("no_source") > 0).all()
+
+
+def test_workers_and_options(tmp_path):
+    r"""The number of processes changes nothing; the mode and the gain do."""
+
+    feed = StoreFeed(fill(tmp_path / "store", 11))
+    one, two = tmp_path / "one.fits", tmp_path / "two.fits"
+    measure(feed, one)
+    measure(feed, two, workers=2)
+    assert one.read_bytes() == two.read_bytes()
+
+    measure(feed, two, Options("parity", gain=10.0))
+    fast, parity = read_table(one), read_table(two)
+    assert parity.meta["DESCRIPTION"].endswith("parity") and parity.meta["GAIN"] == "10"
+    wider = np.asarray(parity["gini_error_g"]) > np.asarray(fast["gini_error_g"])
+    assert wider[np.arange(11) != 3].all()  # photons add to the noise
+
+
+class Broken(StoreFeed):
+    r"""A feed that fails on the way."""
+
+    def stream(self, start, size):
+        for number, batch in enumerate(super().stream(start, size)):
+            if number == 3:
+                raise DataError("the disk went away")
+            yield batch
+
+
+def test_resume(tmp_path):
+    store = fill(tmp_path / "store", 17)
+    whole, again = tmp_path / "whole.parquet", tmp_path / "again.parquet"
+    measure(StoreFeed(store), whole)
+    with pytest.raises(DataError, match="went away"):
+        measure(Broken(store), again)
+    assert not again.exists()
+    assert measure(StoreFeed(store), again)["parts_found_done"] == 1
+    assert again.read_bytes() == whole.read_bytes()
+
+    with pytest.raises(DataError, match="went away"):
+        measure(Broken(store), again)
+    assert measure(StoreFeed(store), again, Options("parity"))["parts_found_done"] == 0
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from pipeline import measurement as module
+from pipeline.feeds import StoreFeed
+from pipeline.store import Store
+
+module.TASK, module.PART = 4, 2
+module.measure(StoreFeed(Store.open(Path("store"))), Path("again.fits"), workers=2)
+"""
+
+
+def test_sigkill(tmp_path):
+    r"""Killed, it leaves no catalogue, and ends with the bytes of the uninterrupted one."""
+
+    store = fill(tmp_path / "store", 90)
+    script = tmp_path / "killed.py"
+    script.write_text(f"if __name__ == '__main__':\n{KILLED}".replace("\n", "\n    "))
+    call = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}}
+    process = subprocess.Popen([sys.executable, str(script)], **call)
+    while not len(list(tmp_path.glob("again.fits.parts/*.parquet"))) >= 3:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "again.fits").exists()
+
+    assert measure(StoreFeed(store), tmp_path / "again.fits")["parts_found_done"] >= 3
+    measure(StoreFeed(store), tmp_path / "whole.fits")
+    assert (tmp_path / "again.fits").read_bytes() == (tmp_path / "whole.fits").read_bytes()
+
+
+def test_refusals(tmp_path):
+    with pytest.raises(ConfigError, match=r"\.fit'.*did you mean '\.fits'"):
+        measure(StoreFeed(fill(tmp_path / "store", 5)), tmp_path / "c.fit")
+    with pytest.raises(DataError, match="no input"):
+        measure(StoreFeed(Store.create(tmp_path / "empty", INFO)), tmp_path / "c.fits")
+    with pytest.raises(DataError, match=r"shape \(2, 33, 29\), expected \(B, 2, H, W\)"):
+        measure_cutouts(np.zeros((2, *SHAPE)), "gr")
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(3):
+        cards = {"BAND1": "g", "BAND2": "r", "BUNIT": "nJy"}
+        write_image(folder / f"{i}.fits", np.array(draw(i), np.float32) + 50, cards)
+    (folder / "3.fits").write_bytes(b"")
+
+    return folder
+
+
+def test_images(tmp_path, images):
+    r"""A folder tells its bands and its size; a file that cannot be read is a row that says so."""
+
+    found = runs.measure(images, tmp_path / "c.parquet", ["morphometry.workers=1"])
+    table = read_table(tmp_path / "c.parquet")
+    assert found["measured"] == 3 and found["rejected"] == 1
+    assert "is empty" in table["reason"][3]
+    assert 60 < table["flux_circ_g"][0] and table["unit"][0] == "nJy"
+    assert np.allclose(np.asarray(table["x_r"])[:3], 14.2, atol=0.3)
+
+    runs.measure(images / "1.fits", tmp_path / "one.csv", ["data.bands=[blue,red]"])
+    assert np.isclose(read_table(tmp_path / "one.csv")["gini_red"][0], table["gini_r"][1])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["morphometry.mode=exact"], "morphometry.mode='exact', expected one of fast, parity"),
+        (["morphometry.gian=2"], "did you mean 'gain'"),
+        (["morphometry.psf=nowhere.fits"], r"nowhere\.fits cannot be read"),
+        (["data.bands=[g, r, i]"], "all 4 inputs are rejected"),
+    ],
+)
+def test_wrong_settings(tmp_path, images, settings, message):
+    with pytest.raises((ConfigError, DataError), match=message):
+        runs.measure(images, tmp_path / "c.csv", settings)
+
+
+def test_wrong_inputs(tmp_path, images):
+    with pytest.raises(DataError, match=r"nowhere does not exist, expected a store"):
+        runs.measure(tmp_path / "nowhere", tmp_path / "c.csv")
+    write_image(images / "4.fits", np.zeros((2, 40, 40), np.float32), {})
+    with pytest.raises(ConfigError, match=r"0\.fits has 33 x 29 pixels and .*4\.fits 40 x 40"):
+        runs.measure(images, tmp_path / "c.csv")
+    store = fill(tmp_path / "store", 2).folder
+    with pytest.raises(ConfigError, match=r"is a store, it takes morphometry"):
+        runs.measure(store, tmp_path / "c.csv", ["data.size=9"])
+    psf = tmp_path / "psf.fits"
+    write_image(psf, np.ones((8, 9), np.float32), {})
+    with pytest.raises(DataError, match=r"psf\.fits: a PSF of shape \(8, 9\), expected odd sides"):
+        runs.measure(store, tmp_path / "c.csv", [f"morphometry.psf={psf}"])
