@@ -227,9 +227,14 @@ def measure(
     r"""Writes a catalogue of measured morphology; settings are those of `morphometry`."""
 
     def work() -> dict:
-        from pipeline import runs
+        if no_flow:
+            from pipeline import runs
 
-        return runs.measure(input, to, settings or [])
+            return runs.measure(input, to, settings or [])
+
+        from flows.measure import measure as flow
+
+        return flow(str(input), str(to), settings or [])
 
     _answer(work, as_json)
 

@@ -4,7 +4,7 @@ Arguments are paths and settings, never arrays. Nothing is cached: the verbs the
 what is done already, and go on where they were.
 """
 
-__all__ = ["PATIENT", "classify", "may_pass", "perform", "persist", "publish"]
+__all__ = ["PATIENT", "classify", "may_pass", "measure", "perform", "persist", "publish"]
 
 import re
 from collections.abc import Mapping, Sequence
@@ -45,6 +45,13 @@ def may_pass(_task: Task, _run: TaskRun, state: State) -> bool:
     )
 
 
+AGAIN: dict[str, Any] = {
+    "retries": len(DELAYS),
+    "retry_delay_seconds": DELAYS,
+    "retry_condition_fn": may_pass,
+}
+
+
 @task(cache_policy=NO_CACHE, task_run_name="{stage}")
 def perform(stage: str, config: str, settings: Sequence[str]) -> dict:
     r"""Does one stage of an experiment, once."""
@@ -52,22 +59,22 @@ def perform(stage: str, config: str, settings: Sequence[str]) -> dict:
     return STAGES[stage](load(Path(config), settings))
 
 
-persist = perform.with_options(
-    name="persist", retries=len(DELAYS), retry_delay_seconds=DELAYS, retry_condition_fn=may_pass
-)
+persist = perform.with_options(name="persist", **AGAIN)
 r"""Does one stage of an experiment that mainly reads or writes, again if need be."""
 
 
-@task(
-    cache_policy=NO_CACHE,
-    retries=len(DELAYS),
-    retry_delay_seconds=DELAYS,
-    retry_condition_fn=may_pass,
-)
+@task(cache_policy=NO_CACHE, **AGAIN)
 def classify(model: str, input: str, to: str, settings: Sequence[str]) -> dict:
     r"""Writes a catalogue of any input."""
 
     return runs.classify(model, Path(input), Path(to), settings)
+
+
+@task(cache_policy=NO_CACHE, **AGAIN)
+def measure(input: str, to: str, settings: Sequence[str]) -> dict:
+    r"""Writes a catalogue of morphology of any input."""
+
+    return runs.measure(Path(input), Path(to), settings)
 
 
 @task(cache_policy=NO_CACHE, retries=len(DELAYS), retry_delay_seconds=DELAYS)

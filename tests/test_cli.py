@@ -23,6 +23,7 @@ VERBS = {
     "evaluate": [str(DEMO)],
     "compare": ["a", "b"],
     "classify": ["model", "store", "--to", "galaxies.csv"],
+    "measure": ["store", "--to", "morphology.csv"],
     "run": [str(DEMO)],
 }
 

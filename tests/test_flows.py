@@ -16,6 +16,7 @@ from flows import stages
 from flows.classify import classify
 from flows.cli import app
 from flows.ingest import ingest
+from flows.measure import measure
 from flows.run import run
 from flows.train import train
 from pipeline import runs
@@ -55,7 +56,7 @@ def calls(server, monkeypatch):
 
     for name in STAGES:
         monkeypatch.setitem(STAGES, name, fake(name))
-    for task in (stages.persist, stages.classify, stages.publish):
+    for task in (stages.persist, stages.classify, stages.measure, stages.publish):
         monkeypatch.setattr(task, "retry_delay_seconds", [0, 0, 0])
 
     return made, failures
@@ -133,6 +134,22 @@ def test_classify(calls, monkeypatch):
     assert "night/galaxies.fits" in artifact("classify-galaxies")
 
 
+def test_measure(calls, monkeypatch):
+    tries = []
+
+    def fake(input, to, settings):
+        tries.append((input, to, settings))
+        if len(tries) == 1:
+            raise DataError("the store is away") from TimeoutError()
+        return {"catalogue": str(to)}
+
+    monkeypatch.setattr(runs, "measure", fake)
+
+    assert measure("store", "night/shapes.fits", ["a.b=1"]) == {"catalogue": "night/shapes.fits"}
+    assert tries == [(Path("store"), Path("night/shapes.fits"), ["a.b=1"])] * 2
+    assert "night/shapes.fits" in artifact("measure-shapes")
+
+
 def test_command_line(calls):
     r"""The flows answer like the verbs: a result, or one line without a traceback."""
 
@@ -197,7 +214,7 @@ def test_deployments():
         assert f"#   export {variable}=" in text
     for one in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]:
         path, name = one["entrypoint"].split(":")
-        flow = {"ingest": ingest, "train": train, "classify": classify, "run": run}[name]
+        flow = {f.name: f for f in (ingest, train, classify, measure, run)}[name]
         assert (ROOT / path).exists()
         flow.validate_parameters(one["parameters"])
         assert one["schedules"][0]["timezone"]

@@ -46,7 +46,7 @@ def test_make_targets():
 
 def test_commands(home):
     verbs = [words[0] for words in commands()]
-    assert verbs == ["show", "ingest", "inspect", "train", "evaluate", "classify"]
+    assert verbs == ["show", "ingest", "inspect", "train", "evaluate", "classify", "measure"]
 
     for words in commands():
         fewer = [re.sub(r"epochs=\d+", "epochs=1", word) for word in words]
@@ -54,3 +54,4 @@ def test_commands(home):
         assert result.exit_code == 0, f"{words}: {result.output}"
 
     assert len(read_table(home / "galaxies.fits")) == 160
+    assert len(read_table(home / "morphology.fits")) == 160
