@@ -6,7 +6,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.morphometry.asymmetry import (
     asymmetry,
@@ -29,6 +28,7 @@ from pipeline.morphometry.growth import (
     radius_of_fraction,
 )
 from pipeline.morphometry.half_turn import residual
+from pipeline.morphometry.known import MEASURED, Known, Sky, Stamp
 from pipeline.morphometry.m20 import bulge, m20, merger
 from pipeline.morphometry.mid import intensity_deviation, mid_segment
 from pipeline.morphometry.moments import centroid, shape
@@ -52,76 +52,6 @@ from pipeline.morphometry.stamp import weights
 
 MODULUS, PHASE = 0.01, 0.01
 r"""The tolerances of the gradient pattern, in units of the longest gradient and in radians."""
-
-
-class Sky(NamedTuple):
-    r"""What the sky adds to a pixel on average. NaN is to be measured.
-
-    Arguments:
-        sigma: The standard deviation of a pixel.
-        asymmetry: The mean absolute difference of two pixels.
-        smoothness: The mean positive excess of a pixel over a boxcar.
-    """
-
-    sigma: float
-    asymmetry: float
-    smoothness: float
-
-
-MEASURED = Sky(math.nan, math.nan, math.nan)
-r"""A sky that is measured on the empty pixels around a galaxy."""
-
-
-class Stamp(NamedTuple):
-    r"""What is measured of an image.
-
-    Arguments:
-        image: The image, sky subtracted, zero where masked, with shape `(H, W)`.
-        mask: Whether each pixel is left out, with shape `(H, W)`.
-        segment: Whether each pixel belongs to the galaxy, with shape `(H, W)`.
-        taken: Whether each pixel is of any source, or left out, with shape `(H, W)`.
-    """
-
-    image: NDArray[np.float64]
-    mask: NDArray[np.bool_]
-    segment: NDArray[np.bool_]
-    taken: NDArray[np.bool_]
-
-
-class Known(NamedTuple):
-    r"""What several statistics need.
-
-    Arguments:
-        x: The column of the centre of symmetry.
-        y: Its row.
-        q: The axis ratio.
-        theta: The angle of the major axis, in radians.
-        x_centroid: The column of the centroid.
-        y_centroid: Its row.
-        central: The Petrosian radius about the centroid.
-        circ: That about the centre of symmetry.
-        ellip: The Petrosian semi-major axis.
-        sums: The cumulative sums of the image, see :func:`geometry.cumulate`.
-        weight: The noise of each pixel, with shape `(H, W)`.
-        sky: What the sky adds.
-        box: The column, the row and the side of the empty box.
-        parity: Whether all choices are those of statmorph.
-    """
-
-    x: float
-    y: float
-    q: float
-    theta: float
-    x_centroid: float
-    y_centroid: float
-    central: float
-    circ: float
-    ellip: float
-    sums: NDArray[np.float64]
-    weight: NDArray[np.float64]
-    sky: Sky
-    box: tuple[int, int, int]
-    parity: bool
 
 
 class Morphology(NamedTuple):
@@ -243,10 +173,12 @@ def _place(
 
     image, mask, segment, taken = stamp
     column, row, side, mean, median, sigma, turned, bits = skybox(image, taken)
+    unsure = 1 / (math.sqrt(2) * max(side, 1))
     if not parity:
-        sigma, turned, _, bits = noise(image, taken)
+        sigma, turned, error, bits = noise(image, taken)
+        unsure = error / turned if turned > 0 else 0.0
     if not math.isnan(sky.sigma):
-        sigma, turned, bits = sky.sigma, white_asymmetry(sky.sigma), 0
+        sigma, turned, unsure, bits = sky.sigma, white_asymmetry(sky.sigma), 0.0, 0
     turned = turned if math.isnan(sky.asymmetry) else sky.asymmetry
 
     sums = cumulate(image, mask)
@@ -266,7 +198,7 @@ def _place(
     weight = weights(image, mask, gain, sigma if sigma > 0 else 0.0)
     known = Known(
         x, y, q, theta, x0, y0, central, circ, ellip, sums, weight,
-        Sky(sigma, turned, sky.smoothness), (column, row, side), parity,
+        Sky(sigma, turned, sky.smoothness), (column, row, side), unsure, parity,
     )  # fmt: skip
 
     return values, known, bits | f0 | f1 | f2 | f3 | f4 | f5 | f6
