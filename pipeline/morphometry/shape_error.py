@@ -1,0 +1,156 @@
+r"""What noise does to where a galaxy is, and to the ellipse of its moments."""
+
+__all__ = ["centre_error", "moment_errors"]
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.turn_error import turned_share
+
+ANY = math.pi / math.sqrt(12.0)
+r"""The standard deviation of an angle that is anything."""
+
+
+@entry
+def moment_errors(
+    image: NDArray[np.float64],
+    sigma: NDArray[np.float64],
+    segment: NDArray[np.bool_],
+    x: float,
+    y: float,
+    q: float,
+    theta: float,
+) -> tuple[float, float, float, float]:  # pragma: no cover
+    r"""Propagates the noise of pixels to the first and second moments of a segment.
+
+    With the flux :math:`F`, positions :math:`u` and :math:`v` along the axes of the ellipse, whose
+    squared semi-axes are the means :math:`a^2` and :math:`b^2` of their squares,
+
+    .. math:: \sigma_x^2 = \frac{1}{F^2} \sum_i (x_i - x_c)^2 \sigma_i^2, \quad
+        \sigma_e^2 = \frac{q^2}{4 F^2}
+        \sum_i \left( \frac{v_i^2}{b^2} - \frac{u_i^2}{a^2} \right)^2 \sigma_i^2, \quad
+        \sigma_\theta^2 = \frac{1}{F^2}
+        \sum_i \left( \frac{u_i v_i}{a^2 - b^2} \right)^2 \sigma_i^2
+
+    :math:`x_c` being the centroid. What moves the segment, or a centre that is no centroid, is
+    not in them. Of what is nearly round, the ellipticity is not negative, so that it scatters
+    less, and the angle is anything, which is the largest error that it has.
+
+    Arguments:
+        image: The image, with shape `(H, W)`.
+        sigma: The noise of each pixel, with shape `(H, W)`.
+        segment: Whether each pixel belongs to the target, with shape `(H, W)`.
+        x: The column of the centre of the second moments.
+        y: Its row.
+        q: The axis ratio.
+        theta: The angle of the major axis, in radians.
+
+    Returns:
+        The errors of the column and of the row of the centroid, in pixels, of the ellipticity
+        and of the angle, in radians. NaN if the flux or a moment is not positive.
+    """
+
+    cos, sin = math.cos(theta), math.sin(theta)
+    total, first, second, uu, vv = 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            if segment[i, j]:
+                u, v = (j - x) * cos + (i - y) * sin, (i - y) * cos - (j - x) * sin
+                total += image[i, j]
+                first += image[i, j] * u
+                second += image[i, j] * v
+                uu += image[i, j] * u * u
+                vv += image[i, j] * v * v
+    if not (total > 0.0 and uu > 0.0 and vv > 0.0):
+        return np.nan, np.nan, np.nan, np.nan
+
+    first, second, uu, vv = first / total, second / total, uu / total, vv / total
+    along, across, lean, round_, skew = 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            if segment[i, j]:
+                u, v = (j - x) * cos + (i - y) * sin, (i - y) * cos - (j - x) * sin
+                variance = (sigma[i, j] / total) ** 2
+                along += (u - first) ** 2 * variance
+                across += (v - second) ** 2 * variance
+                lean += (u - first) * (v - second) * variance
+                round_ += (v * v / vv - u * u / uu) ** 2 * variance
+                skew += (u * v) ** 2 * variance
+    xx = cos * cos * along - 2.0 * sin * cos * lean + sin * sin * across
+    yy = sin * sin * along + 2.0 * sin * cos * lean + cos * cos * across
+    tilt = math.sqrt(skew) / (uu - vv) if uu > vv else np.inf
+
+    return math.sqrt(xx), math.sqrt(yy), 0.5 * q * math.sqrt(round_), min(tilt, ANY)
+
+
+@entry
+def centre_error(
+    image: NDArray[np.float64],
+    difference: NDArray[np.float64],
+    sigma: NDArray[np.float64],
+    segment: NDArray[np.bool_],
+    x: float,
+    y: float,
+) -> tuple[float, float]:  # pragma: no cover
+    r"""Propagates the noise of pixels to the centre about which a galaxy is the least asymmetric.
+
+    About a centre that is off by :math:`\delta`, the difference of a symmetric galaxy from the
+    turned one is noise of variance :math:`s^2` plus :math:`2 g \cdot \delta`, :math:`g` being the
+    gradient of the image. That the sum of its absolute values is least means, in both pixels of a
+    pair the same,
+
+    .. math:: \delta = -H^{-1} \sum_i 2 g_i \, \mathrm{sign}(n_i), \quad
+        H = \sum_i 8 \, p(0) \, g_i g_i^T, \quad
+        \langle \delta \delta^T \rangle = H^{-1} \left( \sum_i 8 g_i g_i^T \right) H^{-1}
+
+    with the density :math:`p(0)` of a difference at zero, :math:`(2 \pi s^2)^{-1/2}` for what is
+    symmetric: an error :math:`(\pi / 2)^{1/2}` times that of the centroid of a known symmetric
+    profile. Where the galaxy differs from itself by :math:`d` beyond the noise, its pixels have
+    no kink at zero, and count by :math:`e^{-d^2 / 4 s^2}`. The squared noise of the gradients is
+    subtracted.
+
+    Arguments:
+        image: The image, with shape `(H, W)`.
+        difference: The difference from the turned image, with shape `(H, W)`.
+        sigma: The noise of each pixel, with shape `(H, W)`.
+        segment: Whether each pixel belongs to the target, with shape `(H, W)`.
+        x: The column of the centre.
+        y: Its row.
+
+    Returns:
+        The errors of the column and of the row, in pixels. NaN if noise is all that there is.
+    """
+
+    spread = math.sqrt(1.0 + turned_share(x, y))
+    push, bend = np.zeros(3), np.zeros(3)
+    for i in range(1, image.shape[0] - 1):
+        for j in range(1, image.shape[1] - 1):
+            s = spread * sigma[i, j]
+            if not (segment[i, j] and s > 0.0):
+                continue
+            gx = 0.5 * (image[i, j + 1] - image[i, j - 1])
+            gy = 0.5 * (image[i + 1, j] - image[i - 1, j])
+            noise = 0.5 * sigma[i, j] ** 2
+            kink = math.exp(-0.25 * (difference[i, j] / s) ** 2) / (math.sqrt(2.0 * math.pi) * s)
+            for k, square in enumerate((gx * gx - noise, gx * gy, gy * gy - noise)):
+                push[k] += 8.0 * square
+                bend[k] += 8.0 * kink * square
+
+    return _sandwich(push, bend)
+
+
+@inner
+def _sandwich(push: NDArray, bend: NDArray) -> tuple[float, float]:  # pragma: no cover
+    r"""Returns the roots of the diagonal of :math:`H^{-1} P H^{-1}`, of xx, xy and yy."""
+
+    determinant = bend[0] * bend[2] - bend[1] ** 2
+    if not (bend[0] > 0.0 and determinant > 0.0):
+        return np.nan, np.nan
+    a, b, c = bend[2] / determinant, -bend[1] / determinant, bend[0] / determinant
+    xx = a * a * push[0] + 2.0 * a * b * push[1] + b * b * push[2]
+    yy = b * b * push[0] + 2.0 * b * c * push[1] + c * c * push[2]
+
+    return math.sqrt(max(xx, 0.0)), math.sqrt(max(yy, 0.0))

@@ -1,0 +1,138 @@
+r"""What noise does to the difference of a galaxy from itself, turned by half a turn."""
+
+__all__ = ["outer_error", "rms_error", "turned_share"]
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.geometry import Aperture
+
+FOLDED = 2.0 / math.pi
+r"""The share of the variance of a Gaussian that the mean of its absolute value takes."""
+
+
+@inner
+def turned_share(x: float, y: float) -> float:  # pragma: no cover
+    r"""Returns what interpolation about a centre leaves of the variance of the turned image.
+
+    .. math:: (u^2 + (1 - u)^2) (v^2 + (1 - v)^2)
+
+    with the fractions :math:`u` and :math:`v` of twice its column and twice its row.
+    """
+
+    u, v = 2.0 * x - math.floor(2.0 * x), 2.0 * y - math.floor(2.0 * y)
+
+    return (u * u + (1.0 - u) ** 2) * (v * v + (1.0 - v) ** 2)
+
+
+@entry
+def rms_error(
+    image: NDArray[np.float64],
+    difference: NDArray[np.float64],
+    hidden: NDArray[np.bool_],
+    sigma: NDArray[np.float64],
+    circle: Aperture,
+    value: float,
+    sky: tuple[float, float],
+) -> float:  # pragma: no cover
+    r"""Propagates the noise of pixels to the squared rms asymmetry.
+
+    With differences :math:`D` of variance :math:`s^2`, of which each is there twice, and the
+    light :math:`L = \sum I^2 - N \sigma^2`,
+
+    .. math:: \sigma_A^2 = \frac{2 \sum (4 D^2 s^2 - 2 s^4)
+        + A^4 \sum (4 I^2 \sigma_i^2 - 2 \sigma_i^4)
+        + (4 N \sigma \sigma_\sigma (1 - A^2 / 2))^2}{L^2}
+
+    where :math:`4 D^2 s^2 - 2 s^4` is, on average, the variance of :math:`D^2`, and
+    :math:`\sigma_\sigma` the error of the noise of the sky, that is subtracted. The opposite
+    pixel is taken to be as noisy as the pixel.
+
+    Arguments:
+        image: The image, zero where masked, with shape `(H, W)`.
+        difference: The difference from the turned image, with shape `(H, W)`.
+        hidden: Whether it is left out, with shape `(H, W)`.
+        sigma: The noise of each pixel, with shape `(H, W)`.
+        circle: The circle in which the asymmetry is measured.
+        value: The squared asymmetry :math:`A^2`.
+        sky: The noise of a pixel of sky, 0 if not known, and its relative error.
+    """
+
+    spread = 1.0 + turned_share(circle.x, circle.y)
+    light, pixels, twice, least, own, floor = 0.0, 0, 0.0, 0.0, 0.0, 0.0
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            if hidden[i, j] or (j - circle.x) ** 2 + (i - circle.y) ** 2 > circle.a**2:
+                continue
+            variance = sigma[i, j] ** 2
+            light += image[i, j] ** 2
+            pixels += 1
+            twice += 4.0 * difference[i, j] ** 2 * spread * variance
+            least += 2.0 * (spread * variance) ** 2
+            own += 4.0 * image[i, j] ** 2 * variance
+            floor += 2.0 * variance**2
+    light -= pixels * sky[0] ** 2
+    total = 2.0 * max(twice - least, least) + value**2 * max(own - floor, floor)
+    total += (4.0 * pixels * sky[0] ** 2 * sky[1] * (1.0 - 0.5 * value)) ** 2
+
+    return math.sqrt(total) / abs(light)
+
+
+@entry
+def outer_error(
+    image: NDArray[np.float64],
+    difference: NDArray[np.float64],
+    hidden: NDArray[np.bool_],
+    sigma: NDArray[np.float64],
+    apertures: tuple[Aperture, Aperture],
+    value: float,
+    sky: tuple[float, float],
+) -> float:  # pragma: no cover
+    r"""Propagates the noise of pixels to the asymmetry between two ellipses.
+
+    .. math:: \sigma_A^2 = \frac{2 \sum f(D) \, s^2 + A^2 \sum f(I) \, \sigma_i^2
+        + (N \sigma_a)^2}{(\sum |I|)^2}
+
+    where :math:`f` is the share of the variance that is left of an absolute value, from
+    :math:`1 - 2 / \pi` where there is only noise to 1 where the sign is sure, and
+    :math:`\sigma_a` the error of the asymmetry of a pixel of sky. The ellipses are taken to be
+    known, though the outer one goes through a single pixel.
+
+    Arguments:
+        image: The image, zero where masked, with shape `(H, W)`.
+        difference: The difference from the turned image, with shape `(H, W)`.
+        hidden: Whether it is left out, with shape `(H, W)`.
+        sigma: The noise of each pixel, with shape `(H, W)`.
+        apertures: The inner and the outer ellipse, of one shape.
+        value: The asymmetry.
+        sky: The asymmetry of a pixel of sky, 0 if not known, and its relative error.
+    """
+
+    inner, outer = apertures
+    spread = 1.0 + turned_share(outer.x, outer.y)
+    cos, sin = math.cos(outer.theta), math.sin(outer.theta)
+    light, pixels, change, own = 0.0, 0, 0.0, 0.0
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            u = (j - outer.x) * cos + (i - outer.y) * sin
+            v = ((i - outer.y) * cos - (j - outer.x) * sin) / outer.q
+            if hidden[i, j] or not inner.a**2 < u * u + v * v <= outer.a**2:
+                continue
+            variance = sigma[i, j] ** 2
+            light += abs(image[i, j])
+            pixels += 1
+            change += spread * variance * _unfolded(difference[i, j] ** 2, spread * variance)
+            own += variance * _unfolded(image[i, j] ** 2, variance)
+    total = 2.0 * change + value**2 * own + (pixels * sky[0] * sky[1]) ** 2
+
+    return math.sqrt(total) / light
+
+
+@inner
+def _unfolded(square: float, variance: float) -> float:  # pragma: no cover
+    r"""Returns the share of the variance that is left of an absolute value."""
+
+    return 1.0 - FOLDED * (min(variance / square, 1.0) if square > 0.0 else 1.0)
