@@ -12,12 +12,13 @@ __all__ = [
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.morphometry import geometry
+from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import CENTRE_DRIFTED, MASKED_CENTRE, UNDEFINED
-from pipeline.morphometry.half_turn import Search, about, prepare, residual, turned_variance
+from pipeline.morphometry.half_turn import residual, turned_variance
+from pipeline.morphometry.search import Search, about, prepare
 from pipeline.morphometry.simplex import minimize, simplex
 from pipeline.morphometry.unfolding import unfolded
 
@@ -40,7 +41,7 @@ FTOL = 1e-3
 r"""How near to the minimum the search ends, in asymmetry."""
 
 
-@njit(cache=True)
+@entry
 def centre(
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],
@@ -104,7 +105,7 @@ def centre(
     return px, py, calls, flags | (MASKED_CENTRE if hidden else 0)
 
 
-@njit
+@inner
 def _descend(
     x: float, y: float, far: float, search: Search, parity: bool
 ) -> tuple[float, float, int]:  # pragma: no cover
@@ -133,7 +134,7 @@ def _descend(
     return px, py, calls + more
 
 
-@njit
+@inner
 def _walk(
     x: float, y: float, best: float, step: float, beside: NDArray, search: Search
 ) -> tuple[float, float, float, int]:  # pragma: no cover
@@ -156,7 +157,7 @@ def _walk(
     return x, y, best, calls
 
 
-@njit
+@inner
 def _brightest(image: NDArray, segment: NDArray) -> tuple[float, float]:  # pragma: no cover
     r"""Returns the column and row of the brightest pixel, all but the target being zero."""
 
@@ -170,7 +171,7 @@ def _brightest(image: NDArray, segment: NDArray) -> tuple[float, float]:  # prag
     return float(column), float(row)
 
 
-@njit(cache=True)
+@entry
 def asymmetry(
     image: NDArray[np.float64],
     difference: NDArray[np.float64],
@@ -215,7 +216,7 @@ def asymmetry(
     return (change - (0.0 if math.isnan(sky) else area * sky)) / total, 0
 
 
-@njit(cache=True)
+@entry
 def rms_asymmetry2(
     image: NDArray[np.float64],
     difference: NDArray[np.float64],
@@ -259,7 +260,7 @@ def rms_asymmetry2(
     return (change - 2 * area * variance) / (total - area * variance), 0
 
 
-@njit(cache=True)
+@entry
 def outer_asymmetry(
     image: NDArray[np.float64],
     difference: NDArray[np.float64],
@@ -295,7 +296,7 @@ def outer_asymmetry(
     return (change - (0.0 if math.isnan(sky) else area * sky)) / total, 0
 
 
-@njit
+@inner
 def _ring(
     image: NDArray, hidden: NDArray, inner: geometry.Aperture, outer: geometry.Aperture
 ) -> tuple[float, float]:  # pragma: no cover
@@ -307,7 +308,7 @@ def _ring(
     return light - core, area - hole
 
 
-@njit(cache=True)
+@entry
 def shape_asymmetry(
     shape: NDArray[np.bool_], mask: NDArray[np.bool_], x: float, y: float, radius: float
 ) -> tuple[float, int]:  # pragma: no cover
@@ -339,7 +340,7 @@ def shape_asymmetry(
     return asymmetry(ones, difference, hidden, x, y, radius / EXTENT, 0.0)
 
 
-@njit(cache=True)
+@entry
 def unbiased_asymmetry(
     image: NDArray[np.float64],
     difference: NDArray[np.float64],

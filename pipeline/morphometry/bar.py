@@ -5,11 +5,11 @@ __all__ = ["ANGLES", "RINGS", "bar"]
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import LOW_SIGNAL, RADIUS_NOT_REACHED, UNDEFINED
-from pipeline.morphometry.polar import harmonic, polar
+from pipeline.morphometry.polar import directions, harmonic, polar
 
 RINGS = 40
 r"""The number of rings, in equal steps of the radius."""
@@ -21,7 +21,7 @@ LEAST_RATIO = 0.3  # the least axis ratio that is taken for an inclination
 LEAST = 3.0  # the S/N that the mean of a ring must have
 
 
-@njit(cache=True)
+@entry
 def bar(  # noqa: PLR0913
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],
@@ -87,8 +87,9 @@ def bar(  # noqa: PLR0913
         return nothing
     ratio = min(max(q, LEAST_RATIO), 1.0)
     radii = np.linspace(inner, outer, RINGS)
-    values, bad = polar(image, mask, x, y, ratio, theta, radii, ANGLES)
-    profiles = _profiles(values, bad)
+    around = directions(ANGLES)
+    values, bad = polar(image, mask, x, y, ratio, theta, radii, around)
+    profiles = _profiles(values, bad, around)
     errors = _errors(profiles[0], radii, ratio, sigma)
     best = _largest(profiles[1], errors)
     if best < 0:
@@ -107,15 +108,15 @@ def bar(  # noqa: PLR0913
     return strength, error, radii[best], angle, length, mean, constancy, flag
 
 
-@njit
+@inner
 def _profiles(
-    values: NDArray[np.float64], bad: NDArray[np.bool_]
+    values: NDArray[np.float64], bad: NDArray[np.bool_], around: NDArray[np.float64]
 ) -> NDArray[np.float64]:  # pragma: no cover
     r"""Returns :math:`I_0`, :math:`A_2`, its phase, and bar over interbar, with shape `(4, R)`."""
 
-    mean, a2, b2 = harmonic(values, bad, 2)
-    _, a4, b4 = harmonic(values, bad, 4)
-    _, a6, b6 = harmonic(values, bad, 6)
+    mean, a2, b2 = harmonic(values, bad, around, 2)
+    _, a4, b4 = harmonic(values, bad, around, 4)
+    _, a6, b6 = harmonic(values, bad, around, 6)
     out = np.full((4, mean.size), np.nan)
     for ring in range(mean.size):
         if not mean[ring] > 0.0:
@@ -132,7 +133,7 @@ def _profiles(
     return out
 
 
-@njit
+@inner
 def _errors(
     mean: NDArray[np.float64], radii: NDArray[np.float64], q: float, sigma: float
 ) -> NDArray[np.float64]:  # pragma: no cover
@@ -151,7 +152,7 @@ def _errors(
     return out
 
 
-@njit
+@inner
 def _largest(
     amplitude: NDArray[np.float64], errors: NDArray[np.float64]
 ) -> int:  # pragma: no cover
@@ -163,7 +164,7 @@ def _largest(
     return best
 
 
-@njit
+@inner
 def _length(
     contrast: NDArray[np.float64], errors: NDArray[np.float64], radii: NDArray[np.float64]
 ) -> tuple[float, bool]:  # pragma: no cover
@@ -190,7 +191,7 @@ def _length(
     return radii[last], False
 
 
-@njit
+@inner
 def _within(
     profiles: NDArray[np.float64],
     errors: NDArray[np.float64],

@@ -8,13 +8,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import inner
 from pipeline.morphometry.forest import root
 
 ROUND = ((-1, 0), (0, -1), (0, 1), (1, 0), (-1, -1), (-1, 1), (1, -1), (1, 1))
 r"""The neighbours of a pixel, the nearest first."""
 
 
-@njit
+@njit(error_model="numpy")
 def peaks(smooth: NDArray, edges: tuple[bool, bool, bool, bool]) -> NDArray:  # pragma: no cover
     r"""Tells which pixels no neighbour outshines, if they are not on the edge of the image."""
 
@@ -31,7 +32,7 @@ def peaks(smooth: NDArray, edges: tuple[bool, bool, bool, bool]) -> NDArray:  # 
     return out
 
 
-@njit
+@inner
 def _brightest(smooth: NDArray, i: int, j: int) -> tuple[int, int]:  # pragma: no cover
     r"""Returns where the brightest neighbour of a pixel is; where it is, if none is brighter."""
 
@@ -45,7 +46,7 @@ def _brightest(smooth: NDArray, i: int, j: int) -> tuple[int, int]:  # pragma: n
     return at_i, at_j
 
 
-@njit
+@njit(error_model="numpy")
 def basins(smooth: NDArray, summits: NDArray) -> NDArray:  # pragma: no cover
     r"""Sums the light of the pixels from which one climbs to each peak."""
 
@@ -66,7 +67,7 @@ def basins(smooth: NDArray, summits: NDArray) -> NDArray:  # pragma: no cover
     return sums
 
 
-@njit
+@njit(error_model="numpy")
 def _flooded(smooth: NDArray, summits: NDArray) -> NDArray:  # pragma: no cover
     r"""Sums the light of the pixels that each peak reaches first, as the level goes down.
 

@@ -8,13 +8,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import inner
 from pipeline.morphometry.geometry import Aperture
 
 BLOCK = 8
 r"""The side of the largest squares, in pixels: a power of two."""
 
 
-@njit
+@njit(error_model="numpy")
 def gather(
     image: NDArray[np.float64],
     sigma: NDArray[np.float64],
@@ -61,7 +62,7 @@ def gather(
     return found, pixels, total
 
 
-@njit
+@inner
 def _divide(
     image: NDArray,
     sigma: NDArray,
@@ -93,14 +94,14 @@ def _divide(
     return found, pixels, total
 
 
-@njit
+@njit(error_model="numpy")
 def corner(centre: float, size: int) -> int:  # pragma: no cover
     r"""Returns the first pixel after a centre, where a block starts."""
 
     return int(math.floor(min(max(centre, 0.0), size - 1.0))) + 1
 
 
-@njit
+@inner
 def _split(stack: NDArray, depth: int, y: int, x: int, side: int) -> int:  # pragma: no cover
     for quarter in range(4):
         stack[depth, 0] = y + side * (quarter // 2)
@@ -111,7 +112,7 @@ def _split(stack: NDArray, depth: int, y: int, x: int, side: int) -> int:  # pra
     return depth
 
 
-@njit
+@inner
 def _accept(
     image: NDArray,
     sigma: NDArray,
@@ -140,7 +141,7 @@ def _accept(
     return count if count in (0, side * side) else -1
 
 
-@njit
+@inner
 def _sum(
     image: NDArray, sigma: NDArray, y: int, x: int, side: int, sums: NDArray
 ) -> int:  # pragma: no cover

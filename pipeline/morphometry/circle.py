@@ -12,29 +12,31 @@ import math
 
 from numba import njit
 
+from pipeline.morphometry.compiled import inner
 
-@njit
+
+@njit(error_model="numpy")
 def after(edge: float) -> int:  # pragma: no cover
     r"""Returns the first pixel that reaches beyond an edge."""
 
     return int(math.floor(edge + 0.5))
 
 
-@njit
+@njit(error_model="numpy")
 def before(edge: float) -> int:  # pragma: no cover
     r"""Returns the last pixel that begins before an edge."""
 
     return int(math.ceil(edge - 0.5))
 
 
-@njit
+@njit(error_model="numpy")
 def cut(t: float, r: float) -> float:  # pragma: no cover
     r"""Returns the area under a quarter of a circle, from its centre to a line at `t`."""
 
     return 0.5 * (t * math.sqrt(max(r * r - t * t, 0.0)) + r * r * math.asin(t / r))
 
 
-@njit
+@njit(error_model="numpy")
 def corner(u: float, v: float, cut_u: float, cut_v: float, r: float) -> float:  # pragma: no cover
     r"""Returns the area of a circle to the left of `u` and below `v`."""
 
@@ -46,7 +48,7 @@ def corner(u: float, v: float, cut_u: float, cut_v: float, r: float) -> float:  
     return 0.5 * math.pi * r * r + 2 * cut_u if v > 0 else 0.0
 
 
-@njit
+@inner
 def chords(
     i: int, x: float, y: float, r: float, width: int
 ) -> tuple[int, int, int, int]:  # pragma: no cover

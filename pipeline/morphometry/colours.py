@@ -5,9 +5,9 @@ __all__ = ["RINGS", "colour_gradient"]
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import LOW_SIGNAL, UNDEFINED
 
 RINGS = 6
@@ -17,7 +17,7 @@ LEAST = 3.0  # the S/N that an annulus must have in each band
 MAGNITUDE = 2.5 / math.log(10.0)
 
 
-@njit
+@entry
 def colour_gradient(  # noqa: PLR0913
     blue: NDArray[np.float64],
     red: NDArray[np.float64],
@@ -95,7 +95,7 @@ def colour_gradient(  # noqa: PLR0913
     return slope, slope_error, level, level_error, flag
 
 
-@njit
+@inner
 def _annuli(  # noqa: PLR0913
     blue: NDArray[np.float64],
     red: NDArray[np.float64],
@@ -135,7 +135,7 @@ def _annuli(  # noqa: PLR0913
     return sums
 
 
-@njit
+@inner
 def _line(
     x: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]
 ) -> tuple[float, float, float, float]:  # pragma: no cover

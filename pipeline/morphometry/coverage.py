@@ -8,8 +8,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import inner
 
-@njit
+
+@inner
 def covered_pixels(image: NDArray) -> tuple[NDArray, int, float]:  # pragma: no cover
     r"""Returns which pixels are finite, how many, and the largest size of one."""
 
@@ -25,7 +27,7 @@ def covered_pixels(image: NDArray) -> tuple[NDArray, int, float]:  # pragma: no 
     return out, count, largest
 
 
-@njit
+@njit(error_model="numpy")
 def smooth(
     image: NDArray[np.float64], covered: NDArray[np.bool_]
 ) -> NDArray[np.float64]:  # pragma: no cover
@@ -56,7 +58,7 @@ def smooth(
     return total
 
 
-@njit
+@inner
 def _binomial(image: NDArray) -> NDArray:  # pragma: no cover
     r"""Convolves with the binomial weights, zeros around."""
 

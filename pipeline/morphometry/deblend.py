@@ -14,6 +14,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import inner
+
 
 class Rules(NamedTuple):
     r"""What makes a component of the image a source of its own.
@@ -30,7 +32,7 @@ class Rules(NamedTuple):
     contrast: float
 
 
-@njit
+@njit(error_model="numpy")
 def deblend(
     image: NDArray[np.float64], threshold: float, rules: Rules
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:  # pragma: no cover
@@ -86,7 +88,7 @@ def deblend(
     return out, found[: sources + 1]
 
 
-@njit
+@inner
 def _padded(image: NDArray) -> NDArray:  # pragma: no cover
     r"""Returns the pixels in one row, with a rim around them below every level."""
 
@@ -100,7 +102,7 @@ def _padded(image: NDArray) -> NDArray:  # pragma: no cover
     return out.ravel()
 
 
-@njit
+@inner
 def _descending(values: NDArray, threshold: float) -> NDArray:  # pragma: no cover
     r"""Returns where the pixels above a threshold are, from the brightest to the faintest.
 
@@ -134,14 +136,14 @@ def _descending(values: NDArray, threshold: float) -> NDArray:  # pragma: no cov
     return place
 
 
-@njit
+@njit(error_model="numpy")
 def shell_sort(values: NDArray[np.float64]) -> None:  # pragma: no cover
     r"""Sorts a few numbers in place: much less to compile than NumPy's sort."""
 
     _sort_along(values, np.empty(values.size, np.int64))
 
 
-@njit
+@inner
 def _sort_along(values: NDArray, places: NDArray) -> None:  # pragma: no cover
     r"""Sorts numbers in place by Shell's method, and what belongs to them along."""
 
@@ -156,7 +158,7 @@ def _sort_along(values: NDArray, places: NDArray) -> None:  # pragma: no cover
         gap = 1 if gap == 2 else gap * 5 // 11
 
 
-@njit
+@inner
 def _root(parent: NDArray, i: int) -> int:  # pragma: no cover
     while parent[i] != i:
         parent[i] = parent[parent[i]]
@@ -165,7 +167,7 @@ def _root(parent: NDArray, i: int) -> int:  # pragma: no cover
     return i
 
 
-@njit
+@inner
 def _join(parent: NDArray, i: int, j: int) -> None:  # pragma: no cover
     r"""Makes one of two sets, named after the first of its members."""
 
@@ -196,7 +198,7 @@ class Tree(NamedTuple):
     above: NDArray[np.float64]
 
 
-@njit
+@inner
 def _flood(
     values: NDArray, order: NDArray, width: int, rules: Rules
 ) -> tuple[NDArray, NDArray, NDArray, NDArray]:  # pragma: no cover
@@ -241,7 +243,7 @@ def _flood(
     return basin, tree.peaks[: count + 1], large, tree.owner
 
 
-@njit
+@inner
 def _brightest(
     values: NDArray, basin: NDArray, steps: NDArray, p: int
 ) -> tuple[int, bool]:  # pragma: no cover
@@ -259,7 +261,7 @@ def _brightest(
     return a, several
 
 
-@njit
+@inner
 def _meet(
     tree: Tree, rules: Rules, a: int, b: int, level: float, pairs: int
 ) -> int:  # pragma: no cover
@@ -285,7 +287,7 @@ def _meet(
     return pairs
 
 
-@njit
+@inner
 def _stands(peak: float, level: float, size: int, rules: Rules) -> bool:  # pragma: no cover
     r"""Says whether a component stands out of a level."""
 

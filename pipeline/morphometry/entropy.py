@@ -5,16 +5,16 @@ __all__ = ["BINS", "entropy"]
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import NO_SOURCE
 
 BINS = 128
 r"""The number of levels in which pixels are counted."""
 
 
-@njit(cache=True)
+@entry
 def entropy(
     image: NDArray[np.float64], mask: NDArray[np.bool_], segment: NDArray[np.bool_], bins: int
 ) -> tuple[float, float, int]:  # pragma: no cover
@@ -67,7 +67,7 @@ def entropy(
     return first / math.log(bins), spread / math.log(bins), 0
 
 
-@njit
+@inner
 def _range(
     image: NDArray[np.float64], mask: NDArray[np.bool_], segment: NDArray[np.bool_]
 ) -> tuple[float, float, int]:  # pragma: no cover
@@ -83,7 +83,7 @@ def _range(
     return least, largest, pixels
 
 
-@njit
+@inner
 def _counts(
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],

@@ -14,8 +14,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import inner
 
-@njit
+
+@njit(error_model="numpy")
 def forest(height: int, width: int) -> tuple[NDArray, NDArray]:  # pragma: no cover
     r"""Returns what each pixel points to, and the areas of pieces, of an image with a rim.
 
@@ -28,14 +30,14 @@ def forest(height: int, width: int) -> tuple[NDArray, NDArray]:  # pragma: no co
     return np.full(size, -1), np.zeros(size, np.int64)
 
 
-@njit
+@njit(error_model="numpy")
 def rimmed(p: int, width: int) -> int:  # pragma: no cover
     r"""Returns the index of a pixel in an image with a rim: see :func:`forest`."""
 
     return p + 2 * (p // width) + width + 3
 
 
-@njit
+@njit(error_model="numpy")
 def touching(
     parent: NDArray[np.int64], p: int, across: int, out: NDArray[np.int64]
 ) -> int:  # pragma: no cover
@@ -61,7 +63,7 @@ def touching(
     return count
 
 
-@njit
+@inner
 def _among(out: NDArray, count: int) -> bool:  # pragma: no cover
     r"""Tells if a number was there before."""
 
@@ -72,7 +74,7 @@ def _among(out: NDArray, count: int) -> bool:  # pragma: no cover
     return False
 
 
-@njit
+@njit(error_model="numpy")
 def root(parent: NDArray, p: int) -> int:  # pragma: no cover
     r"""Returns the root of the piece of a pixel; shortens the way there."""
 
@@ -83,7 +85,7 @@ def root(parent: NDArray, p: int) -> int:  # pragma: no cover
     return p
 
 
-@njit
+@njit(error_model="numpy")
 def merge(
     parent: NDArray[np.int64], area: NDArray[np.int64], p: int, roots: NDArray[np.int64]
 ) -> int:  # pragma: no cover
@@ -112,7 +114,7 @@ def merge(
     return root
 
 
-@njit
+@njit(error_model="numpy")
 def positive(
     values: NDArray[np.float64], order: NDArray[np.int64]
 ) -> NDArray[np.int64]:  # pragma: no cover

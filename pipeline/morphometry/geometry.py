@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.overlap import lens
 
 CHORDS = 2
@@ -60,7 +61,7 @@ class Rim(NamedTuple):
     along: float
 
 
-@njit(cache=True, error_model="numpy")
+@entry
 def cumulate(
     image: NDArray[np.float64], mask: NDArray[np.bool_]
 ) -> NDArray[np.float64]:  # pragma: no cover
@@ -78,7 +79,7 @@ def cumulate(
     return _cumulate(image, mask, (0, image.shape[0], 0, image.shape[1]))
 
 
-@njit(error_model="numpy")
+@inner
 def _cumulate(
     image: NDArray, mask: NDArray, box: tuple[int, int, int, int]
 ) -> NDArray:  # pragma: no cover
@@ -142,7 +143,7 @@ def within(
     return total, covered
 
 
-@njit(error_model="numpy")
+@inner
 def _rim(
     x: float, y: float, a: float, b: float, cos: float, sin: float
 ) -> Rim:  # pragma: no cover
@@ -155,7 +156,7 @@ def _rim(
     )
 
 
-@njit(error_model="numpy")
+@inner
 def _along(
     sums: NDArray, rim: Rim, arc: int, i: int, j: int
 ) -> tuple[float, float, int, int]:  # pragma: no cover
@@ -190,7 +191,7 @@ def _along(
         px, py = nx, ny
 
 
-@njit(error_model="numpy")
+@inner
 def _corner(rim: Rim, arc: int) -> tuple[float, float]:  # pragma: no cover
     r"""Returns the furthest point on the right, at the top, on the left or at the bottom."""
 
@@ -201,7 +202,7 @@ def _corner(rim: Rim, arc: int) -> tuple[float, float]:  # pragma: no cover
     return sign * rim.lean / rim.tall, sign * rim.tall
 
 
-@njit(error_model="numpy")
+@inner
 def _vertical(
     rim: Rim, j: int, right: int, width: int, end: float
 ) -> tuple[float, float, bool]:  # pragma: no cover
@@ -215,7 +216,7 @@ def _vertical(
     return vx, (rim.lean * vx - right * root) * rim.across, True
 
 
-@njit(error_model="numpy")
+@inner
 def _horizontal(
     rim: Rim, i: int, up: int, height: int, end: float
 ) -> tuple[float, float, bool]:  # pragma: no cover
@@ -229,7 +230,7 @@ def _horizontal(
     return (rim.lean * hy + up * root) * rim.along, hy, True
 
 
-@njit(error_model="numpy")
+@inner
 def _middle(rim: Rim, i: int, width: int) -> int:  # pragma: no cover
     r"""Returns the column in the middle of the aperture in a row."""
 
@@ -239,7 +240,7 @@ def _middle(rim: Rim, i: int, width: int) -> int:  # pragma: no cover
     return int(min(max(column, 0.0), float(width)))
 
 
-@njit(error_model="numpy")
+@inner
 def _piece(
     sums: NDArray,
     rim: Rim,
@@ -267,7 +268,7 @@ def _piece(
     return flux, pixels
 
 
-@njit(error_model="numpy")
+@inner
 def _square(rim: Rim, dx: float, dy: float) -> float:  # pragma: no cover
     r"""Returns the squared length of a chord, where the ellipse is the unit circle."""
 
@@ -307,7 +308,7 @@ def sketch(
     return total / CHORDS, covered / CHORDS
 
 
-@njit(error_model="numpy")
+@inner
 def _until(sums: NDArray, i: int, column: float) -> tuple[float, float]:  # pragma: no cover
     r"""Returns the sums of a row up to anywhere within a pixel."""
 
@@ -347,7 +348,7 @@ def flux(
     return within(_cumulate(image, mask, box), x - box[2], y - box[0], a, q, theta)
 
 
-@njit(error_model="numpy")
+@inner
 def _box(
     height: int, width: int, x: float, y: float, a: float
 ) -> tuple[int, int, int, int]:  # pragma: no cover

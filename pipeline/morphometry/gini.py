@@ -5,10 +5,10 @@ __all__ = ["gini", "gini_segment", "sn_per_pixel"]
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.morphometry import flags, geometry
+from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.pieces import gaussian, piece
 
 SMOOTHING = 0.2
@@ -18,7 +18,7 @@ RING = 1.0
 r"""The width of the annulus that gives the threshold, in pixels along its major axis."""
 
 
-@njit(cache=True, error_model="numpy")
+@entry
 def gini_segment(
     image: NDArray[np.float64],
     x: float,
@@ -79,7 +79,7 @@ def gini_segment(
     return segment, flags.SEVERAL_PIECES if segment.sum() < count else 0
 
 
-@njit(cache=True, error_model="numpy")
+@entry
 def gini(
     image: NDArray[np.float64], sigma: NDArray[np.float64], order: NDArray[np.int64]
 ) -> tuple[float, float, int]:  # pragma: no cover
@@ -130,7 +130,7 @@ def gini(
     return value, math.sqrt(variance), 0
 
 
-@njit
+@inner
 def _by_magnitude(values: NDArray, order: NDArray) -> NDArray:  # pragma: no cover
     r"""Sorts sorted pixels by magnitude: from where the sign changes, to both sides."""
 
@@ -152,7 +152,7 @@ def _by_magnitude(values: NDArray, order: NDArray) -> NDArray:  # pragma: no cov
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@entry
 def sn_per_pixel(
     image: NDArray[np.float64], sigma: NDArray[np.float64], segment: NDArray[np.bool_]
 ) -> tuple[float, float, int]:  # pragma: no cover

@@ -5,9 +5,9 @@ __all__ = ["MODULUS", "PHASE", "gradient_pattern"]
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import NO_SOURCE, UNDEFINED
 
 MODULUS = 0.01
@@ -17,7 +17,7 @@ PHASE = 0.01
 r"""The angle by which two gradients may miss opposite directions, in radians."""
 
 
-@njit(cache=True)
+@entry
 def gradient_pattern(
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],
@@ -94,7 +94,7 @@ def gradient_pattern(
     return left / pixels * (2.0 - confluence), left / pixels, confluence, 0
 
 
-@njit
+@inner
 def _at(image: NDArray[np.float64], i: int, j: int) -> float:  # pragma: no cover
     r"""Returns a pixel, NaN outside of the image."""
 
@@ -103,7 +103,7 @@ def _at(image: NDArray[np.float64], i: int, j: int) -> float:  # pragma: no cove
     return image[i, j] if inside else np.nan
 
 
-@njit
+@inner
 def _gradients(
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],
@@ -131,7 +131,7 @@ def _gradients(
     return pixels, steepest
 
 
-@njit
+@inner
 def _opposite(
     gx: float, gy: float, hx: float, hy: float, tolerance: float, least: float
 ) -> bool:  # pragma: no cover

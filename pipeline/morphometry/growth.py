@@ -5,9 +5,9 @@ __all__ = ["aperture_flux", "concentration", "radii", "radius_of_fraction"]
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import NEGATIVE_FLUX, UNDEFINED
 from pipeline.morphometry.geometry import sketch, within
 from pipeline.morphometry.roots import polish_of, root_of
@@ -22,7 +22,7 @@ FAST = 1e-3
 r"""The tolerance of a radius, in pixels, otherwise."""
 
 
-@njit(cache=True, error_model="numpy")
+@entry
 def radii(
     sums: NDArray[np.float64],
     x: float,
@@ -52,7 +52,7 @@ def radii(
     return r20, r50, r80, flags
 
 
-@njit(cache=True, error_model="numpy")
+@entry
 def radius_of_fraction(
     sums: NDArray[np.float64],
     x: float,
@@ -98,7 +98,7 @@ def radius_of_fraction(
     return radius, flags
 
 
-@njit(error_model="numpy")
+@inner
 def _total(
     sums: NDArray, x: float, y: float, q: float, theta: float, outer: float
 ) -> tuple[float, int]:  # pragma: no cover
@@ -111,7 +111,7 @@ def _total(
     return abs(total), 0 if total > 0 else NEGATIVE_FLUX
 
 
-@njit(error_model="numpy")
+@inner
 def _reach(
     curve: tuple[NDArray, float, float, float, float, float, float],
     fraction: float,
@@ -139,7 +139,7 @@ def _reach(
     return outer, last
 
 
-@njit(error_model="numpy")
+@inner
 def _excess(
     radius: float,
     data: tuple[tuple[NDArray, float, float, float, float, float, float], float, bool],
@@ -154,7 +154,7 @@ def _excess(
 _root, _polish = root_of(_excess), polish_of(_excess)
 
 
-@njit(cache=True, error_model="numpy")
+@entry
 def concentration(r20: float, r80: float) -> float:  # pragma: no cover
     r"""Returns how much light is in the middle.
 
@@ -179,7 +179,7 @@ def concentration(r20: float, r80: float) -> float:  # pragma: no cover
     return 5.0 * math.log10(r80 / r20)
 
 
-@njit(cache=True, error_model="numpy")
+@entry
 def aperture_flux(
     sums: NDArray[np.float64], x: float, y: float, radius: float, q: float, theta: float
 ) -> tuple[float, int]:  # pragma: no cover

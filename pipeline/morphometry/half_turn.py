@@ -1,11 +1,11 @@
-r"""An image and itself turned by half a turn.
+r"""An image turned by half a turn.
 
 The turned image at a pixel is the image at the opposite point, interpolated bilinearly. About
 one centre, the fractions of the interpolation are the same at all pixels, so that a row of the
 turned image is a sum of two rows read backwards.
 """
 
-__all__ = ["OUTSIDE", "Search", "about", "prepare", "residual", "turned_variance"]
+__all__ = ["Turn", "interior", "residual", "shares", "turn_about", "turned", "turned_variance"]
 
 import math
 from typing import NamedTuple
@@ -14,40 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.circle import after, before, chords, corner, cut
-
-OUTSIDE = 100.0
-r"""What the asymmetry is taken to be about a centre about which there is none."""
-
-
-class Search(NamedTuple):
-    r"""What the asymmetry about any centre depends on, and room to work in.
-
-    Arguments:
-        image: The image, zero where masked, with shape `(H, W)`.
-        kept: 1 where the image is not masked, else 0, with shape `(H, W)`.
-        back: The image from its last pixel to its first, `(H, W)`.
-        back_kept: The same of the mask, `(H, W)`.
-        light: The sums of its absolute values to the left of each pixel, `(H, W + 1)`.
-        number: The numbers of pixels that are not masked to the left, `(H, W + 1)`.
-        masked: Whether any pixel is masked.
-        radius: The radius of the aperture, in pixels.
-        sky: The asymmetry of a pixel of sky, 0 if it is not known.
-        lines: Room for the lines between columns, seen from the centre, `(W + 1)`.
-        cuts: Room for the area under the circle from its centre to these lines, `(W + 1)`.
-    """
-
-    image: NDArray[np.float64]
-    kept: NDArray[np.float64]
-    back: NDArray[np.float64]
-    back_kept: NDArray[np.float64]
-    light: NDArray[np.float64]
-    number: NDArray[np.float64]
-    masked: bool
-    radius: float
-    sky: float
-    lines: NDArray[np.float64]
-    cuts: NDArray[np.float64]
+from pipeline.morphometry.compiled import entry, inner
 
 
 class Turn(NamedTuple):
@@ -70,44 +37,10 @@ class Turn(NamedTuple):
     near_row: int
 
 
-@njit
-def prepare(
-    image: NDArray, mask: NDArray, radius: float, sky: float
-) -> Search:  # pragma: no cover
-    r"""Computes what does not depend on the centre."""
+@inner
+def turn_about(x: float, y: float) -> Turn:  # pragma: no cover
+    r"""Returns half a turn about a point."""
 
-    height, width = image.shape
-    light, number = np.zeros((height, width + 1)), np.zeros((height, width + 1))
-    kept = np.ones((height, width))
-    for i in range(height):
-        for j in range(width):
-            if mask[i, j]:
-                kept[i, j] = 0.0
-            light[i, j + 1] = light[i, j] + abs(image[i, j])
-            number[i, j + 1] = number[i, j] + kept[i, j]
-    masked = number[:, width].sum() < height * width
-    sky = 0.0 if np.isnan(sky) else sky
-    back, back_kept = image[::-1, ::-1].copy(), kept[::-1, ::-1].copy()
-    lines, cuts = np.empty(width + 1), np.empty(width + 1)
-
-    return Search(image, kept, back, back_kept, light, number, masked, radius, sky, lines, cuts)
-
-
-@njit
-def about(x: float, y: float, search: Search) -> float:  # pragma: no cover
-    r"""Returns the asymmetry about a point: what the search for the centre minimizes."""
-
-    height, width = search.image.shape
-    if not (0 <= x < width and 0 <= y < height):
-        return OUTSIDE
-
-    difference, total, area = _circle(x, y, search)
-
-    return (difference - area * search.sky) / total if total > 0 else OUTSIDE
-
-
-@njit
-def _turn(x: float, y: float) -> Turn:  # pragma: no cover
     column, row = math.floor(2 * x), math.floor(2 * y)
 
     return Turn(
@@ -120,57 +53,8 @@ def _turn(x: float, y: float) -> Turn:  # pragma: no cover
     )
 
 
-@njit
-def _circle(x: float, y: float, search: Search) -> tuple[float, float, float]:  # pragma: no cover
-    r"""Sums :math:`|I_{180} - I|`, :math:`|I|` and the area over a circle, exactly."""
-
-    turn = _turn(x, y)
-    d0, t0, a0 = _rims(x, y, turn, search)
-    d1, t1, a1 = _insides(x, y, turn, search)
-
-    return d0 + d1, t0 + t1, a0 + a1
-
-
-@njit
-def _rims(
-    x: float, y: float, turn: Turn, search: Search
-) -> tuple[float, float, float]:  # pragma: no cover
-    r"""Sums pixels that are partly in the circle."""
-
-    image, lines, cuts, r = search.image, search.lines, search.cuts, search.radius
-    height, width = image.shape
-    for j in range(max(after(x - r), 0), min(before(x + r), width - 1) + 2):
-        lines[j] = min(max(j - 0.5 - x, -r), r)
-        cuts[j] = cut(lines[j], r)
-
-    difference, total, area = 0.0, 0.0, 0.0
-    top = max(after(y - r), 0)
-    v1 = max(top - 0.5 - y, -r)
-    cut1 = cut(v1, r)
-    for i in range(top, min(before(y + r) + 1, height)):
-        v0, cut0, v1 = v1, cut1, min(i + 0.5 - y, r)
-        cut1 = cut(v1, r)
-        first, start, stop, last = chords(i, x, y, r, width)
-        left = 0.0
-        for n in range(start - first + last - stop):
-            j = first + n if first + n < start else stop + n - (start - first)
-            if j in (first, stop):
-                left = corner(lines[j], v1, cuts[j], cut1, r)
-                left -= corner(lines[j], v0, cuts[j], cut0, r)
-            right = corner(lines[j + 1], v1, cuts[j + 1], cut1, r)
-            right -= corner(lines[j + 1], v0, cuts[j + 1], cut0, r)
-            value, kept = _turned(image, search.kept, i, j, turn)
-            share = (right - left) * kept
-            difference += share * abs(value - image[i, j])
-            total += share * abs(image[i, j])
-            area += share
-            left = right
-
-    return difference, total, area
-
-
-@njit
-def _turned(
+@njit(error_model="numpy")
+def turned(
     image: NDArray, kept: NDArray, i: int, j: int, turn: Turn
 ) -> tuple[float, float]:  # pragma: no cover
     r"""Returns the turned image in a pixel, and 1 if that and the image are not masked, else 0.
@@ -195,125 +79,29 @@ def _turned(
     return upper * (1 - turn.down) + lower * turn.down, kept[i, j] * opposite
 
 
-@njit
-def _insides(
-    x: float, y: float, turn: Turn, search: Search
-) -> tuple[float, float, float]:  # pragma: no cover
-    r"""Sums pixels that are wholly in the circle.
+@inner
+def interior(
+    i: int, start: int, stop: int, turn: Turn, height: int, width: int
+) -> tuple[int, int]:  # pragma: no cover
+    r"""Returns the part of a row whose opposite pixels are all inside of the image."""
 
-    Where nothing is turned onto a pixel, it differs from zero. Only next to an edge of the
-    turned image do pixels need care.
-    """
+    if not 0 <= turn.row - i < height - 1:
+        return stop, stop
+    first = min(max(turn.column + 2 - width, start), stop)
 
-    r = search.radius
-    height, width = search.image.shape
-    difference, total, area = 0.0, 0.0, 0.0
-    for i in range(max(after(y - r), 0), min(before(y + r) + 1, height)):
-        _, start, stop, _ = chords(i, x, y, r, width)
-        first = min(max(turn.column + 2 - width, start), stop)
-        last = max(min(turn.column + 1, stop), first)
-        if not 0 <= turn.row - i < height - 1:
-            first, last = stop, stop
-        if first < last:
-            d, t, a = _span(i, first, last, turn, search)
-            difference, total, area = difference + d, total + t, area + a
-        if start < first or last < stop:
-            d, t, a = _beyond(i, start, first, turn, search)
-            difference, total, area = difference + d, total + t, area + a
-            d, t, a = _beyond(i, last, stop, turn, search)
-            difference, total, area = difference + d, total + t, area + a
-
-    return difference, total, area
+    return first, max(min(turn.column + 1, stop), first)
 
 
-@njit
-def _beyond(
-    i: int, start: int, stop: int, turn: Turn, search: Search
-) -> tuple[float, float, float]:  # pragma: no cover
-    r"""Sums part of a row next to the turned image, or beyond it."""
+@njit(error_model="numpy")
+def shares(turn: Turn) -> tuple[float, float, float, float]:  # pragma: no cover
+    r"""Returns the shares of the four opposite pixels: above, the right one first, and below."""
 
-    light, number = search.light, search.number
-    outside = not -1 <= turn.row - i < search.image.shape[0]
-    width = search.image.shape[1]
-    # The columns of which an opposite one is inside
-    first = stop if outside else min(max(turn.column + 1 - width, start), stop)
-    last = max(min(turn.column + 2, stop), first)
-    total = light[i, stop] - light[i, last] + light[i, first] - light[i, start]
-    area = number[i, stop] - number[i, last] + number[i, first] - number[i, start]
-    difference = total
-    for j in range(first, last):
-        value, kept = _turned(search.image, search.kept, i, j, turn)
-        difference += kept * abs(value - search.image[i, j])
-        total += kept * abs(search.image[i, j])
-        area += kept
-
-    return difference, total, area
-
-
-@njit
-def _span(
-    i: int, start: int, stop: int, turn: Turn, search: Search
-) -> tuple[float, float, float]:  # pragma: no cover
-    r"""Sums part of a row whose opposite pixels are all inside of the image."""
-
-    height, width = search.image.shape
-    row, shift = height - 1 - turn.row + i, width - 1 - turn.column
-    image = search.image[i, start:stop]
-    # One more on the left, where the next column is in the image that is turned
-    low = search.back[row, start + shift - 1 : stop + shift]
-    high = search.back[row - 1, start + shift - 1 : stop + shift]
     u, v = turn.right, turn.down
-    if search.masked:
-        near = width - 1 - turn.near_column
-        opposite = search.back_kept[height - 1 - turn.near_row + i, start + near : stop + near]
-        return _masked(image, search.kept[i, start:stop], low, high, opposite, u, v)
 
-    total = search.light[i, stop] - search.light[i, start]
-
-    return _plain(image, low, high, u, v), total, float(stop - start)
+    return u * (1 - v), (1 - u) * (1 - v), u * v, (1 - u) * v
 
 
-# Only the order of the sums is left to the compiler: it is the same in every call.
-@njit(fastmath={"reassoc"})
-def _plain(
-    image: NDArray, low: NDArray, high: NDArray, u: float, v: float
-) -> float:  # pragma: no cover
-    r"""Sums the absolute differences from the turned image."""
-
-    a, b, c, d = u * (1 - v), (1 - u) * (1 - v), u * v, (1 - u) * v
-    total = 0.0
-    for j in range(image.size):
-        value = a * low[j] + b * low[j + 1] + c * high[j] + d * high[j + 1]
-        total += abs(value - image[j])
-
-    return total
-
-
-@njit(fastmath={"reassoc"})
-def _masked(
-    image: NDArray,
-    kept: NDArray,
-    low: NDArray,
-    high: NDArray,
-    opposite: NDArray,
-    u: float,
-    v: float,
-) -> tuple[float, float, float]:  # pragma: no cover
-    r"""Sums the same, what is left of the light and the area, where neither is masked."""
-
-    a, b, c, d = u * (1 - v), (1 - u) * (1 - v), u * v, (1 - u) * v
-    difference, total, area = 0.0, 0.0, 0.0
-    for j in range(image.size):
-        value = a * low[j] + b * low[j + 1] + c * high[j] + d * high[j + 1]
-        both = kept[j] * opposite[j]
-        difference += both * abs(value - image[j])
-        total += both * abs(image[j])
-        area += both
-
-    return difference, total, area
-
-
-@njit(cache=True)
+@entry
 def residual(
     image: NDArray[np.float64], mask: NDArray[np.bool_], x: float, y: float
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:  # pragma: no cover
@@ -330,19 +118,30 @@ def residual(
         the pixel or the opposite one is masked, both with shape `(H, W)`.
     """
 
-    turn = _turn(x, y)
+    height, width = image.shape
+    turn = turn_about(x, y)
+    a, b, c, d = shares(turn)
     kept = np.where(mask, 0.0, 1.0)
     difference, hidden = np.empty(image.shape), np.empty(image.shape, np.bool_)
-    for i in range(image.shape[0]):
-        for j in range(image.shape[1]):
-            value, both = _turned(image, kept, i, j, turn)
+    for i in range(height):
+        first, last = interior(i, 0, width, turn, height, width)
+        for n in range(width - last + first):
+            j = n if n < first else n - first + last
+            value, both = turned(image, kept, i, j, turn)
+            difference[i, j] = both * (value - image[i, j])
+            hidden[i, j] = both == 0
+        for j in range(first, last):
+            l, k = turn.row - i, turn.column - j
+            both = kept[i, j] * kept[turn.near_row - i, turn.near_column - j]
+            value = a * image[l, k + 1] + b * image[l, k]
+            value += c * image[l + 1, k + 1] + d * image[l + 1, k]
             difference[i, j] = both * (value - image[i, j])
             hidden[i, j] = both == 0
 
     return difference, hidden
 
 
-@njit
+@inner
 def turned_variance(
     noise: NDArray[np.float64], x: float, y: float
 ) -> NDArray[np.float64]:  # pragma: no cover
@@ -357,16 +156,24 @@ def turned_variance(
         The variance, with shape `(H, W)`.
     """
 
-    turn = _turn(x, y)
+    height, width = noise.shape
+    turn = turn_about(x, y)
+    a, b, c, d = shares(turn)
     out = np.empty(noise.shape)
-    for i in range(noise.shape[0]):
-        for j in range(noise.shape[1]):
+    for i in range(height):
+        first, last = interior(i, 0, width, turn, height, width)
+        for n in range(width - last + first):
+            j = n if n < first else n - first + last
             out[i, j] = _turned_variance(noise, i, j, turn)
+        for j in range(first, last):
+            l, k = turn.row - i, turn.column - j
+            total = (a * noise[l, k + 1]) ** 2 + (b * noise[l, k]) ** 2
+            out[i, j] = total + (c * noise[l + 1, k + 1]) ** 2 + (d * noise[l + 1, k]) ** 2
 
     return out
 
 
-@njit
+@inner
 def _turned_variance(noise: NDArray, i: int, j: int, turn: Turn) -> float:  # pragma: no cover
     r"""Returns the variance of the turned image in a pixel."""
 

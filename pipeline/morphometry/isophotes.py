@@ -1,6 +1,6 @@
 r"""The shape of a galaxy by radius: ellipticity, position angle, twist."""
 
-__all__ = ["ANGLES", "isophotes", "twist"]
+__all__ = ["ANGLES", "isophote_twist", "isophotes", "twist"]
 
 import math
 
@@ -8,11 +8,18 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import LOW_SIGNAL, UNDEFINED
-from pipeline.morphometry.polar import harmonic, polar
+from pipeline.morphometry.polar import directions, harmonic, polar
 
 ANGLES = 64
 r"""The number of samples along an ellipse."""
+
+RUNGS = 6
+r"""The number of isophotes from which the twist of a galaxy is measured."""
+
+INNERMOST = 2.0
+r"""The least semi-major axis of these, in pixels: further in, pixels make isophotes round."""
 
 STEP = 0.1  # the share of the radius across which the gradient is taken
 ITERATIONS = 12
@@ -21,7 +28,51 @@ STEEP = 3.0  # the S/N of the gradient below which an ellipse is not fitted
 SETTLED = 1e-4
 
 
-@njit
+@entry
+def isophote_twist(  # noqa: PLR0913
+    image: NDArray[np.float64],
+    mask: NDArray[np.bool_],
+    x: float,
+    y: float,
+    q: float,
+    theta: float,
+    inner: float,
+    outer: float,
+    sigma: float,
+) -> tuple[float, float, float, int]:  # pragma: no cover
+    r"""Measures how far the isophotes of a galaxy turn, and how much their ellipticity changes.
+
+    Six isophotes are fitted, see :func:`isophotes`, whose semi-major axes are in equal ratios
+    from the inner one, but from 2 pixels at least, to the outer one. Those that the noise allows
+    tell the twist, see :func:`twist`. Being a range, it is not negative: noise of the angles
+    makes it larger, by about its error.
+
+    Arguments:
+        image: The image, sky subtracted, with shape `(H, W)`.
+        mask: Whether each pixel is left out, with shape `(H, W)`.
+        x: The column of the centre.
+        y: The row of the centre.
+        q: The axis ratio of the galaxy, from which the fits start.
+        theta: The angle of its major axis, in radians.
+        inner: The least semi-major axis, in pixels. A tenth of the Petrosian radius does well.
+        outer: The largest one. The Petrosian radius does well.
+        sigma: The noise of a pixel, 0 if not known.
+
+    Returns:
+        The twist, in radians; its error; the largest ellipticity less the smallest one; and
+        flags. NaN with less than two isophotes that have an angle.
+    """
+
+    first = max(inner, INNERMOST)
+    if not first < outer < np.inf:
+        return np.nan, np.nan, np.nan, UNDEFINED
+    radii = first * (outer / first) ** np.linspace(0.0, 1.0, RUNGS)
+    shape, angle, _, error = isophotes(image, mask, x, y, q, theta, radii, sigma)
+
+    return twist(shape, angle, error)
+
+
+@njit(error_model="numpy")
 def isophotes(
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],
@@ -71,10 +122,11 @@ def isophotes(
 
     shape, angle = np.full(radii.size, np.nan), np.full(radii.size, np.nan)
     shape_error, angle_error = np.full(radii.size, np.nan), np.full(radii.size, np.nan)
+    around = directions(ANGLES)
     start = min(max(1.0 - q, ROUNDEST), FLATTEST)
     e, f = start * math.cos(2.0 * theta), start * math.sin(2.0 * theta)
     for k in range(radii.size):
-        fitted, new_e, new_f, error = _fit(image, mask, x, y, radii[k], e, f, sigma)
+        fitted, new_e, new_f, error = _fit(image, mask, x, y, radii[k], e, f, sigma, around)
         if not fitted:
             continue
         e, f = new_e, new_f
@@ -89,8 +141,8 @@ def isophotes(
     return shape, angle, shape_error, angle_error
 
 
-@njit
-def _fit(
+@inner
+def _fit(  # noqa: PLR0913
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],
     x: float,
@@ -99,6 +151,7 @@ def _fit(
     e: float,
     f: float,
     sigma: float,
+    around: NDArray[np.float64],
 ) -> tuple[bool, float, float, float]:  # pragma: no cover
     r"""Returns whether an ellipse settled, its ellipticity vector and the error of that."""
 
@@ -107,8 +160,8 @@ def _fit(
     for _ in range(ITERATIONS):
         shape, turn = math.sqrt(e * e + f * f), math.atan2(f, e)
         q = 1.0 - shape
-        values, bad = polar(image, mask, x, y, q, 0.5 * turn, radii, ANGLES)
-        mean, b2, a2 = harmonic(values, bad, 2)
+        values, bad = polar(image, mask, x, y, q, 0.5 * turn, radii, around)
+        mean, b2, a2 = harmonic(values, bad, around, 2)
         slope = (mean[2] - mean[0]) / (2.0 * STEP * a)
         noise = sigma / math.sqrt(min(2.0 * math.pi * a * math.sqrt(q), 2.25 * ANGLES))
         rough = noise * math.sqrt(2.0) / (2.0 * STEP * a)
@@ -133,7 +186,7 @@ def _fit(
     return least < max(10.0 * SETTLED, error), best_e, best_f, error
 
 
-@njit
+@njit(error_model="numpy")
 def twist(
     shape: NDArray[np.float64], angle: NDArray[np.float64], angle_error: NDArray[np.float64]
 ) -> tuple[float, float, float, int]:  # pragma: no cover

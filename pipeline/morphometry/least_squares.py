@@ -5,11 +5,12 @@ __all__ = ["invert", "solve"]
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import inner
 
-@njit
+
+@inner
 def solve(
     normal: NDArray, vector: NDArray, damping: float, step: NDArray
 ) -> bool:  # pragma: no cover
@@ -49,7 +50,7 @@ def solve(
     return True
 
 
-@njit
+@inner
 def invert(normal: NDArray, out: NDArray) -> bool:  # pragma: no cover
     r"""Inverts a symmetric matrix, for the covariance of what was fitted.
 
@@ -73,7 +74,7 @@ def invert(normal: NDArray, out: NDArray) -> bool:  # pragma: no cover
     return True
 
 
-@njit
+@inner
 def _factorize(normal: NDArray, damping: float, factor: NDArray) -> bool:  # pragma: no cover
     r"""Finds the lower triangle whose square is the damped matrix (Cholesky)."""
 

@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.background import CLIP, DEFICIT, MAD
+from pipeline.morphometry.compiled import inner
 from pipeline.morphometry.deblend import shell_sort
 
 BINS = 20
@@ -21,7 +22,7 @@ DIFFERENCES = 8192
 r"""About how many differences the noise is measured from."""
 
 
-@njit
+@njit(error_model="numpy")
 def sky_plane(
     image: NDArray[np.float64], covered: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:  # pragma: no cover
@@ -70,7 +71,7 @@ def sky_plane(
     return plane, empty
 
 
-@njit
+@inner
 def _binned(
     image: NDArray, covered: NDArray, rows: int, columns: int, least: float
 ) -> NDArray:  # pragma: no cover
@@ -85,7 +86,7 @@ def _binned(
     return bins
 
 
-@njit
+@inner
 def _box(
     i: int, j: int, rows: int, columns: int, height: int, width: int
 ) -> tuple[int, int, int, int]:  # pragma: no cover
@@ -97,7 +98,7 @@ def _box(
     return top, bottom, left, right
 
 
-@njit
+@inner
 def _mean(
     image: NDArray, covered: NDArray, box: tuple[int, int, int, int], least: float
 ) -> float:  # pragma: no cover
@@ -116,7 +117,7 @@ def _mean(
     return total / count if enough else np.nan
 
 
-@njit
+@inner
 def _slope(bins: NDArray) -> float:  # pragma: no cover
     r"""Returns what a row adds to the one before, from the differences of opposite bins."""
 
@@ -132,7 +133,7 @@ def _slope(bins: NDArray) -> float:  # pragma: no cover
     return _middle(slopes[:count])
 
 
-@njit
+@inner
 def _middle(values: NDArray) -> float:  # pragma: no cover
     r"""Returns the median, zero of nothing; sorts what it is given."""
 
@@ -143,7 +144,7 @@ def _middle(values: NDArray) -> float:  # pragma: no cover
     return (values[values.size // 2] + values[(values.size - 1) // 2]) / 2
 
 
-@njit
+@inner
 def _mode_of_sky(bins: NDArray) -> tuple[float, NDArray]:  # pragma: no cover
     r"""Returns the mode of the sky bins, and which they are."""
 
@@ -166,7 +167,7 @@ def _mode_of_sky(bins: NDArray) -> tuple[float, NDArray]:  # pragma: no cover
     return level, sky
 
 
-@njit
+@inner
 def _smoothed(bins: NDArray) -> tuple[NDArray, NDArray]:  # pragma: no cover
     r"""Returns the means of the valid bins in 3 x 3, and their number; NaN where not valid."""
 
@@ -180,7 +181,7 @@ def _smoothed(bins: NDArray) -> tuple[NDArray, NDArray]:  # pragma: no cover
     return out, counts
 
 
-@njit
+@inner
 def _around(bins: NDArray, i: int, j: int) -> tuple[float, int]:  # pragma: no cover
     r"""Returns the mean of the valid bins around one, and their number."""
 
@@ -194,7 +195,7 @@ def _around(bins: NDArray, i: int, j: int) -> tuple[float, int]:  # pragma: no c
     return bins[i, j] + total / count, count
 
 
-@njit
+@inner
 def _clear_sources(
     kept: NDArray, bins: NDArray, soft: NDArray, limit: float
 ) -> int:  # pragma: no cover
@@ -210,7 +211,7 @@ def _clear_sources(
     return kept.sum()
 
 
-@njit
+@inner
 def _spread(bins: NDArray, kept: NDArray, known: float) -> float:  # pragma: no cover
     r"""Returns the noise of bins from the median second difference of those next but one.
 
@@ -226,7 +227,7 @@ def _spread(bins: NDArray, kept: NDArray, known: float) -> float:  # pragma: no 
     return MAD * _median(out[:count]) / math.sqrt(6.0)
 
 
-@njit
+@inner
 def _mode(bins: NDArray, sky: NDArray, mode: float, noise: float) -> float:  # pragma: no cover
     r"""Finds the centre of a Gaussian of known width from its lower side."""
 
@@ -246,7 +247,7 @@ def _mode(bins: NDArray, sky: NDArray, mode: float, noise: float) -> float:  # p
     return mode
 
 
-@njit
+@inner
 def noise_of_sky(
     image: NDArray[np.float64],
     sky: NDArray[np.bool_],
@@ -295,7 +296,7 @@ def noise_of_sky(
     return math.sqrt(total / (6 * count))
 
 
-@njit
+@inner
 def _differences(image: NDArray, used: NDArray, lag: int) -> NDArray:  # pragma: no cover
     r"""Returns the sizes of the second differences in some of the rows and columns."""
 
@@ -309,7 +310,7 @@ def _differences(image: NDArray, used: NDArray, lag: int) -> NDArray:  # pragma:
     return out[:count]
 
 
-@njit
+@inner
 def _along(
     image: NDArray, used: NDArray, lag: int, step: int, out: NDArray
 ) -> int:  # pragma: no cover
@@ -328,7 +329,7 @@ def _along(
     return count
 
 
-@njit
+@inner
 def _median(values: NDArray) -> float:  # pragma: no cover
     r"""Returns the lower median of positive numbers, by their leading bits first."""
 
@@ -350,7 +351,7 @@ def _median(values: NDArray) -> float:  # pragma: no cover
     return inside[inside.size - 1 - rank]
 
 
-@njit
+@inner
 def level_off(image: NDArray, plane: NDArray) -> None:  # pragma: no cover
     r"""Subtracts the sky, a plane, in place."""
 

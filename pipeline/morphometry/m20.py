@@ -5,10 +5,10 @@ __all__ = ["bulge", "m20", "merger"]
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.morphometry import flags
+from pipeline.morphometry.compiled import entry, inner
 
 BRIGHTEST = 0.2
 r"""The share of the light that is in the brightest pixels."""
@@ -17,7 +17,7 @@ NEAR = 0.05
 r"""The share of the brightest pixels that are taken to be as bright as the faintest of them."""
 
 
-@njit(cache=True, error_model="numpy")
+@entry
 def m20(
     image: NDArray[np.float64],
     sigma: NDArray[np.float64],
@@ -86,7 +86,7 @@ def m20(
     return math.log10(inner / moment), math.sqrt(variance) / math.log(10.0), 0
 
 
-@njit(error_model="numpy")
+@inner
 def _undecided(excess: float, sigma: float) -> float:  # pragma: no cover
     r"""Returns the variance of whether a pixel is above the threshold."""
 
@@ -97,7 +97,7 @@ def _undecided(excess: float, sigma: float) -> float:  # pragma: no cover
     return above * (1.0 - above)
 
 
-@njit(error_model="numpy")
+@inner
 def _moments(
     image: NDArray, segment: NDArray, least: float
 ) -> tuple[float, float, float, float]:  # pragma: no cover
@@ -122,7 +122,7 @@ def _moments(
     return flux, x, y, moment
 
 
-@njit(error_model="numpy")
+@inner
 def _threshold(values: NDArray, order: NDArray, flux: float) -> int:  # pragma: no cover
     r"""Returns the first rank at which the light so far is all but the brightest share."""
 
@@ -135,7 +135,7 @@ def _threshold(values: NDArray, order: NDArray, flux: float) -> int:  # pragma: 
     return order.size - 1
 
 
-@njit(error_model="numpy")
+@inner
 def _square(
     order: NDArray, rank: int, width: int, x: float, y: float
 ) -> float:  # pragma: no cover
@@ -150,7 +150,7 @@ def _square(
     return total / (last - first)
 
 
-@njit(cache=True)
+@entry
 def bulge(gini: float, m20: float) -> float:  # pragma: no cover
     r"""Tells how dominant the bulge is, positive for early types.
 
@@ -168,7 +168,7 @@ def bulge(gini: float, m20: float) -> float:  # pragma: no cover
     return -0.693 * m20 + 4.95 * gini - 3.96
 
 
-@njit(cache=True)
+@entry
 def merger(gini: float, m20: float) -> float:  # pragma: no cover
     r"""Tells how likely a merger is, positive for candidates.
 

@@ -63,7 +63,7 @@ def measure(
     if mode not in MODES:
         raise ConfigError(f"mode={mode!r}, {suggest(mode, MODES)}")
     pixels = _pixels(image)
-    hidden = _like(np.zeros(pixels.shape) if mask is None else mask, pixels, "mask", np.bool_)
+    hidden = _like(np.zeros(pixels.shape, np.bool_) if mask is None else mask, pixels, "mask")
     kernel = psf if isinstance(psf, Kernel) else NONE if psf is None else separate(psf)
     flags = 0
     if labels is None:
@@ -72,7 +72,9 @@ def measure(
     else:
         sources = _like(labels, pixels, "labels", np.int64)
 
-    found = _measure(pixels, sources, label, hidden, gain, sky, kernel, mode == "parity")
+    # Kernels are compiled again for whole numbers, and for arrays that are read-only
+    gain, sky, parity = float(gain), Sky(*map(float, sky)), mode == "parity"
+    found = _measure(pixels, sources, int(label), hidden, gain, sky, kernel, parity)
 
     return found._replace(flags=found.flags | flags)
 
@@ -84,11 +86,11 @@ def _pixels(image: ArrayLike) -> NDArray[np.float64]:
     if array.dtype.kind not in "buif":
         raise DataError(f"an image of {array.dtype}, expected numbers")
 
-    return np.ascontiguousarray(array, np.float64)
+    return np.require(array, np.float64, ["C", "W"])
 
 
-def _like(array: ArrayLike, image: NDArray, name: str, dtype: type) -> NDArray:
-    found: NDArray = np.ascontiguousarray(array, dtype)
+def _like(array: ArrayLike, image: NDArray, name: str, dtype: type = np.bool_) -> NDArray:
+    found: NDArray = np.require(array, dtype, ["C", "W"])
     if found.shape != image.shape:
         raise DataError(f"{name} of shape {found.shape}, expected {image.shape} as the image")
 

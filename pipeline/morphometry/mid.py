@@ -5,11 +5,11 @@ __all__ = ["intensity_deviation", "mid_segment"]
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.morphometry import flags
 from pipeline.morphometry.basins import basins, peaks
+from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.forest import forest, merge, positive, rimmed, root, touching
 from pipeline.morphometry.pieces import gaussian, piece
 
@@ -26,7 +26,7 @@ MARGIN = 5
 r"""The empty pixels around the segment that its smooth light does not cross."""
 
 
-@njit(cache=True)
+@entry
 def mid_segment(
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],
@@ -84,7 +84,7 @@ def mid_segment(
     return piece(votes, i, j), found
 
 
-@njit
+@inner
 def _first(values: NDArray, ranked: NDArray) -> int:  # pragma: no cover
     r"""Returns the first of the brightest pixels, in the order of the image."""
 
@@ -95,7 +95,7 @@ def _first(values: NDArray, ranked: NDArray) -> int:  # pragma: no cover
     return ranked[k]
 
 
-@njit(error_model="numpy")
+@inner
 def _means(
     values: NDArray, ranked: NDArray, shape: tuple[int, int]
 ) -> NDArray:  # pragma: no cover
@@ -123,7 +123,7 @@ def _means(
     return means
 
 
-@njit
+@inner
 def _value(q: float, values: NDArray, ranked: NDArray, count: int) -> float:  # pragma: no cover
     r"""Returns a quantile of the pixels, of which those that are not positive are 0."""
 
@@ -132,7 +132,7 @@ def _value(q: float, values: NDArray, ranked: NDArray, count: int) -> float:  # 
     return values[ranked[k]] if k < ranked.size else 0.0
 
 
-@njit(error_model="numpy")
+@inner
 def _excess(
     q: float, values: NDArray, ranked: NDArray, means: NDArray, count: int
 ) -> float:  # pragma: no cover
@@ -143,7 +143,7 @@ def _excess(
     return values[ranked[k]] / means[k] - RATIO if k < ranked.size else -RATIO
 
 
-@njit(error_model="numpy")
+@inner
 def _quantile(
     values: NDArray, ranked: NDArray, means: NDArray, count: int
 ) -> float:  # pragma: no cover
@@ -181,7 +181,7 @@ def _quantile(
     return x
 
 
-@njit(error_model="numpy")
+@inner
 def _step(
     x: float, last: float, other: float, f: float, f_last: float, f_other: float
 ) -> float:  # pragma: no cover
@@ -195,7 +195,7 @@ def _step(
     return -f * (f_other * beyond - f_last * slope) / (beyond * slope * (f_other - f_last))
 
 
-@njit
+@inner
 def _votes(inside: NDArray) -> NDArray:  # pragma: no cover
     r"""Tells where most of 3 x 3 pixels are inside, the image being mirrored at its edges."""
 
@@ -213,7 +213,7 @@ def _votes(inside: NDArray) -> NDArray:  # pragma: no cover
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@entry
 def intensity_deviation(
     image: NDArray[np.float64], inside: NDArray[np.bool_]
 ) -> tuple[float, float, int]:  # pragma: no cover
@@ -268,7 +268,7 @@ def intensity_deviation(
     return second / first, math.sqrt(math.pi / inside.sum()) * math.hypot(dx, dy), 0
 
 
-@njit
+@inner
 def _light(
     image: NDArray, inside: NDArray, box: tuple[int, int, int, int]
 ) -> tuple[NDArray, float, float, float]:  # pragma: no cover
@@ -286,7 +286,7 @@ def _light(
     return light, total, x, y
 
 
-@njit
+@inner
 def _box(inside: NDArray) -> tuple[int, int, int, int]:  # pragma: no cover
     r"""Returns the rows and columns of a segment with a margin, as far as the image goes."""
 

@@ -5,16 +5,16 @@ __all__ = ["centroid", "shape"]
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import NEGATIVE_FLUX, NO_SOURCE, UNDEFINED
 
 PIXEL = 1 / 12
 r"""The variance of the position within a pixel."""
 
 
-@njit(cache=True, error_model="numpy")
+@entry
 def centroid(
     image: NDArray[np.float64], segment: NDArray[np.bool_]
 ) -> tuple[float, float, float, int]:  # pragma: no cover
@@ -56,7 +56,7 @@ def centroid(
     return x, y, total, 0
 
 
-@njit(cache=True, error_model="numpy")
+@entry
 def shape(
     image: NDArray[np.float64], segment: NDArray[np.bool_], x: float, y: float
 ) -> tuple[float, float, float, float, float, int]:  # pragma: no cover
@@ -105,7 +105,7 @@ def shape(
     return 1.0 - b / a, a / b, 0.5 * math.atan2(2.0 * xy, xx - yy), a, b, flags
 
 
-@njit(error_model="numpy")
+@inner
 def _moments(
     image: NDArray, segment: NDArray, x: float, y: float
 ) -> tuple[float, float, float, float]:  # pragma: no cover

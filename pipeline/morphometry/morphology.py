@@ -28,6 +28,7 @@ from pipeline.morphometry.growth import (
     radius_of_fraction,
 )
 from pipeline.morphometry.half_turn import residual
+from pipeline.morphometry.isophotes import isophote_twist
 from pipeline.morphometry.known import MEASURED, Known, Sky, Stamp
 from pipeline.morphometry.m20 import bulge, m20, merger
 from pipeline.morphometry.mid import intensity_deviation, mid_segment
@@ -49,6 +50,7 @@ from pipeline.morphometry.smoothness import (
 )
 from pipeline.morphometry.spiral import spiral
 from pipeline.morphometry.stamp import weights
+from pipeline.morphometry.uncertainty import of_arms, of_growth, of_light, of_place, of_turn
 
 MODULUS, PHASE = 0.01, 0.01
 r"""The tolerances of the gradient pattern, in units of the longest gradient and in radians."""
@@ -62,32 +64,53 @@ class Morphology(NamedTuple):
     """
 
     x_centroid: float
+    x_centroid_error: float
     y_centroid: float
+    y_centroid_error: float
     ellipticity_centroid: float
+    ellipticity_centroid_error: float
     theta_centroid: float
+    theta_centroid_error: float
     x: float
+    x_error: float
     y: float
+    y_error: float
     ellipticity: float
+    ellipticity_error: float
     theta: float
+    theta_error: float
     flux_circ: float
+    flux_circ_error: float
     flux_ellip: float
+    flux_ellip_error: float
     rpetro_circ: float
+    rpetro_circ_error: float
     rpetro_ellip: float
+    rpetro_ellip_error: float
     rmax_circ: float
     rmax_ellip: float
     rhalf_circ: float
+    rhalf_circ_error: float
     rhalf_ellip: float
+    rhalf_ellip_error: float
     r20: float
+    r20_error: float
     r50: float
+    r50_error: float
     r80: float
+    r80_error: float
     sn_per_pixel: float
+    sn_per_pixel_error: float
     concentration: float
+    concentration_error: float
     asymmetry: float
     asymmetry_error: float
     asymmetry_unbiased: float
     asymmetry_unbiased_error: float
     rms_asymmetry2: float
+    rms_asymmetry2_error: float
     outer_asymmetry: float
+    outer_asymmetry_error: float
     shape_asymmetry: float
     smoothness: float
     smoothness_error: float
@@ -98,7 +121,9 @@ class Morphology(NamedTuple):
     m20: float
     m20_error: float
     gini_m20_bulge: float
+    gini_m20_bulge_error: float
     gini_m20_merger: float
+    gini_m20_merger_error: float
     multimode: float
     intensity: float
     deviation: float
@@ -125,12 +150,16 @@ class Morphology(NamedTuple):
     bar_strength: float
     bar_strength_error: float
     bar_theta: float
+    bar_theta_error: float
     bar_length: float
     winding: float
     winding_error: float
     arms: float
     pitch: float
     pitch_error: float
+    twist: float
+    twist_error: float
+    ellipticity_change: float
     sky_mean: float
     sky_median: float
     sky_sigma: float
@@ -201,7 +230,7 @@ def _place(
         Sky(sigma, turned, sky.smoothness), (column, row, side), unsure, parity,
     )  # fmt: skip
 
-    return values, known, bits | f0 | f1 | f2 | f3 | f4 | f5 | f6
+    return values | of_place(stamp, known, values), known, bits | f0 | f1 | f2 | f3 | f4 | f5 | f6
 
 
 def _seen(stamp: Stamp, known: Known) -> int:
@@ -236,8 +265,9 @@ def _radii(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     found = {"flux_circ": flux_circ, "flux_ellip": flux_ellip, "r20": r20, "r50": r50}
     found |= {"r80": r80, "concentration": concentration(r20, r80), "rmax_circ": rmax_circ}
     found |= {"rmax_ellip": rmax_ellip, "rhalf_circ": rhalf_circ, "rhalf_ellip": rhalf_ellip}
+    found |= of_growth(stamp, known, found) | {"shape_asymmetry": a_shape}
 
-    return found | {"shape_asymmetry": a_shape}, f0 | f1 | f2 | f3 | f4 | f5 | f6 | f7
+    return found, f0 | f1 | f2 | f3 | f4 | f5 | f6 | f7
 
 
 def _symmetry(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
@@ -257,7 +287,9 @@ def _symmetry(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     found = {"asymmetry": a, "asymmetry_error": error, "asymmetry_unbiased": free}
     found |= {"asymmetry_unbiased_error": free_error, "rms_asymmetry2": a2}
 
-    return found | {"outer_asymmetry": a_outer}, f0 | f1 | f2
+    found |= {"outer_asymmetry": a_outer}
+
+    return found | of_turn(stamp, known, values | found, *turned), f0 | f1 | f2
 
 
 def _clumps(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
@@ -268,12 +300,11 @@ def _clumps(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     smooth = boxcar(image, size)
     excess = sky.smoothness
     if math.isnan(excess) and known.parity:
-        excess = sky_smoothness(image, *known.box, size, True)
+        excess = sky_smoothness(image, *known.box, size)
     elif math.isnan(excess):
         excess, _ = noise_smoothness(image, smooth, stamp.taken, size)
         excess = white_smoothness(sky.sigma, size) if math.isnan(excess) else excess
-    # Boxcars of even sides are off centre, as those of statmorph: only so is it the same
-    s, flags = smoothness(image, smooth, x, y, circ, excess, True)
+    s, flags = smoothness(image, smooth, x, y, circ, excess)
     free, free_error, error = unbiased_smoothness(
         image, smooth, stamp.mask, known.weight, x, y, circ
     )
@@ -291,7 +322,7 @@ def _light(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     order = ascending(image, lit)
     g, g_error, f1 = gini(image, weight, order)
     m, m_error, f2 = m20(image, weight, lit, order)
-    sn, _, f3 = sn_per_pixel(image, weight, lit)
+    sn, sn_error, f3 = sn_per_pixel(image, weight, lit)
     h, h_error, f4 = entropy(image, stamp.mask, lit, BINS)
     g2, _, _, f5 = gradient_pattern(image, stamp.mask, lit, known.x, known.y, MODULUS, PHASE)
     order = ascending(image, stamp.segment & ~stamp.mask)
@@ -302,14 +333,19 @@ def _light(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
 
     found = {"gini": g, "gini_error": g_error, "m20": m, "m20_error": m_error}
     found |= {"gini_m20_bulge": bulge(g, m), "gini_m20_merger": merger(g, m)}
-    found |= {"sn_per_pixel": sn, "entropy": h, "entropy_error": h_error, "gradient_pattern": g2}
+    found |= {"sn_per_pixel": sn, "sn_per_pixel_error": sn_error, "entropy": h}
+    found |= {"entropy_error": h_error, "gradient_pattern": g2}
     found |= {"multimode": parts, "intensity": intensity, "deviation": deviation}
+    found |= of_light(known, found)
 
     return found, f0 | f1 | f2 | f3 | f4 | f5 | f6 | f7 | f8
 
 
 def _arms(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
-    r"""Measures the bar and the spiral arms, whose flags are those of faint galaxies."""
+    r"""Measures bar, arms and isophotes between 0.1 and 1 Petrosian radius.
+
+    Their flags are those of faint galaxies, and left out.
+    """
 
     where = known.x, known.y, known.q, known.theta, 0.1 * known.ellip, known.ellip
     white = known.sky.sigma if known.sky.sigma > 0 else 0.0
@@ -317,10 +353,14 @@ def _arms(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     winding, winding_error, arms, pitch, pitch_error, _, _, _ = spiral(
         stamp.image, stamp.mask, *where, white
     )
+    turn, turn_error, change, _ = isophote_twist(stamp.image, stamp.mask, *where, white)
     found = {"bar_strength": strength, "bar_strength_error": error, "bar_theta": theta}
     found |= {"bar_length": length, "winding": winding, "winding_error": winding_error}
 
-    return found | {"arms": arms, "pitch": pitch, "pitch_error": pitch_error}, 0
+    found |= {"arms": arms, "pitch": pitch, "pitch_error": pitch_error, "twist": turn}
+    found |= {"twist_error": turn_error, "ellipticity_change": change}
+
+    return found | of_arms(known, found), 0
 
 
 def _profile(stamp: Stamp, known: Known, values: dict[str, float], psf: Kernel) -> Found:

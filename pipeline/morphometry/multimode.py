@@ -5,10 +5,10 @@ __all__ = ["multimode"]
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.morphometry import flags
+from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.forest import forest, merge, positive, rimmed, touching
 
 STEP = 0.02
@@ -30,7 +30,7 @@ DRAWS = (
 r"""What `numpy.random.RandomState(0)` draws for the moves of statmorph, and to accept them."""
 
 
-@njit(cache=True, error_model="numpy")
+@entry
 def multimode(
     image: NDArray[np.float64],
     inside: NDArray[np.bool_],
@@ -92,7 +92,7 @@ def multimode(
     return second[k] / first[k], 0
 
 
-@njit
+@inner
 def _areas(
     values: NDArray, ranked: NDArray, shape: tuple[int, int]
 ) -> tuple[NDArray, NDArray]:  # pragma: no cover
@@ -119,7 +119,7 @@ def _areas(
     return first, second
 
 
-@njit
+@inner
 def _two_largest(
     pieces: NDArray, largest: int, next_one: int, new: int
 ) -> tuple[int, int]:  # pragma: no cover
@@ -139,7 +139,7 @@ def _two_largest(
     return largest, next_one
 
 
-@njit(error_model="numpy")
+@inner
 def _most_equal(first: NDArray, second: NDArray) -> int:  # pragma: no cover
     r"""Returns where the two largest pieces are large and equal. Past the end if never."""
 
@@ -152,7 +152,7 @@ def _most_equal(first: NDArray, second: NDArray) -> int:  # pragma: no cover
     return at
 
 
-@njit(error_model="numpy")
+@inner
 def _searched(
     first: NDArray, second: NDArray, count: int, total: float
 ) -> int:  # pragma: no cover
@@ -183,7 +183,7 @@ def _searched(
     return int(best * (count - 1)) if 0.0 <= best <= 1.0 else -1
 
 
-@njit(error_model="numpy")
+@inner
 def _stepped(
     first: NDArray, second: NDArray, count: int, total: float
 ) -> tuple[float, float, float]:  # pragma: no cover
@@ -203,7 +203,7 @@ def _stepped(
     return start, least, step
 
 
-@njit(error_model="numpy")
+@inner
 def _energy(
     q: float, first: NDArray, second: NDArray, count: int, total: float
 ) -> float:  # pragma: no cover
@@ -218,7 +218,7 @@ def _energy(
     return -(float(second[k]) ** 2) / first[k]
 
 
-@njit
+@inner
 def _simplex(
     x: float, first: NDArray, second: NDArray, count: int, total: float
 ) -> tuple[float, float, bool]:  # pragma: no cover

@@ -5,10 +5,10 @@ __all__ = ["outline", "reach"]
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.morphometry import flags
+from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.pieces import ascending, boxcar, piece
 
 INNER = 2.0
@@ -27,7 +27,7 @@ BOXCAR = 3
 r"""The side of the squares over which the image is averaged, in pixels."""
 
 
-@njit(cache=True)
+@entry
 def outline(
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],
@@ -88,7 +88,7 @@ def outline(
     return piece(above, i, j), found
 
 
-@njit
+@inner
 def _annulus(
     image: NDArray, mask: NDArray, x: float, y: float, inner: float, outer: float
 ) -> NDArray:  # pragma: no cover
@@ -105,7 +105,7 @@ def _annulus(
     return out[:count]
 
 
-@njit
+@inner
 def _clipped(values: NDArray) -> tuple[float, float]:  # pragma: no cover
     r"""Returns the mode of the sky and its standard deviation, outliers left out.
 
@@ -130,7 +130,7 @@ def _clipped(values: NDArray) -> tuple[float, float]:  # pragma: no cover
         first, last = low, high
 
 
-@njit
+@inner
 def _mode(values: NDArray, sums: NDArray, first: int, last: int) -> float:  # pragma: no cover
     r"""Returns the mode of a range, itself clipped about the median, as photutils has it."""
 
@@ -145,7 +145,7 @@ def _mode(values: NDArray, sums: NDArray, first: int, last: int) -> float:  # pr
     return 2.5 * median - 1.5 * mean
 
 
-@njit(error_model="numpy")
+@inner
 def _moments(
     values: NDArray, sums: NDArray, first: int, last: int
 ) -> tuple[float, float, float]:  # pragma: no cover
@@ -158,7 +158,7 @@ def _moments(
     return mean, median, math.sqrt(max(square - mean**2, 0.0))
 
 
-@njit
+@inner
 def _within(
     values: NDArray, first: int, last: int, centre: float, most: float
 ) -> tuple[int, int]:  # pragma: no cover
@@ -172,7 +172,7 @@ def _within(
     return first, last
 
 
-@njit(cache=True, error_model="numpy")
+@entry
 def reach(
     shape: NDArray[np.bool_], x: float, y: float, q: float, theta: float
 ) -> tuple[float, float, int]:  # pragma: no cover

@@ -6,6 +6,8 @@ import math
 
 from numba import njit
 
+from pipeline.morphometry.compiled import inner
+
 LENS = (1 / 12, 3 / 80, 5 / 224, 35 / 2304, 63 / 5632, 231 / 26624, 143 / 20480, 6435 / 1114112)
 r"""The first coefficients of :math:`(\arcsin c - c) / 2`, from :math:`c^3` on."""
 
@@ -31,7 +33,7 @@ def overlap(dx: float, dy: float, a: float, q: float, theta: float) -> float:  #
     return _overlap_ellipse(dx, dy, a, a * q, math.cos(theta), math.sin(theta))
 
 
-@njit(error_model="numpy")
+@inner
 def _overlap_circle(dx: float, dy: float, r: float) -> float:  # pragma: no cover
     r"""Returns the area shared with a circle, from the parts of the pixel in each quadrant."""
 
@@ -47,7 +49,7 @@ def _overlap_circle(dx: float, dy: float, r: float) -> float:  # pragma: no cove
     return total
 
 
-@njit(error_model="numpy")
+@inner
 def _overlap_quadrant(
     x0: float, x1: float, y0: float, y1: float, r: float
 ) -> float:  # pragma: no cover
@@ -74,7 +76,7 @@ def _overlap_quadrant(
     return (xa - x0) * (y1 - y0) + (xb - xa) * (0.5 * (ya + yb) - y0) + square * cap
 
 
-@njit(error_model="numpy")
+@inner
 def lens(sin: float, cos: float) -> float:  # pragma: no cover
     r"""Returns the area between the unit circle and the chord of an angle up to half a turn."""
 
@@ -88,7 +90,7 @@ def lens(sin: float, cos: float) -> float:  # pragma: no cover
     return (low + high * fourth * fourth) * square * sin
 
 
-@njit(error_model="numpy")
+@inner
 def _overlap_ellipse(
     dx: float, dy: float, a: float, b: float, cos: float, sin: float
 ) -> float:  # pragma: no cover
@@ -112,7 +114,7 @@ def _overlap_ellipse(
     return min(max(total * a * b, 0.0), 1.0)
 
 
-@njit(error_model="numpy")
+@inner
 def _beside(u0: float, v0: float, u1: float, v1: float) -> float:  # pragma: no cover
     r"""Returns the signed area of the triangle of an edge and the origin in the unit circle."""
 
@@ -138,6 +140,6 @@ def _beside(u0: float, v0: float, u1: float, v1: float) -> float:  # pragma: no 
     return 0.5 * total
 
 
-@njit(error_model="numpy")
+@inner
 def _angle(u0: float, v0: float, u1: float, v1: float) -> float:  # pragma: no cover
     return math.atan2(u0 * v1 - v0 * u1, u0 * u1 + v0 * v1)

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import NEGATIVE_FLUX, RADIUS_NOT_REACHED, UNDEFINED
 from pipeline.morphometry.geometry import cumulate, sketch, within
 from pipeline.morphometry.roots import polish_of, root_of
@@ -55,7 +56,7 @@ def petrosian(
     return petrosian_radius(cumulate(image, mask), x, y, q, theta, parity)
 
 
-@njit(cache=True, error_model="numpy")
+@entry
 def petrosian_radius(
     sums: NDArray[np.float64], x: float, y: float, q: float, theta: float, parity: bool
 ) -> tuple[float, int]:  # pragma: no cover
@@ -114,14 +115,14 @@ def petrosian_radius(
     return last, RADIUS_NOT_REACHED | _doubts(last, data)
 
 
-@njit(error_model="numpy")
+@inner
 def _tried(k: int, last: float) -> float:  # pragma: no cover
     r"""Returns one of the radii that are tried."""
 
     return last if k == STEPS - 1 else k * ((last - 1.0) / (STEPS - 1)) + 1.0
 
 
-@njit(error_model="numpy")
+@inner
 def _skip(
     last: float, data: tuple[NDArray, float, float, float, float, bool]
 ) -> int:  # pragma: no cover
@@ -171,7 +172,7 @@ def petrosian_ratio(
     return outer / inner
 
 
-@njit(error_model="numpy")
+@inner
 def _excess(
     radius: float, data: tuple[NDArray, float, float, float, float, bool]
 ) -> float:  # pragma: no cover
@@ -183,7 +184,7 @@ def _excess(
 _root, _polish = root_of(_excess), polish_of(_excess)
 
 
-@njit(error_model="numpy")
+@inner
 def _means(
     radius: float, data: tuple[NDArray, float, float, float, float, bool]
 ) -> tuple[float, float, float, float]:  # pragma: no cover
@@ -204,7 +205,7 @@ def _means(
     return flux[1], area[1], flux[2] - flux[0], ring
 
 
-@njit(error_model="numpy")
+@inner
 def _doubts(
     radius: float, data: tuple[NDArray, float, float, float, float, bool]
 ) -> int:  # pragma: no cover
@@ -216,7 +217,7 @@ def _doubts(
     return flags | (RADIUS_NOT_REACHED if ring < COVERED * 2 * math.pi * radius * data[3] else 0)
 
 
-@njit(error_model="numpy")
+@inner
 def _empty(sums: NDArray) -> bool:  # pragma: no cover
     for i in range(sums.shape[0]):
         if sums[i, -1, 1] > 0:

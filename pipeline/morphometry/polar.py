@@ -1,6 +1,6 @@
 r"""A galaxy on a polar grid, where rotation is a shift."""
 
-__all__ = ["contrast", "harmonic", "polar"]
+__all__ = ["contrast", "directions", "harmonic", "polar"]
 
 import math
 
@@ -8,10 +8,23 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import inner
+
 TAU = 2.0 * math.pi
 
 
-@njit
+@njit(error_model="numpy")
+def directions(angles: int) -> NDArray[np.float64]:  # pragma: no cover
+    r"""Returns the cosines and sines of equal steps around a circle, with shape `(A, 2)`."""
+
+    out = np.empty((angles, 2))
+    for k in range(angles):
+        out[k, 0], out[k, 1] = math.cos(TAU * k / angles), math.sin(TAU * k / angles)
+
+    return out
+
+
+@njit(error_model="numpy")
 def polar(
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],
@@ -20,7 +33,7 @@ def polar(
     q: float,
     theta: float,
     radii: NDArray[np.float64],
-    angles: int,
+    around: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:  # pragma: no cover
     r"""Resamples an image on ellipses, in steps of the eccentric anomaly.
 
@@ -42,7 +55,7 @@ def polar(
         q: The axis ratio.
         theta: The angle of the major axis, in radians.
         radii: The semi-major axes of the rings, in pixels, with shape `(R)`.
-        angles: The number of samples :math:`A` in each ring, from :math:`\varphi = 0` on.
+        around: The cosine and sine of :math:`\varphi` of each sample of a ring, `(A, 2)`.
 
     Returns:
         The samples, zero where they are bad, with shape `(R, A)`, and whether each is bad, that
@@ -50,11 +63,11 @@ def polar(
     """
 
     height, width = image.shape
-    rings = radii.size
+    rings, angles = radii.size, len(around)
     values, bad = np.zeros((rings, angles)), np.ones((rings, angles), np.bool_)
     cos, sin = math.cos(theta), math.sin(theta)
     for k in range(angles):
-        u, v = math.cos(TAU * k / angles), q * math.sin(TAU * k / angles)
+        u, v = around[k, 0], q * around[k, 1]
         column, row = u * cos - v * sin, u * sin + v * cos
         for ring in range(rings):
             px, py = x + radii[ring] * column, y + radii[ring] * row
@@ -73,9 +86,9 @@ def polar(
     return values, bad
 
 
-@njit
+@njit(error_model="numpy")
 def harmonic(
-    values: NDArray[np.float64], bad: NDArray[np.bool_], m: int
+    values: NDArray[np.float64], bad: NDArray[np.bool_], around: NDArray[np.float64], m: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:  # pragma: no cover
     r"""Returns the mean of each ring and one of its Fourier coefficients.
 
@@ -87,6 +100,7 @@ def harmonic(
     Arguments:
         values: The samples, with shape `(R, A)`.
         bad: Whether each is bad, with shape `(R, A)`.
+        around: See :func:`directions`.
         m: The order, from 1 on.
 
     Returns:
@@ -96,25 +110,23 @@ def harmonic(
 
     rings, angles = values.shape
     mean, a, b = np.empty(rings), np.empty(rings), np.empty(rings)
-    cosines, sines = np.empty(angles), np.empty(angles)
-    for k in range(angles):
-        turn = TAU * ((m * k) % angles) / angles
-        cosines[k], sines[k] = math.cos(turn), math.sin(turn)
     for ring in range(rings):
         mean[ring] = _mean(values[ring], bad[ring])
         total_a, total_b, count = 0.0, 0.0, 0
+        turn = 0
         for k in range(angles):
             if not bad[ring, k]:
-                total_a += (values[ring, k] - mean[ring]) * cosines[k]
-                total_b += (values[ring, k] - mean[ring]) * sines[k]
+                total_a += (values[ring, k] - mean[ring]) * around[turn, 0]
+                total_b += (values[ring, k] - mean[ring]) * around[turn, 1]
                 count += 1
+            turn = (turn + m) % angles
         a[ring] = 2.0 * total_a / count if count else np.nan
         b[ring] = 2.0 * total_b / count if count else np.nan
 
     return mean, a, b
 
 
-@njit
+@njit(error_model="numpy")
 def contrast(
     values: NDArray[np.float64], bad: NDArray[np.bool_], floor: float
 ) -> NDArray[np.float64]:  # pragma: no cover
@@ -144,7 +156,7 @@ def contrast(
     return out
 
 
-@njit
+@inner
 def _mean(values: NDArray[np.float64], bad: NDArray[np.bool_]) -> float:  # pragma: no cover
     r"""Returns the mean of a ring, NaN if less than half of it is good."""
 

@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import DataError
+from pipeline.morphometry.compiled import inner
 
 
 class Kernel(NamedTuple):
@@ -71,7 +72,7 @@ def separate(psf: ArrayLike, tolerance: float = 1e-5) -> Kernel:
     return Kernel(columns, rows, float(centre_x), float(centre_y), max(float(variance), 0.0))
 
 
-@njit
+@njit(error_model="numpy")
 def convolve(image: NDArray, kernel: Kernel, out: NDArray) -> None:  # pragma: no cover
     r"""Convolves an image with a kernel, where the whole kernel is inside of the image.
 
@@ -90,7 +91,7 @@ def convolve(image: NDArray, kernel: Kernel, out: NDArray) -> None:  # pragma: n
             _slide(line, kernel.rows[r], out[i])
 
 
-@njit
+@inner
 def _combine(image: NDArray, factors: NDArray, line: NDArray) -> None:  # pragma: no cover
     r"""Adds the first rows of an image to a line, each with its factor, the last one first."""
 
@@ -100,7 +101,7 @@ def _combine(image: NDArray, factors: NDArray, line: NDArray) -> None:  # pragma
             line[j] += factor * image[k, j]
 
 
-@njit
+@inner
 def _slide(line: NDArray, factors: NDArray, out: NDArray) -> None:  # pragma: no cover
     r"""Adds a line to another at all shifts, each with its factor, the last one first."""
 

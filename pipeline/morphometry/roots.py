@@ -11,6 +11,8 @@ from typing import Any
 
 from numba import njit
 
+from pipeline.morphometry.compiled import inner
+
 PRECISION = 4 * 2.220446049250313e-16
 r"""The relative tolerance that is always added, the smallest that makes sense."""
 
@@ -75,7 +77,7 @@ def root_of(function: Callable[..., float]) -> Callable[..., float]:
     return root
 
 
-@njit(error_model="numpy")
+@inner
 def _interpolate(
     last: float, x: float, other: float, f_last: float, f: float, f_other: float
 ) -> float:  # pragma: no cover

@@ -10,9 +10,9 @@ __all__ = ["segment"]
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.coverage import covered_pixels, smooth
 from pipeline.morphometry.deblend import Rules, deblend
 from pipeline.morphometry.flags import EDGE, LOW_SIGNAL, MASKED_CENTRE, NO_SKY, NO_SOURCE
@@ -47,7 +47,7 @@ TINY = 1e-13
 r"""The rounding error of a pixel, as a share of the largest one."""
 
 
-@njit(cache=True)
+@entry
 def segment(
     image: NDArray[np.float64], x: float = np.nan, y: float = np.nan
 ) -> tuple[NDArray[np.int64], float, float, int]:  # pragma: no cover
@@ -113,7 +113,7 @@ def segment(
     return labels, plane[0], noise, flags | LOW_SIGNAL if lost else flags
 
 
-@njit
+@inner
 def _survey(
     labels: NDArray, image: NDArray, count: int, x: float, y: float
 ) -> tuple[NDArray, NDArray, NDArray]:  # pragma: no cover
@@ -132,7 +132,7 @@ def _survey(
     return near, far, flux
 
 
-@njit
+@inner
 def _nearest(
     labels: NDArray, image: NDArray, peaks: NDArray, least: float, x: float, y: float
 ) -> tuple[int, float]:  # pragma: no cover
@@ -152,7 +152,7 @@ def _nearest(
     return best, math.sqrt(near[best])
 
 
-@njit
+@inner
 def _clear_crumbs(
     labels: NDArray, image: NDArray, peaks: NDArray, target: int
 ) -> None:  # pragma: no cover
@@ -172,7 +172,7 @@ def _clear_crumbs(
             peaks[label] = 0.0
 
 
-@njit
+@inner
 def _clear(
     pieces: NDArray, tops: NDArray, labels: NDArray, bright: NDArray
 ) -> None:  # pragma: no cover
@@ -184,7 +184,7 @@ def _clear(
                 tops[pieces[i, j]] = 0.0
 
 
-@njit
+@inner
 def _renumber(
     labels: NDArray, peaks: NDArray, least: float, target: int
 ) -> None:  # pragma: no cover
@@ -202,7 +202,7 @@ def _renumber(
             labels[i, j] = new[labels[i, j]]
 
 
-@njit
+@inner
 def _insert(labels: NDArray, pieces: NDArray, piece: int) -> None:  # pragma: no cover
     r"""Makes a piece the target."""
 
@@ -212,7 +212,7 @@ def _insert(labels: NDArray, pieces: NDArray, piece: int) -> None:  # pragma: no
                 labels[i, j] = 1
 
 
-@njit
+@inner
 def _flags(
     labels: NDArray, image: NDArray, covered: NDArray, x: float, y: float
 ) -> int:  # pragma: no cover
@@ -236,7 +236,7 @@ def _flags(
     return flags if row >= 0 else flags | NO_SOURCE
 
 
-@njit
+@inner
 def _any(mask: NDArray, top: int, bottom: int, left: int, right: int) -> bool:  # pragma: no cover
     r"""Says whether any pixel of a box is set, as far as it is inside of the image."""
 
@@ -248,7 +248,7 @@ def _any(mask: NDArray, top: int, bottom: int, left: int, right: int) -> bool:  
     return False
 
 
-@njit
+@inner
 def _outside(covered: NDArray) -> NDArray:  # pragma: no cover
     r"""Returns what a rim around the image is connected to without passing a covered pixel."""
 

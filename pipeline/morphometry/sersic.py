@@ -6,10 +6,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.morphometry.cells import BLOCK, corner, gather
+from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import FIT_AT_BOUND, FIT_FAILED
 from pipeline.morphometry.geometry import Aperture
 from pipeline.morphometry.least_squares import invert
@@ -72,7 +72,7 @@ class Sersic(NamedTuple):
     flags: int
 
 
-@njit(cache=True)
+@entry
 def sersic(
     image: NDArray[np.float64],
     sigma: NDArray[np.float64],
@@ -90,8 +90,9 @@ def sersic(
     of Levenberg and Marquardt, with analytic derivatives. The amplitude is always the best for
     the other six. These are :math:`\ln n`, the centre, :math:`\ln \sqrt{a b}` and
     :math:`\frac{1}{2} \ln (a / b) (\cos 2\theta, \sin 2\theta)`, which have neither edges nor a
-    singular point for a round galaxy. First and last fit differ in how finely they bin the
-    outskirts; without a kernel, no more than the last step needs all pixels.
+    singular point for a round galaxy. What is fitted are means over squares of pixels, the larger
+    the further from the centre, see :func:`pipeline.morphometry.cells.gather`: coarse ones at
+    first, without the kernel, then fine ones. With parity it goes on with all pixels, one by one.
 
     References:
         | Influence of the atmospheric and instrumental dispersion on the brightness distribution
@@ -137,7 +138,7 @@ def sersic(
     return _result(p, fit, pixels, normal)
 
 
-@njit
+@inner
 def _box(
     galaxy: Aperture, shape: tuple[int, int], kernel: Kernel, stage: int
 ) -> Box:  # pragma: no cover
@@ -154,14 +155,14 @@ def _box(
     return Box(y - side - 1, y + side, x - side - 1, x + side)
 
 
-@njit
+@inner
 def _nothing() -> Sersic:  # pragma: no cover
     n = np.nan
 
     return Sersic(n, n, n, n, n, n, n, n, n, n, n, n, n, n, n, n, n, FIT_FAILED)
 
 
-@njit
+@inner
 def _result(p: NDArray, fit: Fit, pixels: int, normal: NDArray) -> Sersic:  # pragma: no cover
     r"""Returns the parameters people use, their errors and the quality of a fit."""
 
@@ -206,7 +207,7 @@ def _result(p: NDArray, fit: Fit, pixels: int, normal: NDArray) -> Sersic:  # pr
     )
 
 
-@njit
+@inner
 def _criteria(chi2: float, pixels: int) -> tuple[float, float]:  # pragma: no cover
     r"""Returns the information criteria of a fit of unknown noise, as astropy defines them."""
 

@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import inner
 from pipeline.morphometry.geometry import Aperture
 from pipeline.morphometry.least_squares import solve
 from pipeline.morphometry.sersic_model import UNKNOWNS, Data, Profile, normal_equations, profile
@@ -27,7 +28,7 @@ class Fit(NamedTuple):
     at_bound: bool
 
 
-@njit
+@njit(error_model="numpy")
 def begin(
     start: Aperture, n: float, shape: tuple[int, int], parity: bool, p: NDArray, bounds: NDArray
 ) -> None:  # pragma: no cover
@@ -53,7 +54,7 @@ def begin(
     bounds[_CROSS] = -np.inf, np.inf
 
 
-@njit
+@inner
 def descend(
     data: Data, p: NDArray, bounds: NDArray, tolerance: float, normal: NDArray
 ) -> Fit:  # pragma: no cover
@@ -104,7 +105,7 @@ def descend(
     return Fit(chi2 - excess, amplitude, converged, _clip(p, bounds))
 
 
-@njit
+@inner
 def _equations(
     data: Data, p: NDArray, normal: NDArray, vector: NDArray
 ) -> tuple[float, float, float]:  # pragma: no cover
@@ -136,7 +137,7 @@ def _equations(
     return (chi2 if math.isfinite(vector.sum()) else np.inf), amplitude, excess
 
 
-@njit
+@inner
 def _unfold(p: NDArray, turn: NDArray) -> Profile:  # pragma: no cover
     r"""Returns the profile of some parameters, and the derivatives of its own by them.
 
@@ -171,7 +172,7 @@ def _unfold(p: NDArray, turn: NDArray) -> Profile:  # pragma: no cover
     return profile(n, p[_X], p[_Y], xx, xy, yy)
 
 
-@njit
+@njit(error_model="numpy")
 def ellipse(p: NDArray) -> Aperture:  # pragma: no cover
     r"""Returns the half-light ellipse."""
 
@@ -182,7 +183,7 @@ def ellipse(p: NDArray) -> Aperture:  # pragma: no cover
     return Aperture(p[_X], p[_Y], a, math.exp(-2 * stretch), theta)
 
 
-@njit
+@inner
 def _clip(p: NDArray, bounds: NDArray) -> bool:  # pragma: no cover
     r"""Brings parameters within their bounds. Returns whether any is at one."""
 
@@ -199,7 +200,7 @@ def _clip(p: NDArray, bounds: NDArray) -> bool:  # pragma: no cover
     return reached
 
 
-@njit
+@inner
 def _freeze(
     p: NDArray, bounds: NDArray, normal: NDArray, vector: NDArray
 ) -> None:  # pragma: no cover
@@ -212,7 +213,7 @@ def _freeze(
             normal[i + 1, i + 1], vector[i + 1] = 1.0, 0.0
 
 
-@njit
+@inner
 def _move(p: NDArray, step: NDArray, bounds: NDArray, trial: NDArray) -> None:  # pragma: no cover
     r"""Takes a step, no longer than what the linear equations may be good for."""
 
@@ -226,7 +227,7 @@ def _move(p: NDArray, step: NDArray, bounds: NDArray, trial: NDArray) -> None:  
     _clip(trial, bounds)
 
 
-@njit
+@inner
 def sandwich(left: NDArray, matrix: NDArray, right: NDArray) -> float:  # pragma: no cover
     r"""Returns the product of a row, a matrix and a column; the zeros of the row cost nothing."""
 

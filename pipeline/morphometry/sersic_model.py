@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import inner
 from pipeline.morphometry.psf import Kernel, convolve
 
 UNKNOWNS = 7
@@ -93,7 +94,7 @@ class Data(NamedTuple):
     total: float
 
 
-@njit
+@njit(error_model="numpy")
 def profile(
     n: float, x: float, y: float, xx: float, xy: float, yy: float
 ) -> Profile:  # pragma: no cover
@@ -107,7 +108,7 @@ def profile(
     return Profile(n, steepness(n), slope, x, y, xx, xy, yy, largest)
 
 
-@njit
+@njit(error_model="numpy")
 def steepness(n: float) -> float:  # pragma: no cover
     r"""Returns the exponent :math:`b_n` for which half of the light is within r_eff.
 
@@ -142,7 +143,7 @@ def steepness(n: float) -> float:  # pragma: no cover
     return b
 
 
-@njit
+@inner
 def _add(
     dx: float, dy: float, spread: float, share: float, galaxy: Profile, column: NDArray
 ) -> None:  # pragma: no cover
@@ -185,7 +186,7 @@ def _add(
     column[6] += fall * dy * dy
 
 
-@njit
+@inner
 def _average(
     dx: float,
     dy: float,
@@ -217,7 +218,7 @@ def _average(
             depth = _quarter(stack, depth, x, y, part / 2)
 
 
-@njit
+@inner
 def _quarter(
     stack: NDArray, depth: int, x: float, y: float, side: float
 ) -> int:  # pragma: no cover
@@ -230,7 +231,7 @@ def _quarter(
     return depth
 
 
-@njit
+@inner
 def normal_equations(
     data: Data, galaxy: Profile, normal: NDArray, vector: NDArray
 ) -> float:  # pragma: no cover
@@ -275,7 +276,7 @@ def normal_equations(
     return varied
 
 
-@njit
+@inner
 def _convolved(
     data: Data, galaxy: Profile, normal: NDArray, vector: NDArray
 ) -> None:  # pragma: no cover
@@ -295,7 +296,7 @@ def _convolved(
                 _tally(column, weight, weight * image[y, x], normal, vector)
 
 
-@njit
+@inner
 def _around(data: Data, galaxy: Profile) -> NDArray:  # pragma: no cover
     r"""Returns a profile and its derivatives in a box and on what a kernel brings into it."""
 
@@ -317,7 +318,7 @@ def _around(data: Data, galaxy: Profile) -> NDArray:  # pragma: no cover
     return out
 
 
-@njit
+@inner
 def _tally(
     column: NDArray, weight: float, value: float, normal: NDArray, vector: NDArray
 ) -> None:  # pragma: no cover

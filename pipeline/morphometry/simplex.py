@@ -6,7 +6,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.half_turn import Search, about
+from pipeline.morphometry.compiled import inner
+from pipeline.morphometry.search import Search, about
 
 STEP = 0.05
 r"""The size of the first simplex along each axis, relative to the coordinate."""
@@ -15,7 +16,7 @@ ZERO_STEP = 0.00025
 r"""The size of the first simplex along an axis on which the start is zero."""
 
 
-@njit
+@njit(error_model="numpy")
 def simplex(x: float, y: float) -> NDArray:  # pragma: no cover
     r"""Returns the triangle from which `scipy.optimize.fmin` starts, with shape `(3, 2)`."""
 
@@ -26,7 +27,7 @@ def simplex(x: float, y: float) -> NDArray:  # pragma: no cover
     return start
 
 
-@njit
+@njit(error_model="numpy")
 def minimize(
     search: Search, start: NDArray[np.float64], xtol: float, ftol: float, limit: int
 ) -> tuple[float, float, float, int]:  # pragma: no cover
@@ -70,7 +71,7 @@ def minimize(
     return start[0, 0], start[0, 1], values[0], calls
 
 
-@njit
+@inner
 def _move(search: Search, p: NDArray, f: NDArray, left: int) -> int:  # pragma: no cover
     r"""Moves the last corner, or shrinks the triangle; returns the number of evaluations.
 
@@ -104,7 +105,7 @@ def _move(search: Search, p: NDArray, f: NDArray, left: int) -> int:  # pragma: 
     return 2
 
 
-@njit
+@inner
 def _shrink(search: Search, p: NDArray, f: NDArray, left: int) -> int:  # pragma: no cover
     r"""Halves the triangle about its best corner; returns the number of evaluations."""
 
@@ -115,12 +116,12 @@ def _shrink(search: Search, p: NDArray, f: NDArray, left: int) -> int:  # pragma
     return min(2, left)
 
 
-@njit
+@njit(error_model="numpy")
 def _replace(p: NDArray, f: NDArray, x: float, y: float, value: float) -> None:  # pragma: no cover
     p[2, 0], p[2, 1], f[2] = x, y, value
 
 
-@njit
+@inner
 def _sort(p: NDArray, f: NDArray) -> None:  # pragma: no cover
     r"""Orders the corners from the best to the worst; equal ones stay as they are."""
 
@@ -131,7 +132,7 @@ def _sort(p: NDArray, f: NDArray) -> None:  # pragma: no cover
                 p[last, axis], p[last - 1, axis] = p[last - 1, axis], p[last, axis]
 
 
-@njit
+@inner
 def _small(p: NDArray, f: NDArray, xtol: float, ftol: float) -> bool:  # pragma: no cover
     r"""Tells whether all corners and their values are near the best one."""
 

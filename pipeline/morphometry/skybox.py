@@ -23,6 +23,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import NO_SKY
 
 SIDE = 32
@@ -38,7 +39,7 @@ CLIP = 4.0
 r"""Differences beyond this, in units of their standard deviation, are not of sky."""
 
 
-@njit(cache=True)
+@entry
 def skybox(
     image: NDArray[np.float64], taken: NDArray[np.bool_]
 ) -> tuple[int, int, int, float, float, float, float, int]:  # pragma: no cover
@@ -72,7 +73,7 @@ def skybox(
     return column, row, side, box.mean(), np.median(box), box.std(), asymmetry, 0
 
 
-@njit
+@njit(error_model="numpy")
 def table(taken: NDArray) -> NDArray:  # pragma: no cover
     r"""Counts what is taken above and to the left of each corner of a pixel."""
 
@@ -87,7 +88,7 @@ def table(taken: NDArray) -> NDArray:  # pragma: no cover
     return counts
 
 
-@njit
+@njit(error_model="numpy")
 def within(counts: NDArray, i: int, j: int, side: int) -> int:  # pragma: no cover
     r"""Returns how many pixels of a box are taken."""
 
@@ -96,7 +97,7 @@ def within(counts: NDArray, i: int, j: int, side: int) -> int:  # pragma: no cov
     return counts[i + side, j + side] - counts[i + side, j] - upper
 
 
-@njit
+@inner
 def _first(counts: NDArray) -> tuple[int, int, int]:  # pragma: no cover
     r"""Returns the column, the row and the side of the first empty box, or zeros."""
 
@@ -110,7 +111,7 @@ def _first(counts: NDArray) -> tuple[int, int, int]:  # pragma: no cover
     return 0, 0, 0
 
 
-@njit
+@inner
 def _first_of(counts: NDArray, side: int) -> tuple[int, int]:  # pragma: no cover
     r"""Returns the column and the row of the first empty box of a side, or -1."""
 
@@ -122,7 +123,7 @@ def _first_of(counts: NDArray, side: int) -> tuple[int, int]:  # pragma: no cove
     return -1, -1
 
 
-@njit(cache=True)
+@entry
 def noise(
     image: NDArray[np.float64], taken: NDArray[np.bool_]
 ) -> tuple[float, float, float, int]:  # pragma: no cover
@@ -145,17 +146,15 @@ def noise(
         :math:`|B_{180} - B|`; its standard error; and flags. NaN with less than 64 pairs.
     """
 
-    lag, cut = LAG, math.inf
-    mean, pairs = _difference(image, taken, lag, cut)
-    if pairs < FEWEST:
-        lag = 1
-        mean, pairs = _difference(image, taken, lag, cut)
-    if pairs < FEWEST:
+    differences = _differences(image, taken, LAG)
+    if differences.size < FEWEST:
+        differences = _differences(image, taken, 1)
+    if differences.size < FEWEST:
         return math.nan, math.nan, math.nan, NO_SKY
 
+    mean, pairs = _mean(differences, math.inf)
     for _ in range(3):
-        cut = CLIP * math.sqrt(math.pi / 2) * mean
-        mean, pairs = _difference(image, taken, lag, cut)
+        mean, pairs = _mean(differences, CLIP * math.sqrt(math.pi / 2) * mean)
         mean *= math.erf(CLIP / math.sqrt(2)) / (1 - math.exp(-(CLIP**2) / 2))
     # Pixels are in two pairs along each axis, so there are half as many
     error = mean * math.sqrt(2 / 3 / max(pairs / 2, 1.0))
@@ -163,36 +162,40 @@ def noise(
     return mean * math.sqrt(math.pi) / 2, mean, error, 0
 
 
-@njit
-def _difference(
-    image: NDArray, taken: NDArray, lag: int, cut: float
-) -> tuple[float, int]:  # pragma: no cover
-    r"""Averages absolute differences of empty pixels at a lag; returns the number of pairs."""
+@inner
+def _differences(image: NDArray, taken: NDArray, lag: int) -> NDArray:  # pragma: no cover
+    r"""Returns the absolute differences of empty pixels at a lag along rows and columns."""
 
-    rows = _along(image[:-lag], image[lag:], taken[:-lag], taken[lag:], cut)
-    columns = _along(image[:, :-lag], image[:, lag:], taken[:, :-lag], taken[:, lag:], cut)
-    pairs = rows[1] + columns[1]
+    height, width = image.shape
+    out, count = np.empty(2 * image.size), 0
+    for i in range(height):
+        for j in range(width):
+            if taken[i, j]:
+                continue
+            if j + lag < width and not taken[i, j + lag]:
+                out[count] = abs(image[i, j + lag] - image[i, j])
+                count += 1
+            if i + lag < height and not taken[i + lag, j]:
+                out[count] = abs(image[i + lag, j] - image[i, j])
+                count += 1
 
-    return (rows[0] + columns[0]) / max(pairs, 1), pairs
-
-
-@njit
-def _along(
-    before: NDArray, after: NDArray, first: NDArray, second: NDArray, cut: float
-) -> tuple[float, int]:  # pragma: no cover
-    r"""Sums absolute differences in one direction, and counts them."""
-
-    total, pairs = 0.0, 0
-    for i in range(before.shape[0]):
-        for j in range(before.shape[1]):
-            difference = abs(after[i, j] - before[i, j])
-            if not (first[i, j] or second[i, j]) and difference <= cut:
-                total, pairs = total + difference, pairs + 1
-
-    return total, pairs
+    return out[:count]
 
 
-@njit(cache=True)
+@inner
+def _mean(values: NDArray, most: float) -> tuple[float, int]:  # pragma: no cover
+    r"""Averages the values that are not too large; returns how many there are."""
+
+    total, count = 0.0, 0
+    for value in values:
+        if value <= most:
+            total += value
+            count += 1
+
+    return total / max(count, 1), count
+
+
+@entry
 def white_asymmetry(sigma: float) -> float:  # pragma: no cover
     r"""Returns the mean absolute difference of two pixels of white Gaussian noise.
 
@@ -202,7 +205,7 @@ def white_asymmetry(sigma: float) -> float:  # pragma: no cover
     return 2 * sigma / math.sqrt(math.pi)
 
 
-@njit(cache=True)
+@entry
 def white_smoothness(sigma: float, size: int) -> float:  # pragma: no cover
     r"""Returns the mean positive excess of white Gaussian noise over a boxcar.
 

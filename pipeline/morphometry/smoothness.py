@@ -12,10 +12,10 @@ __all__ = [
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.morphometry import geometry
+from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import NEGATIVE_FLUX, UNDEFINED
 from pipeline.morphometry.skybox import FEWEST, table, within
 from pipeline.morphometry.unfolding import unfolded
@@ -27,14 +27,14 @@ OUTER = 1.5
 r"""The outer radius of the annulus, in Petrosian radii."""
 
 
-@njit(cache=True)
+@entry
 def width(rpetro: float) -> int:  # pragma: no cover
     r"""Returns the side of the boxcar for a Petrosian radius, both in pixels."""
 
     return int(INNER * rpetro) if rpetro > 0 and math.isfinite(rpetro) else 0
 
 
-@njit(cache=True)
+@entry
 def boxcar(image: NDArray[np.float64], size: int) -> NDArray[np.float64]:  # pragma: no cover
     r"""Averages an image over squares, by running sums; beyond its edges it is mirrored.
 
@@ -72,7 +72,7 @@ def boxcar(image: NDArray[np.float64], size: int) -> NDArray[np.float64]:  # pra
     return out
 
 
-@njit
+@inner
 def _mirrored(i: int, length: int) -> int:  # pragma: no cover
     r"""Returns the pixel of which one beyond an edge is the mirror image."""
 
@@ -83,7 +83,7 @@ def _mirrored(i: int, length: int) -> int:  # pragma: no cover
     return i if i < length else 2 * length - 1 - i
 
 
-@njit(cache=True)
+@entry
 def smoothness(
     image: NDArray[np.float64],
     smooth: NDArray[np.float64],
@@ -91,7 +91,6 @@ def smoothness(
     y: float,
     rpetro: float,
     sky: float,
-    parity: bool,
 ) -> tuple[float, int]:  # pragma: no cover
     r"""Measures the light of a galaxy in structures smaller than a quarter of its radius.
 
@@ -101,10 +100,8 @@ def smoothness(
 
     over the annulus :math:`r_p / 4 < r < 3 r_p / 2`, of area :math:`A` whether or not all of it
     is in the image, :math:`s` being the same excess in a pixel of sky. A boxcar of an even side
-    is half a pixel off. To the letter of statmorph it is so to the upper left, so that
-    :math:`S` changes if the image is mirrored; otherwise the excess is the mean over its four
-    places. One that is centred, with half of the weight on its edges, gives another statistic:
-    it smooths less.
+    is half a pixel off, as that of statmorph to the upper left, so that :math:`S` changes if the
+    image is mirrored. That of :func:`unbiased_smoothness` does not.
 
     References:
         | A New Nonparametric Approach to Galaxy Morphological Classification
@@ -118,7 +115,6 @@ def smoothness(
         y: The row of the centre.
         rpetro: The Petrosian radius, in pixels. Below 8 pixels, :math:`S = 0`.
         sky: The mean excess of a pixel of sky. Nothing is subtracted if NaN.
-        parity: Whether to take the boxcar only where statmorph does.
 
     Returns:
         The smoothness and flags. NaN if the flux in the annulus is not positive.
@@ -134,39 +130,33 @@ def smoothness(
     if size < 2:
         return 0.0, 0
 
-    places = _places(size, parity)
-    excess = np.empty(image.shape)
-    for i in range(image.shape[0]):
-        for j in range(image.shape[1]):
-            excess[i, j] = _positive(image, smooth, i, j, places)
-    total = _annulus(excess, seen, x, y, rpetro)[0]
+    total = _annulus(np.maximum(image - smooth[:-1, :-1], 0.0), seen, x, y, rpetro)[0]
     area = math.pi * (OUTER**2 - INNER**2) * rpetro**2
 
     return (total - (0.0 if math.isnan(sky) else area * sky)) / light, 0
 
 
-@njit
-def _places(size: int, parity: bool) -> int:  # pragma: no cover
-    r"""Returns in how many places a boxcar is taken along each axis."""
+@inner
+def _excesses(
+    image: NDArray, smooth: NDArray, size: int
+) -> tuple[NDArray, NDArray]:  # pragma: no cover
+    r"""Returns the excess over a boxcar and its size, as means over the places of the boxcar."""
 
-    return 2 if size % 2 == 0 and not parity else 1
+    places = 2 if size % 2 == 0 else 1
+    plain, absolute = np.zeros(image.shape), np.zeros(image.shape)
+    share = 1.0 / places**2
+    for place in range(places**2):
+        b, a = place // places, place % places
+        for i in range(image.shape[0]):
+            for j in range(image.shape[1]):
+                excess = share * (image[i, j] - smooth[i + b, j + a])
+                plain[i, j] += excess
+                absolute[i, j] += abs(excess)
+
+    return plain, absolute
 
 
-@njit
-def _positive(
-    image: NDArray, smooth: NDArray, i: int, j: int, places: int
-) -> float:  # pragma: no cover
-    r"""Returns the positive excess of a pixel, averaged over the places of the boxcar."""
-
-    total = 0.0
-    for b in range(places):
-        for a in range(places):
-            total += max(image[i, j] - smooth[i + b, j + a], 0.0)
-
-    return total / places**2
-
-
-@njit
+@inner
 def _annulus(
     image: NDArray, mask: NDArray, x: float, y: float, rpetro: float
 ) -> tuple[float, float]:  # pragma: no cover
@@ -178,7 +168,7 @@ def _annulus(
     return outer - inner, whole - hole
 
 
-@njit(cache=True)
+@entry
 def unbiased_smoothness(
     image: NDArray[np.float64],
     smooth: NDArray[np.float64],
@@ -194,7 +184,9 @@ def unbiased_smoothness(
     bias, and noise is taken off the second in quadrature, see
     :func:`pipeline.morphometry.unfolding.unfolded`. It is taken to be white, so that the
     variance of :math:`I - \bar I` is that of the pixel times :math:`1 - 1 / k^2`. Masked
-    pixels are left out of everything.
+    pixels are left out of everything. A boxcar of an even side is taken in all its four places
+    about a pixel, and the excess is the mean over these. One that is centred, with half of the
+    weight on its edges, gives another statistic: it smooths less.
 
     Arguments:
         image: The image, zero where masked, with shape `(H, W)`.
@@ -219,17 +211,11 @@ def unbiased_smoothness(
     if size < 2:
         return 0.0, 0.0, 0.0
 
-    places = _places(size, False)
-    absolute, positive = np.empty(image.shape), np.empty(image.shape)
-    for i in range(image.shape[0]):
-        for j in range(image.shape[1]):
-            absolute[i, j] = _absolute(image, smooth, i, j, places)
-            positive[i, j] = _positive(image, smooth, i, j, places)
+    excess, absolute = _excesses(image, smooth, size)
     sigma = math.sqrt(1 - 1 / size**2) * noise
     radii = (INNER * rpetro, OUTER * rpetro)
     left, variance, plain = unfolded(absolute, sigma, mask, (x, y), radii, 1.0)
-    # Twice the positive part less the absolute value is the number itself
-    net = _annulus(2 * positive - absolute, mask, x, y, rpetro)[0]
+    net = _annulus(excess, mask, x, y, rpetro)[0]
 
     return (
         0.5 * (net + left) / light,
@@ -238,9 +224,9 @@ def unbiased_smoothness(
     )
 
 
-@njit(cache=True)
+@entry
 def sky_smoothness(
-    image: NDArray[np.float64], column: int, row: int, side: int, size: int, parity: bool
+    image: NDArray[np.float64], column: int, row: int, side: int, size: int
 ) -> float:  # pragma: no cover
     r"""Returns the mean positive excess over a boxcar in the box of sky; NaN without one.
 
@@ -250,7 +236,6 @@ def sky_smoothness(
         row: The first row of the box.
         side: The side of the box, in pixels.
         size: The side of the boxcar, in pixels. With one below 2, nothing is in excess.
-        parity: Whether to take the boxcar only where statmorph does.
     """
 
     if side == 0:
@@ -258,15 +243,11 @@ def sky_smoothness(
     if size < 2:
         return 0.0
     box = image[row : row + side, column : column + side].copy()
-    smooth, places, total = boxcar(box, size), _places(size, parity), 0.0
-    for i in range(side):
-        for j in range(side):
-            total += _positive(box, smooth, i, j, places)
 
-    return total / side**2
+    return np.maximum(box - boxcar(box, size)[:-1, :-1], 0.0).mean()
 
 
-@njit(cache=True)
+@entry
 def noise_smoothness(
     image: NDArray[np.float64], smooth: NDArray[np.float64], taken: NDArray[np.bool_], size: int
 ) -> tuple[float, float]:  # pragma: no cover
@@ -288,30 +269,16 @@ def noise_smoothness(
 
     if size < 2:
         return 0.0, 0.0
-    counts, places = table(taken), _places(size, False)
+    counts, absolute = table(taken), _excesses(image, smooth, size)[1]
     window, reach = 2 * (size // 2) + 1, size // 2
     total, count = 0.0, 0
     for i in range(reach, image.shape[0] - reach):
         for j in range(reach, image.shape[1] - reach):
             if within(counts, i - reach, j - reach, window) == 0:
-                total += _absolute(image, smooth, i, j, places)
+                total += absolute[i, j]
                 count += 1
     if count < FEWEST:
         return math.nan, math.nan
     mean = 0.5 * total / count
 
     return mean, mean * math.sqrt((math.pi / 2 - 1) / count)
-
-
-@njit
-def _absolute(
-    image: NDArray, smooth: NDArray, i: int, j: int, places: int
-) -> float:  # pragma: no cover
-    r"""Returns the absolute excess of a pixel, averaged over the places of the boxcar."""
-
-    total = 0.0
-    for b in range(places):
-        for a in range(places):
-            total += abs(image[i, j] - smooth[i + b, j + a])
-
-    return total / places**2

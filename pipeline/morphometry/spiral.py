@@ -5,11 +5,11 @@ __all__ = ["ANGLES", "LARGEST", "LEAST_RATIO", "ORDERS", "RINGS", "STEP", "spira
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import LOW_SIGNAL, UNDEFINED
-from pipeline.morphometry.polar import contrast, polar
+from pipeline.morphometry.polar import contrast, directions, polar
 
 RINGS = 48
 r"""The number of rings, in equal steps of the logarithm of the radius."""
@@ -33,7 +33,7 @@ FLOOR = 0.02  # rings fainter than this share of the brightest one are not made 
 NOTHING = 1e-20  # a power that is due to rounding
 
 
-@njit(cache=True)
+@entry
 def spiral(  # noqa: PLR0913
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],
@@ -106,7 +106,8 @@ def spiral(  # noqa: PLR0913
         return nothing
     u = np.linspace(math.log(inner), math.log(outer), RINGS)
     ratio = min(max(q, LEAST_RATIO), 1.0)
-    values, bad = polar(image, mask, x, y, ratio, theta, np.exp(u), ANGLES)
+    around = directions(ANGLES)
+    values, bad = polar(image, mask, x, y, ratio, theta, np.exp(u), around)
     window, noise = _window(values, bad, u, ratio, sigma)
     total = window.sum()
     if not total > 0.0:
@@ -114,7 +115,7 @@ def spiral(  # noqa: PLR0913
     window /= total
     floor = FLOOR * _brightest(values, bad)
     delta = contrast(values, bad, floor)
-    plus, minus = _transform(delta, u, window)
+    plus, minus = _transform(_around(delta, window, around), u)
     winding, error = _winding(plus, minus, u, window, noise)
     m, k = _highest(plus if winding < 0.0 else minus)
     if k < 0:
@@ -131,7 +132,7 @@ def spiral(  # noqa: PLR0913
     return winding, error, float(m), pitch, pitch_error, 2.0 * height, spread, flag
 
 
-@njit
+@inner
 def _brightest(values: NDArray[np.float64], bad: NDArray[np.bool_]) -> float:  # pragma: no cover
     brightest = 0.0
     for ring in range(values.shape[0]):
@@ -142,7 +143,7 @@ def _brightest(values: NDArray[np.float64], bad: NDArray[np.bool_]) -> float:  #
     return brightest
 
 
-@njit
+@inner
 def _window(
     values: NDArray[np.float64],
     bad: NDArray[np.bool_],
@@ -171,59 +172,76 @@ def _window(
     return window, noise
 
 
-@njit
+@inner
 def _transform(
-    delta: NDArray[np.float64], u: NDArray[np.float64], window: NDArray[np.float64]
+    rings: NDArray[np.float64], u: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # pragma: no cover
     r"""Returns :math:`|A(m, p)|^2` for positive and for negative :math:`p`, from 0 on."""
 
-    rings, orders, waves = u.size, ORDERS[1] - ORDERS[0] + 1, int(LARGEST / STEP) + 2
-    a, b = _around(delta, window)
+    orders, waves = ORDERS[1] - ORDERS[0] + 1, int(LARGEST / STEP) + 2
     plus, minus = np.empty((orders, waves)), np.empty((orders, waves))
-    cosines, sines = np.empty(rings), np.empty(rings)
+    phase, step = _phases(0.0 * u), _phases(STEP * u)
     for wave in range(waves):
-        for ring in range(rings):
-            cosines[ring] = math.cos(STEP * wave * u[ring])
-            sines[ring] = math.sin(STEP * wave * u[ring])
         for order in range(orders):
             ac, as_, bc, bs = 0.0, 0.0, 0.0, 0.0
-            for ring in range(rings):
-                ac += a[order, ring] * cosines[ring]
-                as_ += a[order, ring] * sines[ring]
-                bc += b[order, ring] * cosines[ring]
-                bs += b[order, ring] * sines[ring]
+            for ring in range(u.size):
+                cosine, sine = phase[ring, 0], phase[ring, 1]
+                ac += rings[ring, order, 0] * cosine
+                as_ += rings[ring, order, 0] * sine
+                bc += rings[ring, order, 1] * cosine
+                bs += rings[ring, order, 1] * sine
             plus[order, wave] = (ac + bs) ** 2 + (bc - as_) ** 2
             minus[order, wave] = (ac - bs) ** 2 + (bc + as_) ** 2
+        _turn(phase, step)
 
     return plus, minus
 
 
-@njit
+@inner
+def _phases(angles: NDArray[np.float64]) -> NDArray[np.float64]:  # pragma: no cover
+    r"""Returns the cosines and sines of angles, with shape `(K, 2)`."""
+
+    out = np.empty((angles.size, 2))
+    for k in range(angles.size):
+        out[k, 0], out[k, 1] = math.cos(angles[k]), math.sin(angles[k])
+
+    return out
+
+
+@inner
+def _turn(phase: NDArray[np.float64], step: NDArray[np.float64]) -> None:  # pragma: no cover
+    r"""Adds to angles, in place, as it is faster than to ask for their cosines and sines."""
+
+    for k in range(len(phase)):
+        cosine, sine = phase[k, 0], phase[k, 1]
+        phase[k, 0] = cosine * step[k, 0] - sine * step[k, 1]
+        phase[k, 1] = sine * step[k, 0] + cosine * step[k, 1]
+
+
+@inner
 def _around(
-    delta: NDArray[np.float64], window: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # pragma: no cover
-    r"""Returns the real and the imaginary parts of the transform along the rings, weighted."""
+    delta: NDArray[np.float64], window: NDArray[np.float64], around: NDArray[np.float64]
+) -> NDArray[np.float64]:  # pragma: no cover
+    r"""Returns the transform along the rings, weighted, real and imaginary, `(R, orders, 2)`."""
 
     rings, angles = delta.shape
     orders = ORDERS[1] - ORDERS[0] + 1
-    a, b = np.zeros((orders, rings)), np.zeros((orders, rings))
-    cosines, sines = np.empty(angles), np.empty(angles)
-    for order in range(orders):
+    waves, out = np.empty((angles, orders, 2)), np.zeros((rings, orders, 2))
+    for k in range(angles):
+        for order in range(orders):
+            turn = (order + ORDERS[0]) * k % angles
+            waves[k, order, 0], waves[k, order, 1] = around[turn, 0], -around[turn, 1]
+    for ring in range(rings):
         for k in range(angles):
-            turn = 2.0 * math.pi * (((order + ORDERS[0]) * k) % angles) / angles
-            cosines[k], sines[k] = math.cos(turn), math.sin(turn)
-        for ring in range(rings):
-            real, imaginary = 0.0, 0.0
-            for k in range(angles):
-                real += delta[ring, k] * cosines[k]
-                imaginary -= delta[ring, k] * sines[k]
-            a[order, ring] = window[ring] / angles * real
-            b[order, ring] = window[ring] / angles * imaginary
+            value = window[ring] / angles * delta[ring, k]
+            for order in range(orders):
+                out[ring, order, 0] += value * waves[k, order, 0]
+                out[ring, order, 1] += value * waves[k, order, 1]
 
-    return a, b
+    return out
 
 
-@njit
+@inner
 def _winding(
     plus: NDArray[np.float64],
     minus: NDArray[np.float64],
@@ -239,12 +257,14 @@ def _winding(
 
     orders, waves = plus.shape
     first, second, first_spread, second_spread, least = 0.0, 0.0, 0.0, 0.0, 0.0
-    inverse = np.exp(-u)
+    pixel = STEP * np.exp(-u)
+    phase, step = _phases(pixel), _phases(pixel)
     for wave in range(1, waves - 1):
         s = 0.0
         for ring in range(u.size):
-            turn = min(STEP * wave * inverse[ring], math.pi)
-            s += window[ring] ** 2 * noise[ring] * (2.0 + math.cos(turn)) / 3.0
+            cosine = phase[ring, 0] if wave * pixel[ring] < math.pi else -1.0
+            s += window[ring] ** 2 * noise[ring] * (2.0 + cosine) / 3.0
+        _turn(phase, step)
         for order in range(orders):
             weight = (order + ORDERS[0]) * wave * STEP
             first += weight * minus[order, wave]
@@ -263,7 +283,7 @@ def _winding(
     return (first - second) / total, 2.0 * math.sqrt(spread) / total**2
 
 
-@njit
+@inner
 def _repeats(
     u: NDArray[np.float64], window: NDArray[np.float64], noise: NDArray[np.float64]
 ) -> float:  # pragma: no cover
@@ -273,17 +293,19 @@ def _repeats(
     total, repeats = weights.sum(), 1.0
     if not total > 0.0:
         return repeats
-    for lag in range(1, 17):  # further away there is nothing left of a Hann window
+    phase, step = _phases(STEP * u), _phases(STEP * u)
+    for _ in range(1, 17):  # further away there is nothing left of a Hann window
         real, imaginary = 0.0, 0.0
         for ring in range(u.size):
-            real += weights[ring] * math.cos(STEP * lag * u[ring])
-            imaginary += weights[ring] * math.sin(STEP * lag * u[ring])
+            real += weights[ring] * phase[ring, 0]
+            imaginary += weights[ring] * phase[ring, 1]
+        _turn(phase, step)
         repeats += 2.0 * (real * real + imaginary * imaginary) / (total * total)
 
     return repeats
 
 
-@njit
+@inner
 def _highest(power: NDArray[np.float64]) -> tuple[int, int]:  # pragma: no cover
     r"""Returns the order and the wave of the maximum that weighs most, -1 if there is none."""
 
@@ -298,7 +320,7 @@ def _highest(power: NDArray[np.float64]) -> tuple[int, int]:  # pragma: no cover
     return m, k
 
 
-@njit
+@inner
 def _vertex(
     power: NDArray[np.float64],
     k: int,

@@ -16,6 +16,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import entry, inner
+
 EXTENT = 2.5
 r"""The side of the stamp, in units of the longer side of the box around the source."""
 
@@ -27,7 +29,7 @@ r"""The distance from the mean of its neighbours, in units of their standard dev
 which a pixel is bad."""
 
 
-@njit(cache=True)
+@entry
 def bounds(labels: NDArray[np.int64], label: int) -> tuple[int, int, int, int]:  # pragma: no cover
     r"""Finds the stamp of a source.
 
@@ -60,7 +62,7 @@ def bounds(labels: NDArray[np.int64], label: int) -> tuple[int, int, int, int]: 
     return max(0, y - half), min(height, y + half), max(0, x - half), min(width, x + half)
 
 
-@njit(cache=True)
+@entry
 def stamp(
     image: NDArray[np.float64], labels: NDArray[np.int64], label: int, left_out: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:  # pragma: no cover
@@ -91,7 +93,7 @@ def stamp(
     return out, mask, segment
 
 
-@njit
+@njit(error_model="numpy")
 def bad_pixels(image: NDArray[np.float64]) -> NDArray[np.bool_]:  # pragma: no cover
     r"""Finds pixels that are far from all around them.
 
@@ -138,7 +140,7 @@ def bad_pixels(image: NDArray[np.float64]) -> NDArray[np.bool_]:  # pragma: no c
     return out
 
 
-@njit
+@inner
 def _extended(row: NDArray, out: NDArray) -> None:  # pragma: no cover
     r"""Copies a row and one more pixel at its ends, what is not finite being 0."""
 
@@ -147,7 +149,7 @@ def _extended(row: NDArray, out: NDArray) -> None:  # pragma: no cover
     out[0], out[-1] = out[1], out[-2]
 
 
-@njit(cache=True)
+@entry
 def weights(
     image: NDArray[np.float64], mask: NDArray[np.bool_], gain: float, sigma: float
 ) -> NDArray[np.float64]:  # pragma: no cover

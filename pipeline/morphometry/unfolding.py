@@ -5,9 +5,9 @@ __all__ = ["RINGS", "unfolded"]
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.morphometry.compiled import inner
 from pipeline.morphometry.overlap import overlap
 
 RINGS = 16
@@ -16,11 +16,14 @@ r"""The number of rings in each of which the noise is taken off by itself."""
 BELOW = math.sqrt(2 / math.pi)
 r"""The mean absolute value of a unit Gaussian."""
 
+CORNER = 0.71
+r"""The distance of the corners of a pixel from its centre, rounded up."""
+
 FLOOR = 0.625
 r"""The size of a noisy square below which the error of its root is that of no signal."""
 
 
-@njit
+@inner
 def unfolded(
     size: NDArray[np.float64],
     sigma: NDArray[np.float64],
@@ -61,10 +64,13 @@ def unfolded(
     height, width = size.shape
     for i in range(max(int(y - outer), 0), min(int(y + outer) + 2, height)):
         for j in range(max(int(x - outer), 0), min(int(x + outer) + 2, width)):
-            share = _share(j - x, i - y, outer) - _share(j - x, i - y, inner)
-            if hidden[i, j] or share <= 0:
+            r = math.sqrt((j - x) ** 2 + (i - y) ** 2)
+            if hidden[i, j] or r >= outer + CORNER or r <= inner - CORNER:
                 continue
-            k = RINGS * (math.hypot(j - x, i - y) - inner) / (outer - inner)
+            share = _share(j - x, i - y, r, outer) - _share(j - x, i - y, r, inner)
+            if share <= 0:
+                continue
+            k = RINGS * (r - inner) / (outer - inner)
             k = min(max(int(k), 0), RINGS - 1)
             total[k] += share * size[i, j]
             idle[k] += share * BELOW * sigma[i, j]
@@ -73,18 +79,17 @@ def unfolded(
     return _roots(total, idle, repeats * spread)
 
 
-@njit
-def _share(dx: float, dy: float, a: float) -> float:  # pragma: no cover
-    r"""Returns the part of a pixel that is within a radius."""
+@inner
+def _share(dx: float, dy: float, r: float, a: float) -> float:  # pragma: no cover
+    r"""Returns the part of a pixel at the distance `r` that is within the radius `a`."""
 
-    r = math.hypot(dx, dy)
-    if not a > 0 or r >= a + 0.71:
+    if not a > 0 or r >= a + CORNER:
         return 0.0
 
-    return 1.0 if r <= a - 0.71 else overlap(dx, dy, a, 1.0, 0.0)
+    return 1.0 if r <= a - CORNER else overlap(dx, dy, a, 1.0, 0.0)
 
 
-@njit
+@inner
 def _scatter(size: float, sigma: float) -> float:  # pragma: no cover
     r"""Returns the variance of an absolute value, in units of that of the noise.
 
@@ -94,7 +99,7 @@ def _scatter(size: float, sigma: float) -> float:  # pragma: no cover
     return 1 - 2 / math.pi * min((sigma / size) ** 2, 1.0) if size > 0 else 1 - 2 / math.pi
 
 
-@njit
+@inner
 def _roots(
     total: NDArray, idle: NDArray, spread: NDArray
 ) -> tuple[float, float, float]:  # pragma: no cover

@@ -10,6 +10,7 @@ from pipeline.morphometry import half_turn
 from pipeline.morphometry.flags import CENTRE_DRIFTED, MASKED_CENTRE, UNDEFINED
 from pipeline.morphometry.geometry import Aperture
 from pipeline.morphometry.overlap import overlap
+from pipeline.morphometry.search import about, prepare
 from pipeline.morphometry.simplex import minimize, simplex
 
 RPETRO = 8.0
@@ -68,9 +69,9 @@ def slow(image, mask, x, y, radius, sky):
 @pytest.mark.parametrize("limit", [400, 37])
 def test_simplex_is_that_of_scipy(start, limit):
     image, mask, _ = masked()
-    search = half_turn.prepare(image, mask, 1.5 * RPETRO, 0.1)
+    search = prepare(image, mask, 1.5 * RPETRO, 0.1)
     theirs = fmin(
-        lambda p: half_turn.about(p[0], p[1], search),
+        lambda p: about(p[0], p[1], search),
         start,
         xtol=1e-6,
         maxiter=limit,
@@ -92,7 +93,7 @@ def test_simplex_is_that_of_scipy(start, limit):
 def test_about_is_the_definition(make, point, radius):
     image, mask, _ = make()
 
-    value = half_turn.about(*point, half_turn.prepare(image, mask, radius, 0.1))
+    value = about(*point, prepare(image, mask, radius, 0.1))
 
     assert value == pytest.approx(slow(image, mask, *point, radius, 0.1), rel=1e-9, abs=1e-10)
 
@@ -110,10 +111,8 @@ def test_asymmetry_is_the_definition(make):
 
 def test_parity_is_the_simplex_of_scipy():
     image, mask, segment = masked()
-    search = half_turn.prepare(image, mask, 1.5 * RPETRO, 0.1)
-    theirs = fmin(
-        lambda p: half_turn.about(p[0], p[1], search), (18.5, 22.4), xtol=1e-6, disp=False
-    )
+    search = prepare(image, mask, 1.5 * RPETRO, 0.1)
+    theirs = fmin(lambda p: about(p[0], p[1], search), (18.5, 22.4), xtol=1e-6, disp=False)
 
     x, y, _, flags = asym.centre(image, mask, segment, 18.5, 22.4, RPETRO, 0.1, True)
 

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.morphometry import MEASURED, Morphology, Sky, measure, names
+from pipeline.morphometry.segment import segment
 
 INVARIANT = (
     *("ellipticity", "rpetro_circ", "rpetro_ellip", "rmax_circ", "rhalf_circ", "r20", "r50"),
@@ -73,22 +74,60 @@ def test_level(image, found):
     agree(measure(image + 1000), found, rel=1e-4)
 
 
-@pytest.mark.parametrize("dtype", [">f4", "<f8", ">i2", "u1", "bool"])
+@pytest.mark.parametrize("mode", ["fast", "parity"])
+@pytest.mark.parametrize("margins", [((17, 13), (14, 19)), ((12, 40), (33, 11))])
+def test_padding_and_whole_pixels(image, mode, margins):
+    r"""What is around the stamp does not matter, nor where the stamp is."""
+
+    labels = segment(image)[0]
+    (row, _), (column, _) = margins
+    there = measure(np.pad(image, margins), np.pad(labels, margins), mode=mode)
+    here = measure(np.pad(image, 10), np.pad(labels, 10), mode=mode)
+    moved = {name: getattr(there, name) - row + 10 for name in ("y", "y_centroid", "sersic_y")}
+    moved |= {name: getattr(there, name) - column + 10 for name in ("x", "x_centroid", "sersic_x")}
+
+    assert there._replace(**moved) == pytest.approx(here, rel=1e-9, nan_ok=True)
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f8", ">i2", "u1", "bool", "f2", "f16"])
 def test_types(image, dtype):
     values = np.clip(image, 0, 200).astype(dtype)
     agree(measure(values), measure(values.astype(float)))
 
 
+def test_views(image, found):
+    wide = np.repeat(np.repeat(image, 2, 0), 3, 1)
+    wide.flags.writeable = False
+    labels = np.zeros(wide.shape, np.int16)
+    labels[::2, ::3] = segment(image)[0]
+    labels.flags.writeable = False
+
+    assert measure(wide[::2, ::3]) == pytest.approx(found, nan_ok=True)
+    given = measure(wide[::2, ::3], labels[::2, ::3], np.int16(1), gain=np.float32(np.inf))
+    assert given.gini == pytest.approx(found.gini, abs=0.01)
+
+
+ROUND = np.exp(-np.hypot(*np.mgrid[-20:20, -20:20]) / 4)
+NOISE = np.random.default_rng(0).normal(size=(64, 64))
 ODD = {
     "one pixel": np.ones((1, 1)),
-    "small": np.random.default_rng(0).normal(size=(8, 8)),
-    "thin": np.random.default_rng(0).normal(size=(3, 40)),
+    "line": NOISE[:1, :9],
+    "small": NOISE[:8, :8],
+    "thin": NOISE[:3, :40],
+    "wide": 30 * ROUND[16:25] + NOISE[:9, :40],
+    "tall": 30 * ROUND[:, 16:25] + NOISE[:40, :9],
     "constant": np.full((40, 40), 7.0),
     "zero": np.zeros((40, 40)),
     "blank": np.full((40, 40), np.nan),
     "infinite": np.full((40, 40), np.inf),
     "noise": np.random.default_rng(1).normal(size=(50, 45)),
-    "negative": -np.exp(-np.hypot(*np.mgrid[-20:20, -20:20]) / 4),
+    "negative": -ROUND,
+    "faint": 1e-12 * (50 * ROUND + NOISE[:40, :40]),
+    "bright": 1e30 * (50 * ROUND + NOISE[:40, :40]),
+    "partly infinite": np.where(NOISE[:40, :40] > 1.5, np.inf, 50 * ROUND),
+    "checkerboard": np.indices((40, 40)).sum(0) % 2 * 1.0,
+    "noiseless": ROUND,
+    "touching": 50 * (ROUND + np.roll(ROUND, 9, 1)) + NOISE[:40, :40],
     "one lit": np.pad(np.array([[9.0]]), 20),
     "ramp": np.add.outer(np.arange(40.0), np.arange(50.0)),
     "edge": np.exp(-np.hypot(*np.mgrid[:40, :40]) / 4) * 50,
@@ -101,6 +140,10 @@ def test_anything(name, mode):
     result = measure(ODD[name], mode=mode)
 
     assert isinstance(result, Morphology)
+    everything = np.ones(ODD[name].shape, int)
+    for labels, label in ((everything, 1), (everything, 2), (np.tri(*everything.shape, -3), 1)):
+        given = measure(ODD[name], labels, label, mode=mode, gain=3.0, psf=np.ones((3, 3)))
+        assert label == 1 or "no_source" in names(given.flags)
     if name in {"one pixel", "constant", "zero", "blank", "infinite"}:
         assert "no_source" in names(result.flags)
 

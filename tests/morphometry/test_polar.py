@@ -3,7 +3,7 @@ r"""Polar grids, their means and harmonics."""
 import numpy as np
 import pytest
 
-from pipeline.morphometry.polar import contrast, harmonic, polar
+from pipeline.morphometry.polar import contrast, directions, harmonic, polar
 
 
 def turned(image, x, y, theta, turns, mirrored):
@@ -28,7 +28,7 @@ def test_linear_images_are_exact():
     mask = np.zeros((40, 50), bool)
     radii = np.array([0.0, 1.5, 7.0])
 
-    values, bad = polar(2 * columns - 3 * rows, mask, 20.3, 18.6, 0.6, 0.4, radii, 24)
+    values, bad = polar(2 * columns - 3 * rows, mask, 20.3, 18.6, 0.6, 0.4, radii, directions(24))
 
     phi = 2 * np.pi * np.arange(24) / 24
     u, v = radii[:, None] * np.cos(phi), 0.6 * radii[:, None] * np.sin(phi)
@@ -44,11 +44,11 @@ def test_symmetries(image, turns, mirrored):
     mask = np.zeros((40, 50), bool)
     mask[22, 28] = True
     radii = np.geomspace(1, 30, 7)
-    values, bad = polar(image, mask, 24.2, 19.7, 0.7, 0.3, radii, 16)
+    values, bad = polar(image, mask, 24.2, 19.7, 0.7, 0.3, radii, directions(16))
 
     view, x, y, theta = turned(image, 24.2, 19.7, 0.3, turns, mirrored)
     hidden = turned(mask, 24.2, 19.7, 0.3, turns, mirrored)[0]
-    seen, out = polar(view, hidden, x, y, 0.7, theta, radii, 16)
+    seen, out = polar(view, hidden, x, y, 0.7, theta, radii, directions(16))
     order = (-np.arange(16)) % 16 if mirrored else np.arange(16)
 
     assert np.array_equal(out[:, order], bad)
@@ -59,7 +59,9 @@ def test_bad_where_masked_or_outside(image):
     mask = np.zeros((40, 50), bool)
     mask[20, 30] = True
 
-    values, bad = polar(image, mask, 25.0, 20.0, 1.0, 0.0, np.array([4.5, 20.5, 1e300, np.inf]), 8)
+    values, bad = polar(
+        image, mask, 25.0, 20.0, 1.0, 0.0, np.array([4.5, 20.5, 1e300, np.inf]), directions(8)
+    )
 
     assert bad[0].tolist() == [True] + 7 * [False]
     assert bad[1, 2] and bad[1, 6] and not bad[1, 0]
@@ -69,7 +71,14 @@ def test_bad_where_masked_or_outside(image):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (2, 2)])
 def test_small_images(shape):
     values, bad = polar(
-        np.ones(shape), np.zeros(shape, bool), 0.0, 0.0, 1.0, 0.0, np.array([0.0, 1.0]), 4
+        np.ones(shape),
+        np.zeros(shape, bool),
+        0.0,
+        0.0,
+        1.0,
+        0.0,
+        np.array([0.0, 1.0]),
+        directions(4),
     )
 
     assert values[0].tolist() == [1.0] * 4 and not bad[0].any()
@@ -80,7 +89,7 @@ def test_harmonics_come_back(m):
     phi = 2 * np.pi * np.arange(32) / 32
     values = np.array([[5.0], [2.0]]) * (1 + 0.3 * np.cos(m * phi) - 0.1 * np.sin(m * phi))
 
-    mean, a, b = harmonic(values, np.zeros((2, 32), bool), m)
+    mean, a, b = harmonic(values, np.zeros((2, 32), bool), directions(32), m)
 
     assert np.allclose(mean, [5, 2])
     assert np.allclose(a / mean, 0.3)
@@ -92,7 +101,7 @@ def test_rings_that_are_not_good_enough():
     bad[0, :5], bad[1] = True, True
     values[2] = -1.0
 
-    mean, a, _ = harmonic(np.where(bad, 0.0, values), bad, 2)
+    mean, a, _ = harmonic(np.where(bad, 0.0, values), bad, directions(8), 2)
 
     assert np.isnan(mean[:2]).all() and np.isnan(a[:2]).all() and mean[2] == -1
     assert not contrast(np.where(bad, 0.0, values), bad, 0.0).any()
@@ -100,7 +109,9 @@ def test_rings_that_are_not_good_enough():
 
 def test_contrast_has_no_mean_and_no_unit(image):
     mask = np.zeros(image.shape, bool)
-    values, bad = polar(image + 9, mask, 24.0, 20.0, 0.8, 1.0, np.array([3.0, 9.0]), 32)
+    values, bad = polar(
+        image + 9, mask, 24.0, 20.0, 0.8, 1.0, np.array([3.0, 9.0]), directions(32)
+    )
 
     delta = contrast(values, bad, 0.0)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.morphometry.flags import LOW_SIGNAL, UNDEFINED
-from pipeline.morphometry.polar import contrast, polar
+from pipeline.morphometry.polar import contrast, directions, polar
 from pipeline.morphometry.spiral import ANGLES, RINGS, spiral
 from tests.morphometry import disks
 
@@ -83,7 +83,7 @@ def test_padding_and_shift():
 def test_the_transform_is_that_of_the_definition():
     image = arms(3, np.radians(22)) + np.random.default_rng(2).normal(size=SHAPE)
     u = np.linspace(np.log(3.0), np.log(28.0), RINGS)
-    values, bad = polar(image, CLEAR, X, Y, Q, THETA, np.exp(u), ANGLES)
+    values, bad = polar(image, CLEAR, X, Y, Q, THETA, np.exp(u), directions(ANGLES))
     delta = contrast(values, bad, 0.02 * values.mean(1).max())
     window = np.hanning(RINGS + 2)[1:-1]
     phi = 2 * np.pi * np.arange(ANGLES) / ANGLES
