@@ -89,13 +89,13 @@ def classify(
     place = _device(device)
 
     plan = _Plan.of(card, feed, place)
-    with in_parts(to, asdict(plan), plan.parts) as parts:
+    with in_parts(to, columns(card.classes), asdict(plan), plan.parts) as parts:
         done = parts.done
         _log.info("%d inputs, %d of %d parts are done", len(feed), done, plan.parts)
         parts.add(_parts(network.to(place), card, feed, plan, done))
         metadata = _metadata(card, version)
         metadata["data"] = feed.fingerprint or contents(parts.files)
-        parts.finish(columns(card.classes), metadata)
+        parts.finish(metadata)
         counts = _counts(parts.files)
 
     return {"catalogue": str(to), "inputs": len(feed), "parts_found_done": done} | counts

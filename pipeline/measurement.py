@@ -104,7 +104,7 @@ def measure(
     size = TASK * max(PART, -(-len(feed) // (TASK * PARTS)))
     plan = {"feed": feed.stamp, "inputs": len(feed), "part": size, "options": options.digest}
     plan["software"] = f"{__version__}, numpy {np.__version__}"
-    with in_parts(to, plan, -(-len(feed) // size)) as parts:
+    with in_parts(to, columns(feed.info.bands), plan, -(-len(feed) // size)) as parts:
         start = parts.done * size
         _log.info("%d inputs, %d are done", len(feed), min(start, len(feed)))
         tasks = ((*one, feed.info.bands, options) for one in feed.stream(start, TASK))
@@ -112,7 +112,7 @@ def measure(
         parts.add(_joined(tables, size, start, len(feed), progress))
         metadata = _metadata(feed, options)
         metadata["data"] = feed.fingerprint or contents(parts.files)
-        parts.finish(columns(feed.info.bands), metadata)
+        parts.finish(metadata)
         counts = _counts(parts.files, feed.info.bands)
 
     return {"catalogue": str(to), "inputs": len(feed), "parts_found_done": parts.done} | counts

@@ -194,6 +194,11 @@ def test_refusals(tmp_path):
         measure(StoreFeed(fill(tmp_path / "store", 5)), tmp_path / "c.fit")
     with pytest.raises(DataError, match="no input"):
         measure(StoreFeed(Store.create(tmp_path / "empty", INFO)), tmp_path / "c.fits")
+    many = StoreInfo(tuple("ugrizyjhkabc"), *SHAPE, scale="native", survey="s")
+    store = Store.create(tmp_path / "many", many)
+    store.commit(np.zeros((0, 12, *SHAPE), np.float16), [{"id": "a", "status": "rejected"}])
+    with pytest.raises(ConfigError, match=r"columns, expected 999 at most in FITS: choose \.parq"):
+        measure(StoreFeed(store), tmp_path / "c.fits")
     with pytest.raises(DataError, match=r"shape \(2, 33, 29\), expected \(B, 2, H, W\)"):
         measure_cutouts(np.zeros((2, *SHAPE)), "gr")
 

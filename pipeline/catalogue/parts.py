@@ -20,6 +20,9 @@ from pipeline.catalogue.writing import concatenate
 from pipeline.errors import ConfigError, suggest
 from pipeline.files import locked, replacing
 
+MOST_COLUMNS = 999
+r"""What a table of FITS can have."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -27,11 +30,13 @@ class Parts:
 
     Arguments:
         to: The catalogue.
+        columns: What its columns mean.
         files: The files of all parts, those done first.
         done: The number of parts that are done.
     """
 
     to: Path
+    columns: Sequence[Column]
     files: Sequence[Path]
     done: int
 
@@ -42,14 +47,16 @@ class Parts:
             with replacing(path) as file:
                 pq.write_table(table, file)
 
-    def finish(self, columns: Sequence[Column], metadata: Mapping[str, str]) -> None:
+    def finish(self, metadata: Mapping[str, str]) -> None:
         r"""Joins all parts, see :func:`concatenate`."""
 
-        concatenate(self.files, self.to, columns, metadata)
+        concatenate(self.files, self.to, self.columns, metadata)
 
 
 @contextmanager
-def in_parts(to: Path, plan: Mapping[str, Any], parts: int) -> Iterator[Parts]:
+def in_parts(
+    to: Path, columns: Sequence[Column], plan: Mapping[str, Any], parts: int
+) -> Iterator[Parts]:
     r"""Makes a catalogue in parts, or goes on with the one that was killed.
 
     They are in the folder `TO.parts`, which is there until the catalogue is, beside the plan
@@ -57,23 +64,30 @@ def in_parts(to: Path, plan: Mapping[str, Any], parts: int) -> Iterator[Parts]:
 
     Arguments:
         to: The catalogue: `.parquet`, `.fits`, `.vot` or `.csv`.
+        columns: What its columns mean.
         plan: What has to be the same for parts to fit together, as JSON knows it.
         parts: How many there are to be.
 
     Raises:
-        ConfigError: If the catalogue is of no known format.
+        ConfigError: If the catalogue is of no known format, or of one that cannot hold it.
     """
 
     suffix = Path(to).suffix.lower()
     if suffix not in FORMATS:
         raise ConfigError(f"{to} ends in {suffix!r}, {suggest(suffix, FORMATS)}")
+    if suffix == ".fits" and len(columns) > MOST_COLUMNS:
+        raise ConfigError(
+            f"{to} would have {len(columns)} columns, expected {MOST_COLUMNS} at most in FITS:"
+            " choose .parquet, .vot or .csv"
+        )
 
     folder = Path(f"{to}.parts")
     with locked(folder):
         _follow(plan, folder)
         found = {int(part.stem) for part in folder.glob("[0-9]*.parquet")}
         done = next(number for number in count() if number not in found)
-        yield Parts(Path(to), [folder / f"{part:06d}.parquet" for part in range(parts)], done)
+        files = [folder / f"{part:06d}.parquet" for part in range(parts)]
+        yield Parts(Path(to), columns, files, done)
         shutil.rmtree(folder)
 
 
