@@ -84,7 +84,7 @@ def _measure(
 
     images, maps, found = [], [], []
     for image, gain, psf in zip(cutout.astype(np.float64), gains, psfs, strict=True):
-        labels, level, _, flags = segment(image)
+        labels, level, _, flags = segment(image, math.nan, math.nan)
         images.append(image - level)
         maps.append(labels)
         one = measure(images[-1], labels, gain=float(gain), psf=psf, mode=mode)

@@ -49,7 +49,7 @@ r"""The rounding error of a pixel, as a share of the largest one."""
 
 @entry
 def segment(
-    image: NDArray[np.float64], x: float = np.nan, y: float = np.nan
+    image: NDArray[np.float64], x: float, y: float
 ) -> tuple[NDArray[np.int64], float, float, int]:  # pragma: no cover
     r"""Finds the target and its neighbours.
 
@@ -65,8 +65,9 @@ def segment(
     Arguments:
         image: The image, with shape `(H, W)`, in any unit and on any level of sky. Not
             finite where not covered.
-        x: The column at which the target is looked for. By default, the centre.
-        y: The row.
+        x: The column at which the target is looked for, NaN for the centre. It has no default:
+            numba would compile for it anew in each process, as NaN is not equal to itself.
+        y: The row, NaN for the centre.
 
     Returns:
         The map of sources, 0 in the sky, 1 on the target, 2... on its neighbours, with shape

@@ -79,7 +79,7 @@ def test_level(image, found):
 def test_padding_and_whole_pixels(image, mode, margins):
     r"""What is around the stamp does not matter, nor where the stamp is."""
 
-    labels = segment(image)[0]
+    labels = segment(image, math.nan, math.nan)[0]
     (row, _), (column, _) = margins
     there = measure(np.pad(image, margins), np.pad(labels, margins), mode=mode)
     here = measure(np.pad(image, 10), np.pad(labels, 10), mode=mode)
@@ -99,7 +99,7 @@ def test_views(image, found):
     wide = np.repeat(np.repeat(image, 2, 0), 3, 1)
     wide.flags.writeable = False
     labels = np.zeros(wide.shape, np.int16)
-    labels[::2, ::3] = segment(image)[0]
+    labels[::2, ::3] = segment(image, math.nan, math.nan)[0]
     labels.flags.writeable = False
 
     assert measure(wide[::2, ::3]) == pytest.approx(found, nan_ok=True)
