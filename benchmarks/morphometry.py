@@ -71,8 +71,11 @@ PARTS = {
     "isophotes": ("isophote_twist", ""),
     "errors": ("of_place of_growth of_turn of_light of_arms", ""),
 }
-r"""What is timed apart: our kernels and the properties of statmorph. Each of these is computed
-when it is first asked for, so that their order matters."""
+r"""What is timed apart: our kernels and the properties of statmorph."""
+
+BEFORE = ("_slice_skybox", "_sky_asymmetry", "_centroid", "_rpetro_circ_centroid")
+BEFORE += ("_asymmetry_center", "rpetro_circ", "rpetro_ellip")
+r"""What others need. A property of statmorph is computed when it is first asked for."""
 
 BUNCH, BUNCHES = 50, 24
 r"""How many galaxies a task of a process has, and how many tasks there are."""
@@ -119,9 +122,8 @@ def costs(side: int, galaxies: list[Galaxy]) -> list[Case]:
     """
 
     kernels, whole = _our_costs(galaxies)
-    properties, wait = split(
-        galaxies, [name for _, part in PARTS.values() for name in part.split()]
-    )
+    names = [name for _, part in PARTS.values() for name in part.split()]
+    properties, wait = split(galaxies, list(dict.fromkeys([*BEFORE, *names])))
     sums = {
         part: (sum(kernels[n] for n in a.split()), sum(properties[n] for n in b.split()))
         for part, (a, b) in PARTS.items()
