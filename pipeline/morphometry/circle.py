@@ -10,33 +10,31 @@ __all__ = ["after", "before", "chords", "corner", "cut"]
 
 import math
 
-from numba import njit
-
-from pipeline.morphometry.compiled import inner
+from pipeline.morphometry.compiled import inlined
 
 
-@njit(error_model="numpy")
+@inlined
 def after(edge: float) -> int:  # pragma: no cover
     r"""Returns the first pixel that reaches beyond an edge."""
 
     return int(math.floor(edge + 0.5))
 
 
-@njit(error_model="numpy")
+@inlined
 def before(edge: float) -> int:  # pragma: no cover
     r"""Returns the last pixel that begins before an edge."""
 
     return int(math.ceil(edge - 0.5))
 
 
-@njit(error_model="numpy")
+@inlined
 def cut(t: float, r: float) -> float:  # pragma: no cover
     r"""Returns the area under a quarter of a circle, from its centre to a line at `t`."""
 
     return 0.5 * (t * math.sqrt(max(r * r - t * t, 0.0)) + r * r * math.asin(t / r))
 
 
-@njit(error_model="numpy")
+@inlined
 def corner(u: float, v: float, cut_u: float, cut_v: float, r: float) -> float:  # pragma: no cover
     r"""Returns the area of a circle to the left of `u` and below `v`."""
 
@@ -48,7 +46,7 @@ def corner(u: float, v: float, cut_u: float, cut_v: float, r: float) -> float:  
     return 0.5 * math.pi * r * r + 2 * cut_u if v > 0 else 0.0
 
 
-@inner
+@inlined
 def chords(
     i: int, x: float, y: float, r: float, width: int
 ) -> tuple[int, int, int, int]:  # pragma: no cover

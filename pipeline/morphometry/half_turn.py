@@ -5,16 +5,24 @@ one centre, the fractions of the interpolation are the same at all pixels, so th
 turned image is a sum of two rows read backwards.
 """
 
-__all__ = ["Turn", "interior", "residual", "shares", "turn_about", "turned", "turned_variance"]
+__all__ = [
+    "Turn",
+    "interior",
+    "opposite",
+    "residual",
+    "shares",
+    "turn_about",
+    "turned",
+    "turned_variance",
+]
 
 import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inlined, inner
 
 
 class Turn(NamedTuple):
@@ -37,7 +45,7 @@ class Turn(NamedTuple):
     near_row: int
 
 
-@inner
+@inlined
 def turn_about(x: float, y: float) -> Turn:  # pragma: no cover
     r"""Returns half a turn about a point."""
 
@@ -53,7 +61,7 @@ def turn_about(x: float, y: float) -> Turn:  # pragma: no cover
     )
 
 
-@njit(error_model="numpy")
+@inlined
 def turned(
     image: NDArray, kept: NDArray, i: int, j: int, turn: Turn
 ) -> tuple[float, float]:  # pragma: no cover
@@ -79,7 +87,7 @@ def turned(
     return upper * (1 - turn.down) + lower * turn.down, kept[i, j] * opposite
 
 
-@inner
+@inlined
 def interior(
     i: int, start: int, stop: int, turn: Turn, height: int, width: int
 ) -> tuple[int, int]:  # pragma: no cover
@@ -92,13 +100,31 @@ def interior(
     return first, max(min(turn.column + 1, stop), first)
 
 
-@njit(error_model="numpy")
+@inlined
 def shares(turn: Turn) -> tuple[float, float, float, float]:  # pragma: no cover
     r"""Returns the shares of the four opposite pixels: above, the right one first, and below."""
 
     u, v = turn.right, turn.down
 
     return u * (1 - v), (1 - u) * (1 - v), u * v, (1 - u) * v
+
+
+@inlined
+def opposite(
+    image: NDArray,
+    kept: NDArray,
+    i: int,
+    j: int,
+    turn: Turn,
+    parts: tuple[float, float, float, float],
+) -> tuple[float, float]:  # pragma: no cover
+    r"""Returns the same as :func:`turned` in the interior."""
+
+    a, b, c, d = parts
+    l, k = turn.row - i, turn.column - j
+    value = a * image[l, k + 1] + b * image[l, k] + c * image[l + 1, k + 1] + d * image[l + 1, k]
+
+    return value, kept[i, j] * kept[turn.near_row - i, turn.near_column - j]
 
 
 @entry
@@ -120,7 +146,7 @@ def residual(
 
     height, width = image.shape
     turn = turn_about(x, y)
-    a, b, c, d = shares(turn)
+    parts = shares(turn)
     kept = np.where(mask, 0.0, 1.0)
     difference, hidden = np.empty(image.shape), np.empty(image.shape, np.bool_)
     for i in range(height):
@@ -131,10 +157,7 @@ def residual(
             difference[i, j] = both * (value - image[i, j])
             hidden[i, j] = both == 0
         for j in range(first, last):
-            l, k = turn.row - i, turn.column - j
-            both = kept[i, j] * kept[turn.near_row - i, turn.near_column - j]
-            value = a * image[l, k + 1] + b * image[l, k]
-            value += c * image[l + 1, k + 1] + d * image[l + 1, k]
+            value, both = opposite(image, kept, i, j, turn, parts)
             difference[i, j] = both * (value - image[i, j])
             hidden[i, j] = both == 0
 

@@ -72,7 +72,6 @@ def measure(
     else:
         sources = _like(labels, pixels, "labels", np.int64)
 
-    # Kernels are compiled again for whole numbers, and for arrays that are read-only
     gain, sky, parity = float(gain), Sky(*map(float, sky)), mode == "parity"
     found = _measure(pixels, sources, int(label), hidden, gain, sky, kernel, parity)
 
@@ -86,11 +85,19 @@ def _pixels(image: ArrayLike) -> NDArray[np.float64]:
     if array.dtype.kind not in "buif":
         raise DataError(f"an image of {array.dtype}, expected numbers")
 
-    return np.require(array, np.float64, ["C", "W"])
+    return _own(array, np.float64)
+
+
+def _own(array: NDArray, dtype: type) -> NDArray:
+    r"""Returns an array that kernels take: they are compiled again for one that is read-only."""
+
+    found: NDArray = np.ascontiguousarray(array, dtype)
+
+    return found if found.flags.writeable else found.copy()
 
 
 def _like(array: ArrayLike, image: NDArray, name: str, dtype: type = np.bool_) -> NDArray:
-    found: NDArray = np.require(array, dtype, ["C", "W"])
+    found = _own(np.asarray(array), dtype)
     if found.shape != image.shape:
         raise DataError(f"{name} of shape {found.shape}, expected {image.shape} as the image")
 
@@ -115,8 +122,9 @@ def _measure(
     pixels = np.ascontiguousarray(image[top:bottom, left:right])
     seen = Stamp(*stamp(pixels, sources, label, hidden), (sources != 0) | hidden)
     values, flags = measure_stamp(seen, gain, sky, psf, parity)
-    for axis, corner in (("x", left), ("y", top)):
-        for name in (f"{axis}_centroid", axis, f"sersic_{axis}"):
-            values[name] += corner
+    for name in ("x", "x_centroid", "sersic_x"):
+        values[name] += left
+    for name in ("y", "y_centroid", "sersic_y"):
+        values[name] += top
 
     return Morphology(**values, flags=flags)

@@ -9,15 +9,14 @@ import numpy as np
 
 from pipeline.morphometry.asymmetry import (
     asymmetry,
-    centre,
     outer_asymmetry,
     rms_asymmetry2,
     shape_asymmetry,
     unbiased_asymmetry,
 )
 from pipeline.morphometry.bar import bar
+from pipeline.morphometry.centre import centre
 from pipeline.morphometry.entropy import BINS, entropy
-from pipeline.morphometry.flags import EDGE, MASKED_CENTRE, NO_SOURCE
 from pipeline.morphometry.geometry import Aperture, cumulate
 from pipeline.morphometry.gini import gini, gini_segment, sn_per_pixel
 from pipeline.morphometry.gradient_pattern import gradient_pattern
@@ -38,7 +37,7 @@ from pipeline.morphometry.outline import outline, reach
 from pipeline.morphometry.petrosian import petrosian_radius
 from pipeline.morphometry.pieces import ascending
 from pipeline.morphometry.psf import Kernel
-from pipeline.morphometry.sersic import sersic
+from pipeline.morphometry.sersic import Sersic, sersic
 from pipeline.morphometry.skybox import noise, skybox, white_asymmetry, white_smoothness
 from pipeline.morphometry.smoothness import (
     boxcar,
@@ -49,11 +48,14 @@ from pipeline.morphometry.smoothness import (
     width,
 )
 from pipeline.morphometry.spiral import spiral
-from pipeline.morphometry.stamp import weights
+from pipeline.morphometry.stamp import doubts, weights
 from pipeline.morphometry.uncertainty import of_arms, of_growth, of_light, of_place, of_turn
 
 MODULUS, PHASE = 0.01, 0.01
 r"""The tolerances of the gradient pattern, in units of the longest gradient and in radians."""
+
+PROFILE = tuple(f"sersic_{name}" for name in Sersic._fields[:-1])
+r"""The names of what is fitted."""
 
 
 class Morphology(NamedTuple):
@@ -185,7 +187,7 @@ def measure_stamp(stamp: Stamp, gain: float, sky: Sky, psf: Kernel, parity: bool
     """
 
     values, known, flags = _place(stamp, gain, sky, parity)
-    flags |= _seen(stamp, known)
+    flags |= doubts(stamp.segment, stamp.mask, known.x, known.y)
     for part in (_radii, _symmetry, _clumps, _light, _arms):
         found, bits = part(stamp, known, values)
         values |= found
@@ -231,20 +233,6 @@ def _place(
     )  # fmt: skip
 
     return values | of_place(stamp, known, values), known, bits | f0 | f1 | f2 | f3 | f4 | f5 | f6
-
-
-def _seen(stamp: Stamp, known: Known) -> int:
-    r"""Tells what of a galaxy is not in the image."""
-
-    segment, (height, width) = stamp.segment, stamp.mask.shape
-    flags = 0 if segment.any() else NO_SOURCE
-    if segment[0].any() or segment[-1].any() or segment[:, 0].any() or segment[:, -1].any():
-        flags |= EDGE
-    inside = -0.5 <= known.y < height - 0.5 and -0.5 <= known.x < width - 0.5
-    if not inside or stamp.mask[round(known.y), round(known.x)]:
-        flags |= MASKED_CENTRE
-
-    return flags
 
 
 def _radii(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
@@ -371,4 +359,4 @@ def _profile(stamp: Stamp, known: Known, values: dict[str, float], psf: Kernel) 
     start = Aperture(known.x, known.y, values["rhalf_ellip"], known.q, known.theta)
     fit = sersic(stamp.image, known.weight, start, n, psf, known.parity, known.parity)
 
-    return {f"sersic_{name}": getattr(fit, name) for name in fit._fields[:-1]}, fit.flags
+    return dict(zip(PROFILE, fit[:-1], strict=True)), fit.flags

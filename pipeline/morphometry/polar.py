@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import inner
+from pipeline.morphometry.compiled import inlined, inner
 
 TAU = 2.0 * math.pi
 
@@ -62,28 +62,39 @@ def polar(
         is outside of the image or next to a masked pixel, with shape `(R, A)`.
     """
 
-    height, width = image.shape
     rings, angles = radii.size, len(around)
     values, bad = np.zeros((rings, angles)), np.ones((rings, angles), np.bool_)
     cos, sin = math.cos(theta), math.sin(theta)
-    for k in range(angles):
-        u, v = around[k, 0], q * around[k, 1]
-        column, row = u * cos - v * sin, u * sin + v * cos
-        for ring in range(rings):
-            px, py = x + radii[ring] * column, y + radii[ring] * row
-            if not (0.0 <= px <= width - 1 and 0.0 <= py <= height - 1):
-                continue
-            j, i = min(int(px), max(width - 2, 0)), min(int(py), max(height - 2, 0))
-            right, below = min(j + 1, width - 1), min(i + 1, height - 1)
-            if mask[i, j] or mask[i, right] or mask[below, j] or mask[below, right]:
-                continue
-            fx, fy = px - j, py - i
-            above = (1.0 - fx) * image[i, j] + fx * image[i, right]
-            under = (1.0 - fx) * image[below, j] + fx * image[below, right]
-            values[ring, k] = (1.0 - fy) * above + fy * under
-            bad[ring, k] = False
+    for ring in range(rings):
+        a, b = radii[ring], q * radii[ring]
+        for k in range(angles):
+            u, v = a * around[k, 0], b * around[k, 1]
+            place = x + u * cos - v * sin, y + u * sin + v * cos
+            value = _interpolated(image, mask, place)
+            if not math.isnan(value):
+                values[ring, k], bad[ring, k] = value, False
 
     return values, bad
+
+
+@inlined
+def _interpolated(
+    image: NDArray, mask: NDArray, place: tuple[float, float]
+) -> float:  # pragma: no cover
+    r"""Returns an image between pixels, NaN outside of it and next to a masked one."""
+
+    (px, py), (height, width) = place, image.shape
+    if not (0.0 <= px <= width - 1 and 0.0 <= py <= height - 1):
+        return np.nan
+    j, i = min(int(px), max(width - 2, 0)), min(int(py), max(height - 2, 0))
+    right, below = min(j + 1, width - 1), min(i + 1, height - 1)
+    if mask[i, j] or mask[i, right] or mask[below, j] or mask[below, right]:
+        return np.nan
+    fx, fy = px - j, py - i
+    above = (1.0 - fx) * image[i, j] + fx * image[i, right]
+    under = (1.0 - fx) * image[below, j] + fx * image[below, right]
+
+    return (1.0 - fy) * above + fy * under
 
 
 @njit(error_model="numpy")
@@ -101,7 +112,7 @@ def harmonic(
         values: The samples, with shape `(R, A)`.
         bad: Whether each is bad, with shape `(R, A)`.
         around: See :func:`directions`.
-        m: The order, from 1 on.
+        m: The order, from 1 to :math:`A`.
 
     Returns:
         The means, the cosine and the sine coefficients, each with shape `(R)`. NaN where less
@@ -119,7 +130,7 @@ def harmonic(
                 total_a += (values[ring, k] - mean[ring]) * around[turn, 0]
                 total_b += (values[ring, k] - mean[ring]) * around[turn, 1]
                 count += 1
-            turn = (turn + m) % angles
+            turn += m if turn + m < angles else m - angles
         a[ring] = 2.0 * total_a / count if count else np.nan
         b[ring] = 2.0 * total_b / count if count else np.nan
 

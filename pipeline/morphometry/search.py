@@ -9,8 +9,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.morphometry.circle import after, before, chords, corner, cut
-from pipeline.morphometry.compiled import inner
-from pipeline.morphometry.half_turn import Turn, interior, shares, turn_about, turned
+from pipeline.morphometry.compiled import inlined, inner
+from pipeline.morphometry.half_turn import Turn, interior, opposite, shares, turn_about, turned
 
 OUTSIDE = 100.0
 r"""What the asymmetry is taken to be about a centre about which there is none."""
@@ -93,7 +93,7 @@ def _circle(x: float, y: float, search: Search) -> tuple[float, float, float]:  
     return d0 + d1, t0 + t1, a0 + a1
 
 
-@inner
+@inlined
 def _rims(
     x: float, y: float, turn: Turn, search: Search
 ) -> tuple[float, float, float]:  # pragma: no cover
@@ -105,7 +105,7 @@ def _rims(
         lines[j] = min(max(j - 0.5 - x, -r), r)
         cuts[j] = cut(lines[j], r)
 
-    difference, total, area = 0.0, 0.0, 0.0
+    difference, total, area, parts = 0.0, 0.0, 0.0, shares(turn)
     top = max(after(y - r), 0)
     v1 = max(top - 0.5 - y, -r)
     cut1 = cut(v1, r)
@@ -113,6 +113,7 @@ def _rims(
         v0, cut0, v1 = v1, cut1, min(i + 0.5 - y, r)
         cut1 = cut(v1, r)
         first, start, stop, last = chords(i, x, y, r, width)
+        begin, end = interior(i, first, last, turn, height, width)
         left = 0.0
         for n in range(start - first + last - stop):
             j = first + n if first + n < start else stop + n - (start - first)
@@ -121,7 +122,10 @@ def _rims(
                 left -= corner(lines[j], v0, cuts[j], cut0, r)
             right = corner(lines[j + 1], v1, cuts[j + 1], cut1, r)
             right -= corner(lines[j + 1], v0, cuts[j + 1], cut0, r)
-            value, kept = turned(image, search.kept, i, j, turn)
+            if begin <= j < end:
+                value, kept = opposite(image, search.kept, i, j, turn, parts)
+            else:
+                value, kept = turned(image, search.kept, i, j, turn)
             share = (right - left) * kept
             difference += share * abs(value - image[i, j])
             total += share * abs(image[i, j])
@@ -131,7 +135,7 @@ def _rims(
     return difference, total, area
 
 
-@inner
+@inlined
 def _insides(
     x: float, y: float, turn: Turn, search: Search
 ) -> tuple[float, float, float]:  # pragma: no cover
@@ -183,7 +187,7 @@ def _beyond(
     return difference, total, area
 
 
-@inner
+@inlined
 def _span(
     i: int, start: int, stop: int, turn: Turn, search: Search
 ) -> tuple[float, float, float]:  # pragma: no cover

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.morphometry.cells import BLOCK, corner, gather
+from pipeline.morphometry.cells import BLOCK, corner, gather, inverse_variance
 from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import FIT_AT_BOUND, FIT_FAILED
 from pipeline.morphometry.geometry import Aperture
@@ -20,7 +20,7 @@ from pipeline.morphometry.sersic_model import UNKNOWNS, Box, Data
 FINENESS = (0.5, 0.18, 0.0)
 r"""The squares of each stage of a fit, against their distance from the centre."""
 
-TOLERANCE = (0.1, 1e-4, 1e-8)
+TOLERANCE = (0.1, 1e-3, 1e-8)
 r"""The decrease of chi2 per degree of freedom below which a stage has converged."""
 
 MARGIN = 3
@@ -117,7 +117,7 @@ def sersic(
         The profile, its errors and flags.
     """
 
-    cells = np.empty((image.size, 5))
+    cells, weight = np.empty((image.size + 1, 5)), inverse_variance(image, sigma)
     p, bounds = np.empty(6), np.empty((6, 2))
     begin(start, n, image.shape, parity, p, bounds)
     normal = np.empty((UNKNOWNS, UNKNOWNS))
@@ -125,12 +125,12 @@ def sersic(
     pixels = 0
     for stage in range(3 if parity else 2):
         galaxy = ellipse(p)
-        found, pixels, total = gather(image, sigma, galaxy, FINENESS[stage], cells)
+        found, pixels, total = gather(image, weight, galaxy, FINENESS[stage], cells)
         if pixels <= UNKNOWNS or not 0.0 < total < np.inf:
             return _nothing()
         box = _box(galaxy, image.shape, kernel, stage)
         used = kernel if stage else Kernel(kernel.columns[:0], kernel.rows[:0], 0.0, 0.0, 0.0)
-        data = Data(image, sigma, used, box, sampled, cells[:found], pixels, total)
+        data = Data(image, weight, used, box, sampled, cells[:found], pixels, total)
         fit = descend(data, p, bounds, TOLERANCE[stage], normal)
     if not math.isfinite(fit.chi2):
         return _nothing()

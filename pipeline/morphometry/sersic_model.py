@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import inner
+from pipeline.morphometry.compiled import inlined, inner
 from pipeline.morphometry.psf import Kernel, convolve
 
 UNKNOWNS = 7
@@ -37,9 +37,9 @@ class Profile(NamedTuple):
         u = m_{xx} (x - x_0)^2 + 2 m_{xy} (x - x_0) (y - y_0) + m_{yy} (y - y_0)^2
 
     Arguments:
-        n: The Sersic index.
         b: The exponent at the effective radius.
-        slope: Its derivative with respect to the index.
+        slope: The derivative of its logarithm with respect to the index.
+        power: The power of :math:`u`, :math:`1 / 2n`.
         x: The column of the centre.
         y: The row of the centre.
         xx: The form :math:`m_{xx}`, an inverse area.
@@ -48,9 +48,9 @@ class Profile(NamedTuple):
         largest: The largest eigenvalue of the form, :math:`1 / b^2` for a minor axis :math:`b`.
     """
 
-    n: float
     b: float
     slope: float
+    power: float
     x: float
     y: float
     xx: float
@@ -72,9 +72,8 @@ class Data(NamedTuple):
     r"""What a profile is fitted to.
 
     Arguments:
-        image: The image, with shape `(H, W)`. A pixel of exactly 0 does not count.
-        sigma: The standard deviation of each pixel, with shape `(H, W)`. A pixel where it is
-            not positive does not count.
+        image: The image, with shape `(H, W)`.
+        weight: The inverse variance of each pixel, 0 where it does not count, `(H, W)`.
         kernel: The point spread function.
         box: Where the profile has to be convolved with it.
         sampled: Whether the profile is taken at the centres of pixels, and for the convolution
@@ -85,7 +84,7 @@ class Data(NamedTuple):
     """
 
     image: NDArray[np.float64]
-    sigma: NDArray[np.float64]
+    weight: NDArray[np.float64]
     kernel: Kernel
     box: Box
     sampled: bool
@@ -101,11 +100,10 @@ def profile(
     r"""Makes a profile, its exponent from its index."""
 
     step = 1e-4 * n
-    slope = (steepness(n + step) - steepness(n - step)) / (2 * step)
-
+    b, slope = steepness(n), (steepness(n + step) - steepness(n - step)) / (2 * step)
     largest = 0.5 * (xx + yy) + math.hypot(0.5 * (xx - yy), xy)
 
-    return Profile(n, steepness(n), slope, x, y, xx, xy, yy, largest)
+    return Profile(b, slope / b, 0.5 / n, x, y, xx, xy, yy, largest)
 
 
 @njit(error_model="numpy")
@@ -143,7 +141,7 @@ def steepness(n: float) -> float:  # pragma: no cover
     return b
 
 
-@inner
+@inlined
 def _add(
     dx: float, dy: float, spread: float, share: float, galaxy: Profile, column: NDArray
 ) -> None:  # pragma: no cover
@@ -163,22 +161,21 @@ def _add(
         column: The value and its derivatives, in the order of the unknowns, with shape `(7)`.
     """
 
-    n = galaxy.n
     along, across = galaxy.xx * dx + galaxy.xy * dy, galaxy.xy * dx + galaxy.yy * dy
     u = max(dx * along + dy * across, 1e-24)
-    log_u = math.log(u)
-    t = galaxy.b * math.exp(log_u / (2 * n))
+    inverse, log_u = 1.0 / u, math.log(u)
+    t = galaxy.b * math.exp(galaxy.power * log_u)
     if t - galaxy.b > 700.0:  # nothing is left, and products would overflow
         return
-    power = t / (2 * n)  # minus the logarithmic slope of f in u
+    power = t * galaxy.power  # minus the logarithmic slope of f in u
     value = share * math.exp(galaxy.b - t)
     if spread > 0.0:
-        steep = 4 * (power + 1 - 1 / (2 * n)) * (along * along + across * across) / u
-        bend = spread * power / u * (steep - 2 * (galaxy.xx + galaxy.yy))
+        steep = 4 * (power + 1 - galaxy.power) * (along * along + across * across) * inverse
+        bend = spread * power * inverse * (steep - 2 * (galaxy.xx + galaxy.yy))
         value *= min(max(1 + bend, 0.5), 2.0)
-    fall = -value * power / u
+    fall = -value * power * inverse
     column[0] += value
-    column[1] += value * (t * log_u / (2 * n * n) - galaxy.slope / galaxy.b * (t - galaxy.b))
+    column[1] += value * (2 * galaxy.power * power * log_u - galaxy.slope * (t - galaxy.b))
     column[2] -= 2 * fall * along
     column[3] -= 2 * fall * across
     column[4] += fall * dx * dx
@@ -186,7 +183,7 @@ def _add(
     column[6] += fall * dy * dy
 
 
-@inner
+@inlined
 def _average(
     dx: float,
     dy: float,
@@ -196,11 +193,37 @@ def _average(
     stack: NDArray,
     column: NDArray,
 ) -> None:  # pragma: no cover
-    r"""Adds the mean of a profile over a square, in parts where it is next to the centre.
+    r"""Adds the mean of a profile over a square, in parts where it is next to the centre."""
 
-    Parts are split in four until they are small against their distance, on the scale of the
-    minor axis. The last one about the centre counts as the ellipse of the same area, at its
-    mean of :math:`u^{1 / 2n}`.
+    if _small(dx, dy, side, galaxy):
+        _add(dx, dy, spread + side * side / 24, 1.0, galaxy, column)
+    else:
+        _in_parts(dx, dy, side, spread, galaxy, stack, column)
+
+
+@inlined
+def _small(dx: float, dy: float, side: float, galaxy: Profile) -> bool:  # pragma: no cover
+    r"""Tells whether a square is small against its distance, on the scale of the minor axis."""
+
+    u = galaxy.xx * dx * dx + 2 * galaxy.xy * dx * dy + galaxy.yy * dy * dy
+
+    return side * side * galaxy.largest <= REACH * REACH * u
+
+
+@inner
+def _in_parts(
+    dx: float,
+    dy: float,
+    side: float,
+    spread: float,
+    galaxy: Profile,
+    stack: NDArray,
+    column: NDArray,
+) -> None:  # pragma: no cover
+    r"""Adds the mean of a profile over a square that is split in four until parts are small.
+
+    The last one about the centre counts as the ellipse of the same area, at its mean of
+    :math:`u^{1 / 2n}`.
     """
 
     stack[0, 0], stack[0, 1], stack[0, 2] = dx, dy, side
@@ -208,9 +231,8 @@ def _average(
     while depth:
         depth -= 1
         x, y, part = stack[depth, 0], stack[depth, 1], stack[depth, 2]
-        u = galaxy.xx * x * x + 2 * galaxy.xy * x * y + galaxy.yy * y * y
         share = part * part / (side * side)
-        if part * part * galaxy.largest <= REACH * REACH * u:
+        if _small(x, y, part, galaxy):
             _add(x, y, spread + part * part / 24, share, galaxy, column)
         elif part <= SMALLEST:
             _add(x, y, 0.0, share, galaxy, column)
@@ -253,23 +275,29 @@ def normal_equations(
         The weighted sum of squares of what the profile varies within the squares.
     """
 
-    normal[:], vector[:] = 0.0, 0.0
-    varied = 0.0
     box, kernel, cells = data.box, data.kernel, data.cells
-    column, stack = np.empty(UNKNOWNS), np.empty((64, 3))
+    jacobian, weight, value = (
+        np.empty((UNKNOWNS, len(cells))),
+        cells[:, 3].copy(),
+        cells[:, 4].copy(),
+    )
+    column, stack, varied = np.empty(UNKNOWNS), np.empty((64, 3)), 0.0
     spread = 0.5 * kernel.variance
     for k in range(len(cells)):
         x, y, side = cells[k, 0], cells[k, 1], cells[k, 2]
+        column[:] = 0.0
         if box.left < x < box.right and box.top < y < box.bottom:
+            jacobian[:, k], weight[k], value[k] = 0.0, 0.0, 0.0
             continue
         dx, dy = x - galaxy.x - kernel.x, y - galaxy.y - kernel.y
-        column[:] = 0.0
         if data.sampled:
             _add(dx, dy, spread + (side * side - 1) / 24, 1.0, galaxy, column)
         else:
             _average(dx, dy, side, spread, galaxy, stack, column)
-        _tally(column, cells[k, 3], cells[k, 4], normal, vector)
+        jacobian[:, k] = column
         varied += cells[k, 3] * (side * side - 1) / 12 * (column[2] ** 2 + column[3] ** 2)
+    normal[:], vector[:] = 0.0, 0.0
+    _tally(jacobian, weight, value, normal, vector)
     if box.right > box.left:
         _convolved(data, galaxy, normal, vector)
 
@@ -282,18 +310,19 @@ def _convolved(
 ) -> None:  # pragma: no cover
     r"""Adds the pixels of the box, with which a profile is convolved."""
 
-    box, image, sigma = data.box, data.image, data.sigma
+    box, (height, width) = data.box, data.image.shape
     around = _around(data, galaxy)
-    columns = np.empty((UNKNOWNS, box.bottom - box.top - 1, box.right - box.left - 1))
+    tall, wide = box.bottom - box.top - 1, box.right - box.left - 1
+    columns = np.empty((UNKNOWNS, tall, wide))
     for i in range(UNKNOWNS):
         convolve(around[i], data.kernel, columns[i])
-    column = np.empty(UNKNOWNS)
-    for y in range(max(box.top + 1, 0), min(box.bottom, image.shape[0])):
-        for x in range(max(box.left + 1, 0), min(box.right, image.shape[1])):
-            if image[y, x] != 0.0 and sigma[y, x] > 0.0:
-                column[:] = columns[:, y - box.top - 1, x - box.left - 1]
-                weight = 1.0 / (sigma[y, x] * sigma[y, x])
-                _tally(column, weight, weight * image[y, x], normal, vector)
+    weight, value = np.zeros((tall, wide)), np.zeros((tall, wide))
+    for y in range(max(box.top + 1, 0), min(box.bottom, height)):
+        for x in range(max(box.left + 1, 0), min(box.right, width)):
+            i, j = y - box.top - 1, x - box.left - 1
+            weight[i, j] = data.weight[y, x]
+            value[i, j] = data.weight[y, x] * data.image[y, x]
+    _tally(columns.reshape(UNKNOWNS, tall * wide), weight.ravel(), value.ravel(), normal, vector)
 
 
 @inner
@@ -320,12 +349,22 @@ def _around(data: Data, galaxy: Profile) -> NDArray:  # pragma: no cover
 
 @inner
 def _tally(
-    column: NDArray, weight: float, value: float, normal: NDArray, vector: NDArray
+    jacobian: NDArray, weight: NDArray, value: NDArray, normal: NDArray, vector: NDArray
 ) -> None:  # pragma: no cover
-    r"""Adds a row of the Jacobian and its weighted value to the normal equations."""
+    r"""Adds a Jacobian and weighted values to the normal equations."""
 
     for i in range(UNKNOWNS):
-        vector[i] += value * column[i]
-        product = weight * column[i]
+        vector[i] += _dot(jacobian[i], value)
+        weighted = jacobian[i] * weight
         for j in range(i + 1):
-            normal[i, j] += product * column[j]
+            normal[i, j] += _dot(jacobian[j], weighted)
+
+
+# Only the order of the sum is left to the compiler: it is the same in every call.
+@njit(error_model="numpy", fastmath={"reassoc"})
+def _dot(left: NDArray, right: NDArray) -> float:  # pragma: no cover
+    total = 0.0
+    for k in range(left.size):
+        total += left[k] * right[k]
+
+    return total

@@ -1,6 +1,6 @@
 r"""The centre of the least asymmetry, by the simplex of Nelder and Mead."""
 
-__all__ = ["minimize", "simplex"]
+__all__ = ["minimize", "refine", "simplex"]
 
 import numpy as np
 from numba import njit
@@ -61,6 +61,21 @@ def minimize(
     values = np.empty(3)
     for k in range(3):
         values[k] = about(start[k, 0], start[k, 1], search)
+
+    return refine(search, start, values, xtol, ftol, limit)
+
+
+@inner
+def refine(
+    search: Search,
+    start: NDArray[np.float64],
+    values: NDArray[np.float64],
+    xtol: float,
+    ftol: float,
+    limit: int,
+) -> tuple[float, float, float, int]:  # pragma: no cover
+    r"""Finds the minimum when the values at the corners are known, which count as evaluations."""
+
     _sort(start, values)
     calls, rounds = 3, 1
     while calls < limit and rounds < limit and not _small(start, values, xtol, ftol):

@@ -8,7 +8,7 @@ References:
     | https://doi.org/10.1093/mnras/sty3345
 """
 
-__all__ = ["bad_pixels", "bounds", "stamp", "weights"]
+__all__ = ["bad_pixels", "bounds", "doubts", "stamp", "weights"]
 
 import math
 
@@ -17,6 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.flags import EDGE, MASKED_CENTRE, NO_SOURCE
 
 EXTENT = 2.5
 r"""The side of the stamp, in units of the longer side of the box around the source."""
@@ -91,6 +92,36 @@ def stamp(
             out[i, j] = 0.0 if mask[i, j] else image[i, j]
 
     return out, mask, segment
+
+
+@entry
+def doubts(
+    segment: NDArray[np.bool_], mask: NDArray[np.bool_], x: float, y: float
+) -> int:  # pragma: no cover
+    r"""Tells what of a galaxy is not in its stamp.
+
+    Arguments:
+        segment: Whether each pixel is of the source, with shape `(H, W)`.
+        mask: Whether each pixel is left out, with shape `(H, W)`.
+        x: The column of its centre.
+        y: The row of its centre.
+
+    Returns:
+        The flags `no_source`, `edge` and `masked_centre`.
+    """
+
+    height, width = segment.shape
+    flags = 0 if segment.any() else NO_SOURCE
+    if segment[0].any() or segment[-1].any():
+        flags |= EDGE
+    for i in range(height):
+        if segment[i, 0] or segment[i, -1]:
+            flags |= EDGE
+    inside = -0.5 <= y < height - 0.5 and -0.5 <= x < width - 0.5
+    if not inside or mask[int(round(y)), int(round(x))]:
+        flags |= MASKED_CENTRE
+
+    return flags
 
 
 @njit(error_model="numpy")

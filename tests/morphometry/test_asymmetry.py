@@ -7,6 +7,7 @@ from scipy.optimize import fmin
 
 from pipeline.morphometry import asymmetry as asym
 from pipeline.morphometry import half_turn
+from pipeline.morphometry.centre import centre
 from pipeline.morphometry.flags import CENTRE_DRIFTED, MASKED_CENTRE, UNDEFINED
 from pipeline.morphometry.geometry import Aperture
 from pipeline.morphometry.overlap import overlap
@@ -114,7 +115,7 @@ def test_parity_is_the_simplex_of_scipy():
     search = prepare(image, mask, 1.5 * RPETRO, 0.1)
     theirs = fmin(lambda p: about(p[0], p[1], search), (18.5, 22.4), xtol=1e-6, disp=False)
 
-    x, y, _, flags = asym.centre(image, mask, segment, 18.5, 22.4, RPETRO, 0.1, True)
+    x, y, _, flags = centre(image, mask, segment, 18.5, 22.4, RPETRO, 0.1, True)
 
     assert (x, y) == tuple(theirs) and flags == 0
 
@@ -123,11 +124,11 @@ def test_parity_is_the_simplex_of_scipy():
 @pytest.mark.parametrize("turn", range(8))
 def test_eight_symmetries(make, turn):
     image, mask, segment = make()
-    x, y, calls, flags = asym.centre(image, mask, segment, 18.5, 22.4, RPETRO, 0.1, False)
+    x, y, calls, flags = centre(image, mask, segment, 18.5, 22.4, RPETRO, 0.1, False)
     views = view(image, turn), view(mask, turn), view(segment, turn)
     point = view_point(18.5, 22.4, image.shape, turn)
 
-    found = asym.centre(*views, *point, RPETRO, 0.1, False)
+    found = centre(*views, *point, RPETRO, 0.1, False)
 
     assert found[:2] == pytest.approx(view_point(x, y, image.shape, turn), abs=1e-9)
     assert found[2:] == (calls, flags)
@@ -135,10 +136,10 @@ def test_eight_symmetries(make, turn):
 
 def test_shift_and_padding_and_flux():
     image, mask, segment = masked()
-    x, y, calls, flags = asym.centre(image, mask, segment, 18.5, 22.4, RPETRO, 0.1, False)
+    x, y, calls, flags = centre(image, mask, segment, 18.5, 22.4, RPETRO, 0.1, False)
     wide = [np.pad(array, ((3, 8), (11, 2))) for array in (7e-12 * image, mask, segment)]
 
-    found = asym.centre(*wide, 29.5, 25.4, RPETRO, 7e-13, False)
+    found = centre(*wide, 29.5, 25.4, RPETRO, 7e-13, False)
 
     assert found[:2] == pytest.approx((x + 11, y + 3), abs=1e-9) and found[2:] == (calls, flags)
 
@@ -149,7 +150,7 @@ def test_symmetric_galaxy(parity):
     image = 100 * np.exp(-(((columns - 18) / 4) ** 2) - ((rows - 20) / 3) ** 2)
     mask = np.zeros(image.shape, bool)
 
-    x, y, _, flags = asym.centre(image, mask, ~mask, 18.4, 19.7, RPETRO, 0.0, parity)
+    x, y, _, flags = centre(image, mask, ~mask, 18.4, 19.7, RPETRO, 0.0, parity)
     difference, hidden = half_turn.residual(image, mask, 18.0, 20.0)
 
     assert (x, y) == pytest.approx((18, 20), abs=0.01) and flags == 0
@@ -176,12 +177,12 @@ def test_nothing_to_measure(shape, parity):
     image, empty = np.zeros(shape), np.zeros(shape, bool)
     x, y = (shape[1] - 1) / 2, (shape[0] - 1) / 2
     for mask in (empty, ~empty):
-        found = asym.centre(image, mask, empty, x, y, 2.0, np.nan, parity)
+        found = centre(image, mask, empty, x, y, 2.0, np.nan, parity)
         difference, hidden = half_turn.residual(image, mask, x, y)
         assert np.isfinite(found[:2]).all()
         assert asym.asymmetry(image, difference, hidden, x, y, 2.0, 0.0)[1] == UNDEFINED
         assert math.isnan(asym.unbiased_asymmetry(image, difference, hidden, image, x, y, 2.0)[0])
-    assert asym.centre(image, empty, empty, x, y, np.nan, 0.0, parity)[3] == UNDEFINED
+    assert centre(image, empty, empty, x, y, np.nan, 0.0, parity)[3] == UNDEFINED
     assert asym.shape_asymmetry(empty, empty, x, y, 3.0)[1] == UNDEFINED
 
 
@@ -189,8 +190,8 @@ def test_flags():
     image, mask, segment = galaxy()
     hole = mask.copy()
     hole[20:25, 16:21] = True
-    flags = asym.centre(np.where(hole, 0, image), hole, segment, 18.3, 22.6, RPETRO, 0.1, False)[3]
-    drift = asym.centre(image, mask, segment, 26.0, 22.0, RPETRO, 0.1, False)
+    flags = centre(np.where(hole, 0, image), hole, segment, 18.3, 22.6, RPETRO, 0.1, False)[3]
+    drift = centre(image, mask, segment, 26.0, 22.0, RPETRO, 0.1, False)
 
     assert flags & MASKED_CENTRE
     assert drift[3] & CENTRE_DRIFTED and math.hypot(drift[0] - 18.3, drift[1] - 22.6) < 1
