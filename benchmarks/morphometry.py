@@ -73,8 +73,10 @@ PARTS = {
 }
 r"""What is timed apart: our kernels and the properties of statmorph."""
 
-BEFORE = ("_slice_skybox", "_sky_asymmetry", "_centroid", "_rpetro_circ_centroid")
-BEFORE += ("_asymmetry_center", "rpetro_circ", "rpetro_ellip")
+BEFORE = (
+    "_slice_skybox _sky_asymmetry _centroid _rpetro_circ_centroid _asymmetry_center rpetro_circ"
+    " rpetro_ellip"
+).split()
 r"""What others need. A property of statmorph is computed when it is first asked for."""
 
 BUNCH, BUNCHES = 50, 24

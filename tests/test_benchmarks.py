@@ -1,6 +1,8 @@
 r"""What the benchmarks say is what they measured."""
 
 import ast
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,14 @@ def test_modules(path):
 
     assert ast.get_docstring(tree)
     assert "__all__" in names
+
+
+def test_missing_peers_are_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "galsim", None)
+    monkeypatch.delitem(sys.modules, "benchmarks.peers", raising=False)
+
+    with pytest.raises(SystemExit, match=r"galsim.*pip install .*\[peers\]"):
+        importlib.import_module("benchmarks.peers")
 
 
 def test_readers_are_compared(tmp_path, monkeypatch):
