@@ -1,0 +1,161 @@
+r"""Measurements as a step of a scikit-learn pipeline.
+
+Not imported by :mod:`pipeline.morphometry`, which does not need scikit-learn.
+"""
+
+__all__ = ["MorphologyTransformer"]
+
+import math
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from pipeline.errors import DataError
+from pipeline.morphometry.features import FEATURES, feature_names, features
+from pipeline.morphometry.measure import Mode
+
+
+class MorphologyTransformer(TransformerMixin, BaseEstimator):
+    r"""Turns images into measurements, for any classifier of scikit-learn.
+
+    Each band is measured by itself, with the target nearest to the centre, and neighbouring
+    bands give colours and their gradients, see :func:`pipeline.morphometry.features.features`.
+    Nothing is learnt but the shape of the images, so that a galaxy has the same numbers whatever
+    it is fitted with. What is undefined is NaN: forests and boosted trees of scikit-learn take it
+    as it is, most other methods need an imputer after this step.
+
+    Arguments:
+        image_shape: The shape of one image, `(H, W)` or `(C, H, W)`. With `(H, W)`, the number
+            of bands is that of the pixels over `H W`. By default, that of the arrays `fit` is
+            given or, if they are rows of pixels, the squarest one of a single band: with
+            :math:`D` pixels, `H` is the largest divisor that is not above :math:`\sqrt D`.
+        columns: The fields of :class:`pipeline.morphometry.Morphology` to keep. By default,
+            those that do not depend on where a galaxy lies or points, :data:`FEATURES`.
+        bands: The names of the bands, for those of the columns. By default, their numbers.
+        mode: `fast`, or `parity` for all choices of statmorph.
+        gain: The photons per unit of the image, infinite without their noise.
+
+    Attributes:
+        image_shape_: The shape `(C, H, W)` of one image.
+        n_features_in_: The number of pixels of one image in all bands.
+
+    Example:
+        >>> y, x = np.mgrid[:48, :48]
+        >>> image = 100 * np.exp(-np.hypot(x - 23, y - 25) / 3) + np.sin(7 * x * y)
+        >>> galaxies = image.reshape(1, -1)
+        >>> MorphologyTransformer(columns=["rpetro_circ", "gini"]).fit_transform(galaxies).shape
+        (1, 2)
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int] | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        bands: Sequence[str] | None = None,
+        mode: Mode = "fast",
+        gain: float = math.inf,
+    ) -> None:
+        self.image_shape = image_shape
+        self.columns = columns
+        self.bands = bands
+        self.mode = mode
+        self.gain = gain
+
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        r"""Learns the shape of the images.
+
+        Arguments:
+            X: The images, with shape `(N, D)`, `(N, H, W)` or `(N, C, H, W)`, NaN where not
+                covered.
+            y: Not used.
+
+        Raises:
+            DataError: If images of that shape do not have that many pixels or bands.
+            ConfigError: If a column is no measurement.
+        """
+
+        given = getattr(X, "shape", ())
+        pixels = validate_data(self, _flat(X), dtype=np.float64, ensure_all_finite=False)
+        known = given[1:] if self.image_shape is None and len(given) > 2 else self.image_shape
+        self.image_shape_ = _shape(pixels.shape[1], known)
+        feature_names(self._bands(), self._columns())
+        if len(self._bands()) != self.image_shape_[0]:
+            raise DataError(f"bands={self.bands!r} for images of shape {self.image_shape_}")
+
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[np.float64]:
+        r"""Measures images.
+
+        Arguments:
+            X: The images, in the shape that `fit` was given, or as rows of pixels.
+
+        Returns:
+            The measurements, in the order of :meth:`get_feature_names_out`, with shape `(N, M)`.
+        """
+
+        check_is_fitted(self)
+        pixels = validate_data(
+            self, _flat(X), reset=False, dtype=np.float64, ensure_all_finite=False
+        )
+        images = pixels.reshape(-1, *self.image_shape_)
+
+        return features(images, self._bands(), self._columns(), mode=self.mode, gain=self.gain)
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
+        r"""Returns the names of the measurements.
+
+        Arguments:
+            input_features: Not used: pixels have no names.
+        """
+
+        check_is_fitted(self)
+        names = feature_names(self._bands(), self._columns())
+        alone = self.bands is None and self.image_shape_[0] == 1
+
+        return np.array([name.removesuffix("_0") if alone else name for name in names], object)
+
+    def _columns(self) -> tuple[str, ...]:
+        return FEATURES if self.columns is None else tuple(self.columns)
+
+    def _bands(self) -> tuple[str, ...]:
+        planes = self.image_shape_[0]
+
+        return tuple(map(str, range(planes) if self.bands is None else self.bands))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
+
+        return tags
+
+
+def _flat(images: Any) -> Any:
+    r"""Returns images as rows of pixels, and leaves all else to the checks of scikit-learn."""
+
+    shape = getattr(images, "shape", ())
+
+    return images.reshape(shape[0], -1) if len(shape) in (3, 4) and shape[0] else images
+
+
+def _shape(size: int, given: Sequence[int] | None) -> tuple[int, int, int]:
+    r"""Returns the bands, the rows and the columns of images of that many pixels."""
+
+    if given is None:
+        height = next(h for h in range(math.isqrt(size), 0, -1) if size % h == 0)
+        return 1, height, size // height
+
+    shape = tuple(int(side) for side in given)
+    area = math.prod(shape[-2:])
+    planes = shape[0] if len(shape) == 3 else size // area if area > 0 else 0
+    if len(shape) not in (2, 3) or min(shape) < 1 or planes * area != size or not planes:
+        raise DataError(f"images of shape {shape} with {size} pixels")
+
+    return planes, shape[-2], shape[-1]
