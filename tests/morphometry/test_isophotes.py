@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.morphometry.flags import UNDEFINED
-from pipeline.morphometry.isophotes import isophotes, twist
+from pipeline.morphometry.isophotes import isophote_twist, isophotes, twist
 from tests.morphometry import disks
 
 SHAPE = (90, 96)
@@ -80,16 +80,57 @@ def test_errors_are_those_of_noise():
     assert np.all(np.abs(np.log(np.nanmedian(results[:, 3, :4], 0) / scatter)) < 0.6)
 
 
-def test_a_twist_comes_back():
+def twisted():
+    r"""A disk that turns by 0.5 from 5 to 30 pixels."""
+
     r, phi = plane(1.0, 0.0)
     angle = 0.3 + 0.5 * np.clip((np.log(np.maximum(r, 1)) - np.log(5)) / np.log(6), 0, 1)
-    image = 100 * np.exp(-r * np.hypot(np.cos(phi - angle), np.sin(phi - angle) / 0.6) / 8)
 
+    return 100 * np.exp(-r * np.hypot(np.cos(phi - angle), np.sin(phi - angle) / 0.6) / 8)
+
+
+def test_a_twist_comes_back():
+    image = twisted()
     shape, angles, _, errors = measure(image)
     turn, error, change, flag = twist(shape, angles, errors)
 
     assert turn == pytest.approx(0.5, abs=0.15)  # isophotes are no ellipses while they turn
     assert error == 0 and change < 0.2 and flag == 0
+
+
+def turn(image, x=X, y=Y, theta=0.2, sigma=0.0):
+    mask = np.zeros(image.shape, bool)
+
+    return isophote_twist(image, mask, x, y, 0.8, theta, 3.0, 30.0, sigma)
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_twist_of_a_galaxy(turns, mirrored):
+    r"""That of the ladder of isophotes is there, is the same from any side, or is none."""
+
+    view, x, y, theta = disks.turned(twisted(), X, Y, 0.2, turns, mirrored)
+    values = turn(view, x, y, theta)
+    straight = turn(disks.turned(disk(), X, Y, 0.2, turns, mirrored)[0], x, y, theta)
+
+    assert values == pytest.approx(turn(twisted()), abs=1e-6)
+    assert values[0] == pytest.approx(0.5, abs=0.15) and values[3] == 0
+    assert straight[0] == pytest.approx(0, abs=0.05) and straight[2] < 0.1
+
+
+def test_twist_of_noise_is_within_its_error():
+    generator = np.random.default_rng(5)
+    draws = [turn(disk() + generator.normal(0, 1, SHAPE), sigma=1.0)[:2] for _ in range(60)]
+    value, error = np.array(draws).T
+
+    assert 0.3 < np.median(value / error) < 3
+
+
+@pytest.mark.parametrize("outer", [1.0, np.nan, np.inf])
+def test_no_ladder(outer):
+    result = isophote_twist(disk(), CLEAR, X, Y, 0.8, 0.2, 0.1, outer, 0.0)
+
+    assert np.isnan(result[:3]).all() and result[3] == UNDEFINED
 
 
 def test_twist_follows_angles_past_the_end():
