@@ -152,10 +152,10 @@ def _shape(size: int, given: Sequence[int] | None) -> tuple[int, int, int]:
         height = next(h for h in range(math.isqrt(size), 0, -1) if size % h == 0)
         return 1, height, size // height
 
-    shape = tuple(int(side) for side in given)
-    area = math.prod(shape[-2:])
-    planes = shape[0] if len(shape) == 3 else size // area if area > 0 else 0
-    if len(shape) not in (2, 3) or min(shape) < 1 or planes * area != size or not planes:
-        raise DataError(f"images of shape {shape} with {size} pixels")
+    shape = [int(side) for side in given]
+    if len(shape) == 2 and min(shape) > 0:
+        shape = [size // math.prod(shape), *shape]
+    if len(shape) != 3 or min(shape) < 1 or math.prod(shape) != size:
+        raise DataError(f"images of shape {tuple(given)} with {size} pixels")
 
-    return planes, shape[-2], shape[-1]
+    return shape[0], shape[1], shape[2]
