@@ -47,29 +47,41 @@ def _brightest(smooth: NDArray, i: int, j: int) -> tuple[int, int]:  # pragma: n
 
 
 @njit(error_model="numpy")
-def basins(smooth: NDArray, summits: NDArray) -> NDArray:  # pragma: no cover
-    r"""Sums the light of the pixels from which one climbs to each peak."""
+def basins(smooth: NDArray, summits: NDArray, noise: NDArray) -> NDArray:  # pragma: no cover
+    r"""Sums the light of the pixels from which one climbs to each peak, and another image.
 
-    width, values = smooth.shape[1], smooth.ravel()
+    Arguments:
+        smooth: The smooth image, with shape `(H, W)`.
+        summits: Whether each pixel is a peak, with shape `(H, W)`.
+        noise: What else is summed, with shape `(H, W)`.
+
+    Returns:
+        The sums of both over what belongs to each pixel, which is nothing but for peaks, with
+        shape `(2, H W)`.
+    """
+
+    width, values, others = smooth.shape[1], smooth.ravel(), noise.ravel()
     parent = np.full(values.size, -1)
     for p in np.flatnonzero(smooth > 0.0):
         i, j = _brightest(smooth, p // width, p % width)
         parent[p] = i * width + j
         # A summit that is no peak
         if parent[p] == p and not summits[i, j]:
-            return _flooded(smooth, summits)
+            return _flooded(smooth, summits, noise)
 
-    sums = np.zeros(values.size)
+    sums = np.zeros((2, values.size))
     for k in range(values.size):
         if parent[k] >= 0:
-            sums[root(parent, k)] += values[k]
+            peak = root(parent, k)
+            sums[0, peak] += values[k]
+            sums[1, peak] += others[k]
 
     return sums
 
 
 @njit(error_model="numpy")
-def _flooded(smooth: NDArray, summits: NDArray) -> NDArray:  # pragma: no cover
-    r"""Sums the light of the pixels that each peak reaches first, as the level goes down.
+def _flooded(smooth: NDArray, summits: NDArray, noise: NDArray) -> NDArray:  # pragma: no cover
+    r"""Sums the same of the pixels that each peak reaches first, as the level goes down.
 
     References:
         | The morphological approach to segmentation: the watershed transformation
@@ -77,7 +89,7 @@ def _flooded(smooth: NDArray, summits: NDArray) -> NDArray:  # pragma: no cover
     """
 
     height, width = smooth.shape
-    sums, owner = np.zeros(smooth.size), np.full(smooth.size, -1)
+    sums, owner = np.zeros((2, smooth.size)), np.full(smooth.size, -1)
     heap: list[tuple[float, int, int]] = [(0.0, 0, 0) for _ in range(0)]
     for first in np.flatnonzero(summits):
         owner[first] = first
@@ -86,7 +98,8 @@ def _flooded(smooth: NDArray, summits: NDArray) -> NDArray:  # pragma: no cover
     while len(heap) > 0:
         level, _, p = heappop(heap)
         i, j = p // width, p % width
-        sums[owner[p]] += smooth[i, j]
+        sums[0, owner[p]] += smooth[i, j]
+        sums[1, owner[p]] += noise[i, j]
         for k in ROUND:
             m, n = i + k[0], j + k[1]
             if not (0 <= m < height and 0 <= n < width and smooth[m, n] > 0.0):

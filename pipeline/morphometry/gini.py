@@ -88,12 +88,13 @@ def gini(
     With the :math:`n` absolute values :math:`X_1 \le \dots \le X_n`,
 
     .. math:: G = \frac{\sum_i (2 i - n - 1) X_i}{(n - 1) \sum_i X_i}, \quad
-        \sigma_G^2 = \frac{\sum_i \left( \frac{2 i - n - 1}{n - 1} - G \right)^2 \sigma_i^2}
-        {\left( \sum_i X_i \right)^2}
+        \sigma_G^2 = \frac{\sum_i \left( \frac{2 i - n - 1}{n - 1} - G \right)^2
+        f_i \sigma_i^2}{\left( \sum_i X_i \right)^2}
 
-    The uncertainty is that of noise which is independent between pixels, small, and does not
-    move the segment. Noise also makes faint pixels uneven: this bias is not in it. Where it
-    dominates, below a signal to noise of about 2 per pixel, the scatter is half as large.
+    The uncertainty is that of noise which is independent between pixels, and does not move the
+    segment. Of its variance, the absolute value leaves :math:`f`, from :math:`1 - 2 / \pi` where
+    there is only noise to 1 where the sign is sure. Noise also makes faint pixels uneven: this
+    bias is not in it.
 
     References:
         | A New Approach to Galaxy Morphology (Abraham et al., 2003)
@@ -125,9 +126,18 @@ def gini(
     value = weighted / (n - 1) / total
     variance = 0.0
     for k in range(n):
-        variance += (((2 * k + 1 - n) / (n - 1) - value) * (noise[ranked[k]] / total)) ** 2
+        share = _unfolded(values[ranked[k]], noise[ranked[k]])
+        change = ((2 * k + 1 - n) / (n - 1) - value) * (noise[ranked[k]] / total)
+        variance += share * change**2
 
     return value, math.sqrt(variance), 0
+
+
+@inner
+def _unfolded(value: float, sigma: float) -> float:  # pragma: no cover
+    r"""Returns the share of the variance of noise that is left of an absolute value."""
+
+    return 1.0 - 2.0 / math.pi * min((sigma / value) ** 2 if value != 0.0 else 1.0, 1.0)
 
 
 @inner

@@ -1,6 +1,6 @@
 r"""What noise does to all that is read off the curve of growth."""
 
-__all__ = ["fraction_errors", "half_error", "petrosian_errors"]
+__all__ = ["fraction_errors", "half_errors", "petrosian_errors", "scale_length"]
 
 import math
 
@@ -17,8 +17,14 @@ r"""Where the total of the fractions ends, and that of the flux, in Petrosian ra
 STRIDE = 0.25
 r"""The steps in which the surface brightness is compared around these, in Petrosian radii."""
 
+INWARDS = 0.75
+r"""Where the scale of the outline is measured, in units of its radius: there is more light."""
+
 STEP = 0.5
 r"""The step in which the slope of the curve is measured at a small radius, in pixels."""
+
+LEAST = 0.3
+r"""The least share of the variance of a small aperture that is left by the pixels it cuts."""
 
 SHALLOW = 0.2
 r"""The least logarithmic slope of the Petrosian ratio, lest noise makes it flat."""
@@ -59,8 +65,10 @@ def petrosian_errors(
     .. math:: \delta F_{2 r_p} = \delta F(2 r_p) + 2 F'(2 r_p) \, \delta r_p
 
     The centre and the shape of the apertures are taken to be known: about a centre of symmetry
-    they only matter to second order. On the rim the noise of parts of pixels is taken to be
-    independent, which makes errors too large by some 0.2 / r.
+    they only matter to second order. What the rim cuts of a pixel has the square of its share of
+    the variance. Across a straight rim the shares go from 0 to 1, so that, for two rims at a
+    distance :math:`d < 1`, :math:`(1 - d)^3 / 6` of the variance along the inner one is taken off
+    :math:`V`.
 
     Arguments:
         curve: The cumulative sums of the image and of its variance, with shape `(H, W + 1, 2)`,
@@ -76,12 +84,8 @@ def petrosian_errors(
 
     if not (rpetro > 1.0 and math.isfinite(rpetro)):
         return np.nan, np.nan
-    places, row = _petrosian(curve, rpetro)
-    rows = np.zeros((2, 4))
-    rows[0, :3] = row
-    rows[1] = WHOLE * _slope(curve, WHOLE * rpetro, STRIDE * rpetro) * rows[0]
-    rows[1, 3] += 1.0
-    out = _spread(rows, np.append(places, WHOLE * rpetro), curve, level)
+    places, rows = _totals(curve, rpetro)
+    out = _spread(rows[:2], places, curve, level)
 
     return out[0], out[1]
 
@@ -89,11 +93,12 @@ def petrosian_errors(
 @entry
 def fraction_errors(
     curve: Curve, rpetro: float, radii: tuple[float, float, float], level: float
-) -> tuple[float, float, float, float]:  # pragma: no cover
+) -> tuple[float, float, float, float, float, float]:  # pragma: no cover
     r"""Propagates the noise of pixels to the radii of 20, 50 and 80 % of the flux, and to C.
 
-    As in :func:`petrosian_errors`. The total :math:`T = F(1.5 \, r_p)`, in which the light within
-    is counted too, moves with its aperture, and
+    As in :func:`petrosian_errors`, the results of which come first. The total
+    :math:`T = F(1.5 \, r_p)`, in which the light within is counted too, moves with its
+    aperture, and
 
     .. math:: \delta r = \frac{p \, \delta T - \delta F(r)}{F'(r)}, \quad
         \delta C = \frac{5}{\ln 10}
@@ -106,46 +111,92 @@ def fraction_errors(
         level: The error of the level of the sky.
 
     Returns:
-        The errors of the three radii, in pixels, and of the concentration. NaN where a radius is
-        none, or where no flux is around it.
+        The errors of the Petrosian radius and of the flux; those of the three radii, in pixels,
+        and of the concentration. NaN where a radius is none, or where no flux is around it.
     """
 
     if not (rpetro > 1.0 and math.isfinite(rpetro)):
-        return np.nan, np.nan, np.nan, np.nan
-    places, row = _petrosian(curve, rpetro)
-    total = np.zeros(7)
-    total[:3] = TOTAL * _slope(curve, TOTAL * rpetro, STRIDE * rpetro) * row
-    total[3] = 1.0
-    rows = np.empty((4, 7))
+        return np.nan, np.nan, np.nan, np.nan, np.nan, np.nan
+    places, totals = _totals(curve, rpetro)
+    rows = np.zeros((6, 8))
+    rows[:2, :5] = totals[:2]
     for k, share in enumerate((0.2, 0.5, 0.8)):
-        rows[k] = share * total
-        rows[k, 4 + k] -= 1.0
-        rows[k] /= _slope(curve, radii[k], STEP)
-    rows[3] = DEX * (rows[2] / radii[2] - rows[0] / radii[0])
-    places = np.append(places, np.array((TOTAL * rpetro, radii[0], radii[1], radii[2])))
-    out = _spread(rows, places, curve, level)
+        rows[2 + k, :5] = share * totals[2]
+        rows[2 + k, 5 + k] = -1.0
+        rows[2 + k] /= _rise(curve, radii[k])
+    rows[5] = DEX * (rows[4] / radii[2] - rows[2] / radii[0])
+    out = _spread(rows, np.append(places, np.array(radii)), curve, level)
 
-    return out[0], out[1], out[2], out[3]
+    return out[0], out[1], out[2], out[3], out[4], out[5]
 
 
 @entry
-def half_error(
+def half_errors(
     curve: Curve, outer: float, radius: float, level: float
-) -> float:  # pragma: no cover
-    r"""Propagates the noise of pixels to the radius of half of the flux within another one.
+) -> tuple[float, float]:  # pragma: no cover
+    r"""Propagates the noise of pixels to the radius of half of the flux within the outline.
 
-    As in :func:`fraction_errors`, the other radius being taken to be known.
+    As in :func:`fraction_errors`. The outline is where the mean of 3 x 3 pixels, of which the
+    noise is a third, is the noise of a pixel, so that it moves by a third of the length
+    :math:`h` over which the light falls by :math:`e`,
+
+    .. math:: \sigma_\mathrm{max} = \frac{h}{3}, \quad
+        \delta r = \frac{(\delta F(r_\mathrm{max})
+        + F'(r_\mathrm{max}) \, \delta r_\mathrm{max}) / 2 - \delta F(r)}{F'(r)}
+
+    The furthest of many points scatters less, and noise that touches the outline, as well as the
+    level where it begins, add to that: it is no more than about right.
 
     Arguments:
         curve: The sums, the centre and the shape, as in :func:`petrosian_errors`.
-        outer: The outermost radius, in pixels.
-        radius: The radius of half of its flux, in pixels.
+        outer: The radius of the furthest pixel of the outline, in pixels.
+        radius: The radius of half of the flux within, in pixels.
         level: The error of the level of the sky.
+
+    Returns:
+        The errors of the outer radius and of that of half of the flux, in pixels.
     """
 
-    row = np.array((-1.0, 0.5)).reshape(1, 2) / _slope(curve, radius, STEP)
+    reach = scale_length(curve, INWARDS * outer) / 3.0
+    rise = _rise(curve, radius)
+    row = np.array((-1.0, 0.5)).reshape(1, 2) / rise
+    spread = _spread(row, np.array((radius, outer)), curve, level)[0]
+    moved = 0.5 * max(_slope(curve, outer, STRIDE * outer), 0.0) * reach / rise
 
-    return _spread(row, np.array((radius, outer)), curve, level)[0]
+    return reach, math.hypot(spread, moved)
+
+
+@entry
+def scale_length(curve: Curve, radius: float) -> float:  # pragma: no cover
+    r"""Returns how far outwards the light around a radius falls by :math:`e`, in pixels.
+
+    From the rings that are a quarter of the radius wide on both sides; not more than the radius.
+
+    Arguments:
+        curve: The sums, the centre and the shape, as in :func:`petrosian_errors`.
+        radius: The radius, in pixels.
+    """
+
+    steep = _steepness(curve, radius)
+
+    return radius / max(steep, 1.0) if radius > 0 and steep > 0 else 0.0
+
+
+@inner
+def _steepness(curve: Curve, radius: float) -> float:  # pragma: no cover
+    r"""Returns the logarithmic slope of the surface brightness, NaN without light."""
+
+    sums, _, x, y, q, theta = curve
+    flux, area = np.empty(3), np.empty(3)
+    for k in range(3):
+        flux[k], area[k] = sketch(sums, x, y, (1.0 + STRIDE * (k - 1)) * radius, q, theta)
+    inside = (flux[1] - flux[0]) / (area[1] - area[0])
+    beyond = (flux[2] - flux[1]) / (area[2] - area[1])
+    if not inside > 0:
+        return np.nan
+
+    # The mean radii of the rings are 7/8 and 9/8
+    return math.log(max(inside / max(beyond, 0.01 * inside), 1.0)) / math.log(9 / 7)
 
 
 @inner
@@ -157,12 +208,37 @@ def _flux(curve: Curve, radius: float) -> float:  # pragma: no cover
 
 @inner
 def _slope(curve: Curve, radius: float, step: float) -> float:  # pragma: no cover
-    r"""Returns the slope of the curve of growth, NaN where it does not grow."""
+    r"""Returns the slope of the curve of growth."""
 
     low = max(radius - step, 0.0)
-    slope = (_flux(curve, radius + step) - _flux(curve, low)) / (radius + step - low)
+
+    return (_flux(curve, radius + step) - _flux(curve, low)) / (radius + step - low)
+
+
+@inner
+def _rise(curve: Curve, radius: float) -> float:  # pragma: no cover
+    r"""Returns the slope at a small radius, NaN where the curve does not grow."""
+
+    slope = _slope(curve, radius, STEP)
 
     return slope if radius > 0 and slope > 0 else np.nan
+
+
+@inner
+def _totals(curve: Curve, rpetro: float) -> tuple[NDArray, NDArray]:  # pragma: no cover
+    r"""Returns five radii, and what results change by with the flux in each, `(3, 5)`.
+
+    The results are the Petrosian radius, the flux, and the total of the fractions.
+    """
+
+    rows = np.zeros((3, 5))
+    places, rows[0, :3] = _petrosian(curve, rpetro)
+    rows[1] = WHOLE * _slope(curve, WHOLE * rpetro, STRIDE * rpetro) * rows[0]
+    rows[1, 4] = 1.0
+    rows[2] = TOTAL * _slope(curve, TOTAL * rpetro, STRIDE * rpetro) * rows[0]
+    rows[2, 3] = 1.0
+
+    return np.append(places, np.array((TOTAL * rpetro, WHOLE * rpetro))), rows
 
 
 @inner
@@ -170,21 +246,17 @@ def _petrosian(curve: Curve, radius: float) -> tuple[NDArray, NDArray]:  # pragm
     r"""Returns three radii, and what the Petrosian radius changes by with the flux in each."""
 
     sums, _, x, y, q, theta = curve
-    flux, area = np.empty(5), np.empty(5)
-    for k, r in enumerate((0.75 * radius, radius - 0.5, radius, radius + 0.5, 1.25 * radius)):
-        flux[k], area[k] = sketch(sums, x, y, r, q, theta)
-    ring = flux[3] - flux[1]
-    ratio = ring / (area[3] - area[1]) / (flux[2] / area[2])
-    inside = (flux[2] - flux[0]) / (area[2] - area[0])
-    beyond = (flux[4] - flux[2]) / (area[4] - area[2])
-    places = np.array((radius - 0.5, radius, radius + 0.5))
-    if not (abs(ratio - ETA) < NEAR and inside > 0):
+    flux, area = np.empty(3), np.empty(3)
+    places = radius + np.array((-0.5, 0.0, 0.5))
+    for k in range(3):
+        flux[k], area[k] = sketch(sums, x, y, places[k], q, theta)
+    ring = flux[2] - flux[0]
+    ratio = ring / (area[2] - area[0]) / (flux[1] / area[1])
+    if not abs(ratio - ETA) < NEAR:
         return places, np.full(3, np.nan)
-    # The rings, of which the mean radii are 7/8 and 9/8
-    steep = math.log(max(inside / max(beyond, 0.01 * inside), 1.0)) / math.log(9 / 7)
-    slope = max(steep - 2.0 * (1.0 - ETA), SHALLOW) / radius
+    slope = max(_steepness(curve, radius) - 2.0 * (1.0 - ETA), SHALLOW) / radius
 
-    return places, np.array((-1.0 / ring, -1.0 / flux[2], 1.0 / ring)) / slope
+    return places, np.array((-1.0 / ring, -1.0 / flux[1], 1.0 / ring)) / slope
 
 
 @inner
@@ -194,16 +266,24 @@ def _spread(
     r"""Returns the standard deviations of sums of fluxes in apertures within each other."""
 
     _, noises, x, y, q, theta = curve
-    variance, area = np.empty(places.size), np.empty(places.size)
-    for k in range(places.size):
+    narrow = 2.0 * q / (1.0 + q)  # the mean width of a ring that is one pixel wide
+    size = places.size
+    variance, area, shared = np.empty(size), np.empty(size), np.empty((size, size))
+    for k in range(size):
         variance[k], area[k] = sketch(noises, x, y, places[k], q, theta)
+    for k in range(size):
+        for l in range(size):
+            apart = max(1.0 - narrow * abs(places[k] - places[l]), 0.0)
+            cut = apart**3 / (3.0 * narrow * min(places[k], places[l])) if apart > 0.0 else 0.0
+            shared[k, l] = min(variance[k], variance[l]) * max(1.0 - cut, LEAST)
+
     out = np.empty(rows.shape[0])
     for n in range(rows.shape[0]):
         total, moved = 0.0, 0.0
-        for k in range(places.size):
+        for k in range(size):
             moved += rows[n, k] * area[k]
-            for l in range(places.size):
-                total += rows[n, k] * rows[n, l] * min(variance[k], variance[l])
+            for l in range(size):
+                total += rows[n, k] * rows[n, l] * shared[k, l]
         out[n] = math.sqrt(max(total, 0.0) + (moved * level) ** 2)
 
     return out

@@ -215,8 +215,8 @@ def _votes(inside: NDArray) -> NDArray:  # pragma: no cover
 
 @entry
 def intensity_deviation(
-    image: NDArray[np.float64], inside: NDArray[np.bool_]
-) -> tuple[float, float, int]:  # pragma: no cover
+    image: NDArray[np.float64], sigma: NDArray[np.float64], inside: NDArray[np.bool_]
+) -> tuple[float, float, float, float, int]:  # pragma: no cover
     r"""Compares the light around the two brightest peaks, and tells how far off the first is.
 
     The positive light of the segment is smoothed by a Gaussian of one pixel. Each pixel belongs
@@ -230,6 +230,17 @@ def intensity_deviation(
     of the image; what is brightest there belongs to the peak whose light reaches it first, as
     the levels go down.
 
+    The errors are those of sums over the pixels that are lit, and of the place of the peak,
+
+    .. math:: \frac{\sigma_I^2}{I^2} = \frac{V_1}{F_1^2} + \frac{V_2}{F_2^2}, \quad
+        \sigma_D^2 = \frac{\pi}{n} \left(
+        \sum_i \frac{(e \cdot (x_i - c))^2 \sigma_i^2}{F^2} + s^2 \right)
+
+    with the variance :math:`V` of the pixels of a peak and the direction :math:`e` from the
+    centroid to the first one, of which :math:`s^2` is the variance along it. Before it is put
+    into a pixel it is :math:`\sigma^2 / (8 \pi \kappa^2)`, :math:`\kappa` being the curvature of
+    the smooth light: see :func:`_jumps`. Which peak is the second one is taken to be known.
+
     References:
         | New Image Statistics for Detecting Disturbed Galaxy Morphologies at High Redshift
             (Freeman et al., 2013)
@@ -240,32 +251,92 @@ def intensity_deviation(
 
     Arguments:
         image: The stamp, 0 where not the target's own, with shape `(H, W)`.
+        sigma: The noise of each pixel, with shape `(H, W)`.
         inside: The segment of :func:`mid_segment`, with shape `(H, W)`.
 
     Returns:
-        The intensity, 0 if there is one peak; the deviation; flags. NaN if there is no peak.
+        The intensity, 0 if there is one peak, and its error, then NaN; the deviation and its
+        error; flags. NaN if there is no peak.
     """
 
+    nothing = np.nan, np.nan, np.nan, np.nan, flags.UNDEFINED
     top, bottom, left, right = _box(inside)
     if top >= bottom:
-        return np.nan, np.nan, flags.UNDEFINED
+        return nothing
     light, total, x, y = _light(image, inside, (top, bottom, left, right))
     if not total > 0.0:
-        return np.nan, np.nan, flags.UNDEFINED
+        return nothing
 
     smooth = gaussian(light, SMOOTHING, True, True)
     edges = (top == 0, bottom == image.shape[0], left == 0, right == image.shape[1])
-    sums = basins(smooth, peaks(smooth, edges))
-    peak = sums.argmax()
-    first, second = sums[peak], 0.0
-    for k in range(sums.size):
-        if k != peak:
-            second = max(second, sums[k])
+    noise = np.where(light > 0.0, sigma[top:bottom, left:right] ** 2, 0.0)
+    sums = basins(smooth, peaks(smooth, edges), noise)
+    peak, other = _two(sums[0])
+    first, second = sums[0, peak], sums[0, other] if other != peak else 0.0
     if not first > 0.0:
-        return np.nan, np.nan, flags.UNDEFINED
-    dx, dy = peak % (right - left) + left - x / total, peak // (right - left) + top - y / total
+        return nothing
+    i, j = peak // (right - left), peak % (right - left)
+    ratio = second / first if second > 0.0 else 0.0
+    relative = math.sqrt(sums[1, peak] / first**2 + sums[1, other] / second**2)
+    dx, dy = j - x / total + left, i - y / total + top
+    scale, away = math.sqrt(math.pi / inside.sum()), math.hypot(dx, dy)
+    ex, ey = (dx / away, dy / away) if away > 0.0 else (1.0, 0.0)
+    moved = _moved(light, noise, (x / total - left, y / total - top), ex, ey)
+    moved += ex * ex * _jumps(smooth, noise, i, j, 1) + ey * ey * _jumps(smooth, noise, i, j, 0)
 
-    return second / first, math.sqrt(math.pi / inside.sum()) * math.hypot(dx, dy), 0
+    return ratio, ratio * relative, scale * away, scale * math.sqrt(moved), 0
+
+
+@inner
+def _two(values: NDArray) -> tuple[int, int]:  # pragma: no cover
+    r"""Returns where the largest and the second largest value are, the first ones of equals."""
+
+    most = int(values.argmax())
+    other = 1 if most == 0 else 0
+    for k in range(values.size):
+        if k != most and values[k] > values[other]:
+            other = k
+
+    return most, min(other, values.size - 1)
+
+
+@inner
+def _moved(
+    light: NDArray, noise: NDArray, centre: tuple[float, float], ex: float, ey: float
+) -> float:  # pragma: no cover
+    r"""Returns the variance of the centroid in a direction."""
+
+    variance = 0.0
+    for i in range(light.shape[0]):
+        for j in range(light.shape[1]):
+            variance += ((j - centre[0]) * ex + (i - centre[1]) * ey) ** 2 * noise[i, j]
+
+    return variance / light.sum() ** 2
+
+
+@inner
+def _jumps(
+    smooth: NDArray, noise: NDArray, i: int, j: int, along: int
+) -> float:  # pragma: no cover
+    r"""Returns the variance of the pixel of a peak along y (0) or x (1).
+
+    The peak is that of a parabola through three pixels. Noise takes it to the pixel before or
+    after, or further away if that is more.
+    """
+
+    down, right = 1 - along, along
+    inside = 0 < i < smooth.shape[0] - 1 and 0 < j < smooth.shape[1] - 1
+    before = smooth[i - down, j - right] if inside else 0.0
+    after = smooth[i + down, j + right] if inside else 0.0
+    bend = 2.0 * smooth[i, j] - before - after
+    place = 0.5 * (after - before) / bend
+    shift = math.sqrt(noise[i, j] / (8.0 * math.pi)) / (SMOOTHING**2 * bend)
+    if not 0.0 < shift < smooth.size:
+        return 0.0
+    lower = 0.5 * math.erfc((0.5 + place) / (math.sqrt(2.0) * shift))
+    upper = 0.5 * math.erfc((0.5 - place) / (math.sqrt(2.0) * shift))
+
+    return max(lower + upper - (upper - lower) ** 2, shift**2 if shift > 0.5 else 0.0)
 
 
 @inner

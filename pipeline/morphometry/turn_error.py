@@ -63,8 +63,8 @@ def rms_error(
 
     spread = 1.0 + turned_share(circle.x, circle.y)
     light, pixels, twice, least, own, floor = 0.0, 0, 0.0, 0.0, 0.0, 0.0
-    for i in range(image.shape[0]):
-        for j in range(image.shape[1]):
+    for i in _span(circle.y, circle.a, image.shape[0]):
+        for j in _span(circle.x, circle.a, image.shape[1]):
             if hidden[i, j] or (j - circle.x) ** 2 + (i - circle.y) ** 2 > circle.a**2:
                 continue
             variance = sigma[i, j] ** 2
@@ -115,8 +115,8 @@ def outer_error(
     spread = 1.0 + turned_share(outer.x, outer.y)
     cos, sin = math.cos(outer.theta), math.sin(outer.theta)
     light, pixels, change, own = 0.0, 0, 0.0, 0.0
-    for i in range(image.shape[0]):
-        for j in range(image.shape[1]):
+    for i in _span(outer.y, outer.a, image.shape[0]):
+        for j in _span(outer.x, outer.a, image.shape[1]):
             u = (j - outer.x) * cos + (i - outer.y) * sin
             v = ((i - outer.y) * cos - (j - outer.x) * sin) / outer.q
             if hidden[i, j] or not inner.a**2 < u * u + v * v <= outer.a**2:
@@ -129,6 +129,17 @@ def outer_error(
     total = 2.0 * change + value**2 * own + (pixels * sky[0] * sky[1]) ** 2
 
     return math.sqrt(total) / light
+
+
+@inner
+def _span(place: float, radius: float, length: int) -> range:  # pragma: no cover
+    r"""Returns the pixels along an axis that are within a radius, none if it is not a number."""
+
+    if not math.isfinite(place + radius):
+        return range(0, 0)
+    first, last = max(math.ceil(place - radius), 0), min(math.floor(place + radius), length - 1)
+
+    return range(int(first), int(last) + 1)
 
 
 @inner

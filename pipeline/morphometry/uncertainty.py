@@ -13,28 +13,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.morphometry.geometry import Aperture, cumulate
-from pipeline.morphometry.growth_error import fraction_errors, half_error, petrosian_errors
+from pipeline.morphometry.growth_error import (
+    fraction_errors,
+    half_errors,
+    petrosian_errors,
+    scale_length,
+)
 from pipeline.morphometry.known import Known, Stamp
+from pipeline.morphometry.petrosian import ETA
 from pipeline.morphometry.shape_error import ANY, centre_error, moment_errors
 from pipeline.morphometry.turn_error import outer_error, rms_error
+
+LEVEL = 1.15
+r"""The error of the level of the sky, in units of that of the mean of the empty pixels of a
+stamp: the mode is less sure than the mean."""
+
+SURE = 1 / 6
+r"""The error of the phase of a bar, in radians, above which there may be none."""
 
 EXTENT = 1.5
 r"""The radius within which the asymmetry is measured, in Petrosian radii."""
 
 
 def of_place(stamp: Stamp, known: Known, values: dict[str, float]) -> dict[str, float]:
-    r"""Returns the errors of the centroid and of the shapes about both centres."""
+    r"""Returns the errors of the centroid and of the shape, about either centre the same."""
 
-    image, segment, weight = stamp.image, stamp.segment, known.weight
-    place = values["x_centroid"], values["y_centroid"]
-    shape = 1 - values["ellipticity_centroid"], values["theta_centroid"]
-    x, y, first, first_angle = moment_errors(image, weight, segment, *place, *shape)
-    second, angle = moment_errors(image, weight, segment, known.x, known.y, known.q, known.theta)[
-        2:
-    ]
-    found = {"x_centroid": x, "y_centroid": y, "ellipticity_centroid": first}
+    segment, place = stamp.segment, (known.x, known.y, known.q, known.theta)
+    radius = math.sqrt(np.count_nonzero(segment) / (math.pi * known.q)) if known.q > 0 else 0.0
+    depth = scale_length((known.sums, known.sums, *place), radius)
+    x, y, change, angle = moment_errors(stamp.image, known.weight, segment, *place, depth)
+    found = {"x_centroid": x, "y_centroid": y, "ellipticity_centroid": change}
 
-    return _named(found | {"theta_centroid": first_angle, "ellipticity": second, "theta": angle})
+    return _named(found | {"theta_centroid": angle, "ellipticity": change, "theta": angle})
 
 
 def of_growth(stamp: Stamp, known: Known, values: dict[str, float]) -> dict[str, float]:
@@ -43,24 +53,22 @@ def of_growth(stamp: Stamp, known: Known, values: dict[str, float]) -> dict[str,
     noises = cumulate(known.weight**2, stamp.mask)
     about = known.sums, noises, known.x, known.y
     circle, ellipse = (*about, 1.0, 0.0), (*about, known.q, known.theta)
-    level = _level(stamp, known)
-    rpetro_circ, flux_circ = petrosian_errors(circle, known.circ, level)
-    rpetro_ellip, flux_ellip = petrosian_errors(ellipse, known.ellip, level)
+    level = LEVEL * _sigma(known) / math.sqrt(max(np.count_nonzero(~stamp.taken), 1))
     radii = values["r20"], values["r50"], values["r80"]
-    r20, r50, r80, c = fraction_errors(circle, known.circ, radii, level)
-    found = {"flux_circ": flux_circ, "flux_ellip": flux_ellip, "rpetro_circ": rpetro_circ}
-    found |= {"rpetro_ellip": rpetro_ellip, "r20": r20, "r50": r50, "r80": r80}
+    fields = "rpetro_circ", "flux_circ", "r20", "r50", "r80", "concentration"
+    found = dict(zip(fields, fraction_errors(circle, known.circ, radii, level), strict=True))
+    found["rpetro_ellip"], found["flux_ellip"] = petrosian_errors(ellipse, known.ellip, level)
     for name, curve in (("circ", circle), ("ellip", ellipse)):
         half, most = values[f"rhalf_{name}"], values[f"rmax_{name}"]
-        found[f"rhalf_{name}"] = half_error(curve, most, half, level)
+        found[f"rmax_{name}"], found[f"rhalf_{name}"] = half_errors(curve, most, half, level)
 
-    return _named(found | {"concentration": c})
+    return _named(found)
 
 
-def _level(stamp: Stamp, known: Known) -> float:
-    r"""Returns the error of the level of the sky, as the mean of all empty pixels."""
+def _sigma(known: Known) -> float:
+    r"""Returns the noise of a pixel of sky, 0 if it is not known."""
 
-    return 0.0
+    return known.sky.sigma if known.sky.sigma > 0 else 0.0
 
 
 def of_turn(
@@ -73,14 +81,16 @@ def of_turn(
     r"""Returns the errors of the centre of symmetry, of the rms asymmetry and the outer one."""
 
     both = stamp.image, difference, hidden, known.weight
-    x, y = centre_error(stamp.image, difference, known.weight, stamp.segment, known.x, known.y)
     circle = Aperture(known.x, known.y, EXTENT * known.central)
-    sigma = known.sky.sigma if known.sky.sigma > 0 else 0.0
-    rms = rms_error(*both, circle, values["rms_asymmetry2"], (sigma, known.unsure))
-    ellipses = tuple(
-        Aperture(known.x, known.y, values[name], known.q, known.theta)
-        for name in ("rhalf_ellip", "rmax_ellip")
+    sigma = _sigma(known)
+    pull = sigma * math.pi * circle.a**2
+    x, y = centre_error(
+        stamp.image, difference, known.weight, stamp.segment, known.x, known.y, pull
     )
+    rms = rms_error(*both, circle, values["rms_asymmetry2"], (sigma, known.unsure))
+    place, shape = (known.x, known.y), (known.q, known.theta)
+    inner = Aperture(*place, values["rhalf_ellip"], *shape)
+    ellipses = inner, Aperture(*place, values["rmax_ellip"], *shape)
     a = known.sky.asymmetry if known.sky.asymmetry > 0 else 0.0
     outer = outer_error(*both, ellipses, values["outer_asymmetry"], (a, known.unsure))
 
@@ -88,17 +98,37 @@ def of_turn(
 
 
 def of_light(known: Known, values: dict[str, float]) -> dict[str, float]:
-    r"""Returns the errors of what is linear in others.
+    r"""Returns the errors of what is measured on the Gini segment.
+
+    To those of known pixels, of Gini, :math:`M_{20}` and the signal to noise :math:`s`, comes
+    that of how far the segment reaches. Its :math:`n` pixels are those within a Petrosian
+    radius, the faintest of which are 0.2 of their mean, or what their noise is,
+
+    .. math:: \delta G = (1 - G - f (1 + G)) \frac{\delta n}{n}, \quad
+        \delta s = -(1 - f) s \frac{\delta n}{n}, \quad
+        \delta M_{20} = -\frac{\delta r_p}{r_p \ln 10}, \quad
+        f^2 = 0.2^2 + \frac{2}{\pi s^2}, \quad
+        \frac{\delta n}{n} = \frac{2 \, \delta r_p}{r_p}
+
+    and no less than nothing where that would make :math:`G` fall. The moment of all light grows
+    with the radius to the power of 1.6 for an exponential disk, that of its brightest fifth to
+    the power of 0.7. The noise of the sky, by which the signal is divided, has an error too.
 
     The covariance of Gini and :math:`M_{20}` is neglected. It is mostly negative, so that the
     error of the bulge statistic is rather too small, and that of the merger one too large.
     """
 
-    g, m = values["gini_error"], values["m20_error"]
+    value, sn = values["gini"], values["sn_per_pixel"]
+    faint = math.hypot(ETA, math.sqrt(2 / math.pi) / sn) if sn > 0 else 1.0
+    more = 2 * values["rpetro_ellip_error"] / known.ellip if known.ellip > 0 else 0.0
+    more = 0.0 if math.isnan(more) else more
+    m = math.hypot(values["m20_error"], more / (2 * math.log(10)))
+    g = math.hypot(values["gini_error"], more * max(1 - value - faint * (1 + value), 0.0))
     bulge, merger = math.hypot(0.693 * m, 4.95 * g), math.hypot(0.139 * m, 0.990 * g)
-    found = {"gini_m20_bulge": bulge, "gini_m20_merger": merger}
+    sn = math.hypot(values["sn_per_pixel_error"], sn * known.unsure, sn * more * (1 - faint))
+    found = {"gini": g, "m20": m, "gini_m20_bulge": bulge, "gini_m20_merger": merger}
 
-    return _named(found)
+    return _named(found | {"sn_per_pixel": sn})
 
 
 def of_arms(known: Known, values: dict[str, float]) -> dict[str, float]:
@@ -108,10 +138,14 @@ def of_arms(known: Known, values: dict[str, float]) -> dict[str, float]:
 
     .. math:: \sigma_\varphi = \frac{\sigma_A}{2 A}, \quad
         \sigma_\alpha = \sigma_\varphi \frac{q^2 \cos^2 \alpha + \sin^2 \alpha}{q}
+
+    Where the amplitude is less than three times its error, the angle is anything.
     """
 
     strength = values["bar_strength"]
     plane = values["bar_strength_error"] / (2 * strength) if strength > 0 else math.nan
+    if plane > SURE:
+        return _named({"bar_theta": ANY})
     alpha, q = values["bar_theta"] - known.theta, max(known.q, 0.3)
     seen = ((q * math.cos(alpha)) ** 2 + math.sin(alpha) ** 2) / q
 
