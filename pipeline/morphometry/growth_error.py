@@ -17,6 +17,9 @@ r"""Where the total of the fractions ends, and that of the flux, in Petrosian ra
 STRIDE = 0.25
 r"""The steps in which the surface brightness is compared around these, in Petrosian radii."""
 
+PLACES = 8
+r"""The number of radii at which noise in the flux matters to results."""
+
 INWARDS = 0.75
 r"""Where the scale of the outline is measured, in units of its radius: there is more light."""
 
@@ -84,8 +87,9 @@ def petrosian_errors(
 
     if not (rpetro > 1.0 and math.isfinite(rpetro)):
         return np.nan, np.nan
-    places, rows = _totals(curve, rpetro)
-    out = _spread(rows[:2], places, curve, level)
+    places, rows = np.zeros(PLACES), np.zeros((6, PLACES))
+    _totals(curve, rpetro, places, rows)
+    out = _spread(rows, places, (2, 5), curve, level)
 
     return out[0], out[1]
 
@@ -117,15 +121,16 @@ def fraction_errors(
 
     if not (rpetro > 1.0 and math.isfinite(rpetro)):
         return np.nan, np.nan, np.nan, np.nan, np.nan, np.nan
-    places, totals = _totals(curve, rpetro)
-    rows = np.zeros((6, 8))
-    rows[:2, :5] = totals[:2]
+    places, rows = np.zeros(PLACES), np.zeros((6, PLACES))
+    slope = _totals(curve, rpetro, places, rows)
     for k, share in enumerate((0.2, 0.5, 0.8)):
-        rows[2 + k, :5] = share * totals[2]
-        rows[2 + k, 5 + k] = -1.0
-        rows[2 + k] /= _rise(curve, radii[k])
-    rows[5] = DEX * (rows[4] / radii[2] - rows[2] / radii[0])
-    out = _spread(rows, np.append(places, np.array(radii)), curve, level)
+        places[5 + k], rise = radii[k], _rise(curve, radii[k])
+        for l in range(3):
+            rows[2 + k, l] = share * slope * rows[0, l] / rise
+        rows[2 + k, 3], rows[2 + k, 5 + k] = share / rise, -1.0 / rise
+    for l in range(PLACES):
+        rows[5, l] = DEX * (rows[4, l] / radii[2] - rows[2, l] / radii[0])
+    out = _spread(rows, places, (6, PLACES), curve, level)
 
     return out[0], out[1], out[2], out[3], out[4], out[5]
 
@@ -159,8 +164,8 @@ def half_errors(
 
     reach = scale_length(curve, INWARDS * outer) / 3.0
     rise = _rise(curve, radius)
-    row = np.array((-1.0, 0.5)).reshape(1, 2) / rise
-    spread = _spread(row, np.array((radius, outer)), curve, level)[0]
+    places, rows = np.array((radius, outer)), np.array(((-1.0 / rise, 0.5 / rise),))
+    spread = _spread(rows, places, (1, 2), curve, level)[0]
     moved = 0.5 * max(_slope(curve, outer, STRIDE * outer), 0.0) * reach / rise
 
     return reach, math.hypot(spread, moved)
@@ -225,49 +230,47 @@ def _rise(curve: Curve, radius: float) -> float:  # pragma: no cover
 
 
 @inner
-def _totals(curve: Curve, rpetro: float) -> tuple[NDArray, NDArray]:  # pragma: no cover
-    r"""Returns five radii, and what results change by with the flux in each, `(3, 5)`.
+def _totals(
+    curve: Curve, rpetro: float, places: NDArray, rows: NDArray
+) -> float:  # pragma: no cover
+    r"""Fills in what the Petrosian radius and the flux change by with the flux in five places.
 
-    The results are the Petrosian radius, the flux, and the total of the fractions.
+    Returns what the total of the fractions changes by with the Petrosian radius.
     """
-
-    rows = np.zeros((3, 5))
-    places, rows[0, :3] = _petrosian(curve, rpetro)
-    rows[1] = WHOLE * _slope(curve, WHOLE * rpetro, STRIDE * rpetro) * rows[0]
-    rows[1, 4] = 1.0
-    rows[2] = TOTAL * _slope(curve, TOTAL * rpetro, STRIDE * rpetro) * rows[0]
-    rows[2, 3] = 1.0
-
-    return np.append(places, np.array((TOTAL * rpetro, WHOLE * rpetro))), rows
-
-
-@inner
-def _petrosian(curve: Curve, radius: float) -> tuple[NDArray, NDArray]:  # pragma: no cover
-    r"""Returns three radii, and what the Petrosian radius changes by with the flux in each."""
 
     sums, _, x, y, q, theta = curve
     flux, area = np.empty(3), np.empty(3)
-    places = radius + np.array((-0.5, 0.0, 0.5))
     for k in range(3):
+        places[k] = rpetro + 0.5 * (k - 1)
         flux[k], area[k] = sketch(sums, x, y, places[k], q, theta)
     ring = flux[2] - flux[0]
     ratio = ring / (area[2] - area[0]) / (flux[1] / area[1])
-    if not abs(ratio - ETA) < NEAR:
-        return places, np.full(3, np.nan)
-    slope = max(_steepness(curve, radius) - 2.0 * (1.0 - ETA), SHALLOW) / radius
+    steep, slope = _steepness(curve, rpetro), np.nan
+    if abs(ratio - ETA) < NEAR and steep >= 0:
+        slope = max(steep - 2.0 * (1.0 - ETA), SHALLOW) / rpetro
+    rows[0, 0], rows[0, 1], rows[0, 2] = -1 / ring / slope, -1 / flux[1] / slope, 1 / ring / slope
 
-    return places, np.array((-1.0 / ring, -1.0 / flux[1], 1.0 / ring)) / slope
+    places[3], places[4] = TOTAL * rpetro, WHOLE * rpetro
+    grown = WHOLE * _slope(curve, WHOLE * rpetro, STRIDE * rpetro)
+    for k in range(3):
+        rows[1, k] = grown * rows[0, k]
+    rows[1, 4] = 1.0
+
+    return TOTAL * _slope(curve, TOTAL * rpetro, STRIDE * rpetro)
 
 
 @inner
 def _spread(
-    rows: NDArray, places: NDArray, curve: Curve, level: float
+    rows: NDArray, places: NDArray, shape: tuple[int, int], curve: Curve, level: float
 ) -> NDArray:  # pragma: no cover
-    r"""Returns the standard deviations of sums of fluxes in apertures within each other."""
+    r"""Returns the standard deviations of sums of fluxes in apertures within each other.
+
+    Of the coefficients in `rows`, and of the places, the first ones are taken.
+    """
 
     _, noises, x, y, q, theta = curve
     narrow = 2.0 * q / (1.0 + q)  # the mean width of a ring that is one pixel wide
-    size = places.size
+    count, size = shape
     variance, area, shared = np.empty(size), np.empty(size), np.empty((size, size))
     for k in range(size):
         variance[k], area[k] = sketch(noises, x, y, places[k], q, theta)
@@ -277,8 +280,8 @@ def _spread(
             cut = apart**3 / (3.0 * narrow * min(places[k], places[l])) if apart > 0.0 else 0.0
             shared[k, l] = min(variance[k], variance[l]) * max(1.0 - cut, LEAST)
 
-    out = np.empty(rows.shape[0])
-    for n in range(rows.shape[0]):
+    out = np.empty(count)
+    for n in range(count):
         total, moved = 0.0, 0.0
         for k in range(size):
             moved += rows[n, k] * area[k]
