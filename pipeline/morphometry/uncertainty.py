@@ -53,7 +53,8 @@ def of_growth(stamp: Stamp, known: Known, values: dict[str, float]) -> dict[str,
     noises = cumulate(known.weight**2, stamp.mask)
     about = known.sums, noises, known.x, known.y
     circle, ellipse = (*about, 1.0, 0.0), (*about, known.q, known.theta)
-    level = LEVEL * _sigma(known) / math.sqrt(max(np.count_nonzero(~stamp.taken), 1))
+    empty = int(np.count_nonzero(~stamp.taken))
+    level = LEVEL * _sigma(known) / math.sqrt(max(empty, 1))
     radii = values["r20"], values["r50"], values["r80"]
     fields = "rpetro_circ", "flux_circ", "r20", "r50", "r80", "concentration"
     found = dict(zip(fields, fraction_errors(circle, known.circ, radii, level), strict=True))
