@@ -1,15 +1,42 @@
-r"""Simple numbers of a galaxy, for the baselines."""
+r"""Numbers of a galaxy, for the baselines."""
 
-__all__ = ["simple_numbers"]
+__all__ = ["numbers", "simple_numbers"]
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.morphometry.features import feature_names, features
+
 PERCENTILES = (25, 50, 75, 90, 99)
 SHARES = (0.2, 0.5, 0.8)
 TURNS = 6  # of the adaptive moments
+MEAN = "mean"  # of all bands
+
+
+def numbers(pixels: NDArray, bands: Sequence[str]) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    r"""Measures galaxies in all that a baseline is given.
+
+    These are the simple numbers, which have the fluxes and the colours, and the morphology of the
+    mean of the bands, see :func:`pipeline.morphometry.features.features`: of all bands, their mean
+    has the best signal to noise, and is measured in the time of one. Two of the latter, the
+    winding and the pitch angle of the arms, change their sign in a mirror.
+
+    Arguments:
+        pixels: The fluxes over the sky noise, with shape `(B, C, H, W)`, NaN where not covered.
+        bands: The names of the bands, of length `C`.
+
+    Returns:
+        The numbers, NaN where undefined, with shape `(B, D)`, and their names.
+    """
+
+    simple, names = simple_numbers(pixels, bands)
+    with np.errstate(invalid="ignore"):  # infinities of both signs
+        mean = pixels.astype(np.float64).mean(axis=1, keepdims=True)
+    measured = features(mean, (MEAN,)).astype(np.float32)
+
+    return np.concatenate([simple, measured], axis=1), (*names, *feature_names((MEAN,)))
 
 
 def simple_numbers(
@@ -29,8 +56,7 @@ def simple_numbers(
     - `asymmetry` :math:`= \sum |I - I_{180}| / 2 \sum |I|`, of the image turned by half;
     - `roughness` :math:`= \sum |I - \bar I| / \sum |I|`, with the 3 x 3 means :math:`\bar I`.
 
-    None changes in a mirror or when the image is turned by 90 degrees, so no baseline can
-    tell a spiral from its mirror image.
+    None changes in a mirror or when the image is turned by 90 degrees.
 
     References:
         | A Modified Magnitude System that Produces Well-Behaved Magnitudes (Lupton et al., 1999)

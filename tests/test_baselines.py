@@ -1,12 +1,17 @@
-r"""Simple numbers, and the classifiers on them."""
+r"""Numbers of galaxies, and the classifiers on them."""
 
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from pipeline.baselines import BASELINES, fit_baseline, probabilities
+from pipeline import baselines
+from pipeline.baselines import BASELINES, fit_baseline, measurements, probabilities
+from pipeline.descriptors import numbers as every_number
 from pipeline.descriptors import simple_numbers
 from pipeline.errors import ConfigError, DataError
+from pipeline.morphometry import measure
+from pipeline.morphometry.features import SIGNED
+from pipeline.store import Store, StoreInfo
 
 BANDS = ("g", "r", "i")
 
@@ -56,7 +61,7 @@ def test_laws():
     assert numbers.shape == (20, len(names)) and len(set(names)) == len(names)
     assert numbers.dtype == np.float32
 
-    # No baseline can tell a galaxy from its mirror image, or from itself turned
+    # They do not tell a galaxy from its mirror image, or from itself turned
     for view in (pixels[..., ::-1], pixels[..., ::-1, :], np.rot90(pixels, axes=(2, 3))):
         np.testing.assert_allclose(simple_numbers(view, BANDS)[0], numbers, rtol=2e-3, atol=2e-3)
 
@@ -72,7 +77,28 @@ def test_finite(value, shape):
     flat[2, :, 0, 0] = 3.0
 
     assert np.isfinite(simple_numbers(flat, BANDS)[0]).all()
+    assert not np.isinf(every_number(flat, BANDS)[0]).any()
     assert simple_numbers(flat[:0], BANDS)[0].shape[0] == 0
+
+
+def test_numbers(tmp_path, monkeypatch):
+    r"""The morphology is that of the mean of the bands, however galaxies are shared out."""
+
+    pixels = galaxies(5)[0].astype(np.float16)
+    pixels[4] = np.nan
+    found, names = every_number(pixels, BANDS)
+    assert found.shape == (5, len(names)) and found.dtype == np.float32
+    one = measure(pixels[0].astype(float).mean(axis=0))
+    for name in ("gini", "sersic_n", *SIGNED):
+        assert found[0, names.index(f"{name}_mean")] == pytest.approx(getattr(one, name))
+    assert np.isnan(found[4, names.index("gini_mean")]) and not np.isinf(found).any()
+
+    store = Store.create(tmp_path, StoreInfo(BANDS, *pixels.shape[2:], "native", "x"))
+    store.commit(pixels, [{"id": f"{i}", "status": "ok"} for i in range(5)])
+    rows = np.array([4, 0, 3])
+    for size in (2, 64):
+        monkeypatch.setattr(baselines, "TASK", size)
+        np.testing.assert_array_equal(measurements(store, rows), found[rows])
 
 
 @pytest.mark.parametrize("kind", BASELINES)
@@ -84,6 +110,7 @@ def test_baselines(kind):
     labels = np.repeat([0, 1, 3, 4], [60, 60, 12, 1])
     train = np.arange(len(labels)) % 3 > 0
     train[-1] = True
+    numbers[::9, 5], numbers[:, 7] = np.nan, np.nan  # undefined here and there, or everywhere
 
     fitted = fit_baseline(kind, numbers[train], labels[train], seed=1)
     p = probabilities(fitted, numbers[~train], 6)

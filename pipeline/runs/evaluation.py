@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import comparison
 from pipeline import split as splitting
-from pipeline.baselines import fit_baseline, probabilities
+from pipeline.baselines import fit_baseline, measurements, probabilities
 from pipeline.calibration import apply
 from pipeline.card import load_card, save_card
 from pipeline.config import Experiment
-from pipeline.descriptors import simple_numbers
 from pipeline.errors import DataError
 from pipeline.evaluation import Evaluation, majority_class
 from pipeline.evaluation import evaluate as judge
@@ -26,7 +24,6 @@ from pipeline.runs.reporting import REPORT, publish
 from pipeline.runs.training import logits, temperature
 
 EVALUATION = "evaluation.json"
-BLOCK = 512
 
 _log = logging.getLogger(__name__)
 
@@ -124,17 +121,11 @@ def _baselines(experiment: Experiment, found: Sample) -> dict[str, NDArray]:
     said: dict[str, NDArray] = {}
     kinds = experiment.evaluation.baselines
     if kinds:
-        seen, unseen = _numbers(found, rows), _numbers(found, test)
+        workers = experiment.data.workers
+        seen, unseen = (measurements(found.store, part, workers) for part in (rows, test))
     for kind in kinds:
         fitted = fit_baseline(kind, seen, labels, experiment.seed)
         said[kind] = probabilities(fitted, unseen, len(found.scheme))
     said["majority class"] = majority_class(labels, len(found.scheme), len(test))
 
     return said
-
-
-def _numbers(found: Sample, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    blocks = [rows[i : i + BLOCK] for i in range(0, len(rows), BLOCK)]
-    bands = found.store.info.bands
-
-    return np.concatenate([simple_numbers(found.store.gather(b), bands)[0] for b in blocks])

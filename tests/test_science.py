@@ -1,0 +1,54 @@
+r"""What the tables of science say is what was measured."""
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from benchmarks import science
+
+
+def test_spearman():
+    random = np.random.default_rng(0)
+    x = random.normal(size=40)
+    y = np.round(x + random.normal(size=40))  # with ties
+    value, low, high = science.spearman(x, y)
+
+    assert value == pytest.approx(spearmanr(x, y).statistic)
+    assert low < value < high
+    # The interval is about four errors wide, of 1 / sqrt(N - 1) or less
+    assert 0.2 < high - low < 0.65
+    assert science.spearman(x, np.exp(x))[:2] == pytest.approx((1, 1))
+    assert science.spearman(x, -x)[2] == pytest.approx(-1)
+
+
+def spiral(sign, seed):
+    r"""Two arms whose radius grows with the angle, from x to y, or against it."""
+
+    y, x = np.mgrid[-24:25, -24:25] + np.random.default_rng(seed).uniform(-1, 1, 2)[:, None, None]
+    r, azimuth = np.hypot(x, y) + 0.3, np.arctan2(y, x)
+    arms = 1 + 0.6 * np.cos(2 * (azimuth - 2.5 * sign * np.log(r)))
+    noise = np.random.default_rng(seed).normal(size=(2, *r.shape))
+
+    return 120 * np.exp(-r / 6) * arms + noise
+
+
+def test_hand():
+    r"""The radius of a clockwise spiral grows with the angle, where rows go upwards."""
+
+    wound = np.array([1, -1, 1, 1, -1, -1])
+    pixels = np.stack([spiral(sign, i) for i, sign in enumerate(wound)])
+
+    assert science.hand(pixels, wound) == (1, 1, 1)
+    assert science.hand(pixels[..., ::-1], wound) == (0, 0, 0)
+    value, low, high = science.hand(pixels, np.array([1, -1, 1, -1, 1, -1]))
+    assert low < value == pytest.approx(4 / 6) < high
+
+
+def test_aegis(shared_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(science, "DATA", shared_data)
+    monkeypatch.setattr(science, "FIELDS", ("gini", "asymmetry"))
+    rows = list(science.aegis(tmp_path))
+
+    assert [row.name for row in rows] == ["gini v", "asymmetry v", "gini i", "asymmetry i"]
+    assert all(36 <= row.galaxies <= 39 and row.low < row.value < row.high for row in rows)
+    assert science._line(rows[0]).count("|") == 7
