@@ -1,0 +1,1 @@
+r"""Each statistic on a real galaxy: the figures of `docs/morphometry.md`."""
