@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import inner
+from pipeline.morphometry.compiled import inner, put
 
 
 @inner
@@ -66,7 +66,7 @@ def _binomial(image: NDArray) -> NDArray:  # pragma: no cover
     across, out = np.empty((height, width)), np.empty((height, width))
     row = np.zeros(width + 4)
     for i in range(height):
-        row[2:-2] = image[i]
+        put(row[2:-2], image[i])
         for j in range(width):
             far, near = row[j] + row[j + 4], row[j + 1] + row[j + 3]
             across[i, j] = 0.375 * row[j + 2] + 0.25 * near + 0.0625 * far

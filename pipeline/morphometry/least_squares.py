@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import inner
+from pipeline.morphometry.compiled import inner, put
 
 
 @inner
@@ -69,7 +69,7 @@ def invert(normal: NDArray, out: NDArray) -> bool:  # pragma: no cover
         if not solve(normal, unit, 0.0, column):
             out[:] = np.nan
             return False
-        out[:, i] = column
+        put(out[:, i], column)
 
     return True
 

@@ -116,10 +116,11 @@ def _clipped(values: NDArray) -> tuple[float, float]:  # pragma: no cover
     line = np.ascontiguousarray(values).reshape(1, -1)
     values = line.ravel()[ascending(line, np.ones(line.shape, np.bool_))]
     pivot = values[values.size // 2]
-    values -= pivot
+    values = values - pivot
     sums = np.zeros((2, values.size + 1))
-    sums[0, 1:] = np.cumsum(values)
-    sums[1, 1:] = np.cumsum(values**2)
+    for k in range(values.size):
+        sums[0, k + 1] = sums[0, k] + values[k]
+        sums[1, k + 1] = sums[1, k] + values[k] ** 2
     first, last = 0, values.size
     while True:
         mean, median, spread = _moments(values, sums, first, last)

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inner, put
 
 TRUNCATE = 4.0
 r"""The half-width of a Gaussian kernel, in standard deviations."""
@@ -62,8 +62,8 @@ def _running(image: NDArray, size: int) -> NDArray:  # pragma: no cover
     out = np.empty((height, width))
     total = np.zeros(width)
     for i in range(first, first + size):
-        total += image[_mirrored(i, height)]
-    out[0] = total / size
+        put(total, total + image[_mirrored(i, height)])
+    put(out[0], total / size)
     for i in range(1, height):
         old = image[_mirrored(i + first - 1, height)]
         new = image[_mirrored(i + first + size - 1, height)]
@@ -129,7 +129,7 @@ def _weighted(image: NDArray, weights: NDArray, mirror: bool) -> NDArray:  # pra
     out = np.empty((height, width))
     reach = weights.size - 1 if mirror else min(weights.size, height) - 1
     for i in range(height):
-        out[i] = image[i] * weights[0]
+        put(out[i], image[i] * weights[0])
         for k in range(reach, 0, -1):
             above, below = nothing, nothing
             if mirror or i >= k:
@@ -163,7 +163,8 @@ def _recursive(image: NDArray, sigma: float) -> NDArray:  # pragma: no cover
 def _passed(image: NDArray, a: NDArray, b: NDArray) -> NDArray:  # pragma: no cover
     height, width = image.shape
     x = np.zeros((height + 4, width))
-    x[4:] = image
+    for i in range(height):
+        put(x[i + 4], image[i])
     y = np.zeros((height + 4, width))
     for i in range(4, height + 4):
         for j in range(width):

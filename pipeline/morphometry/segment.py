@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inner, put
 from pipeline.morphometry.coverage import covered_pixels, smooth
 from pipeline.morphometry.deblend import Rules, deblend
 from pipeline.morphometry.flags import EDGE, LOW_SIGNAL, MASKED_CENTRE, NO_SKY, NO_SOURCE
@@ -257,7 +257,8 @@ def _outside(covered: NDArray) -> NDArray:  # pragma: no cover
     # Free to go are the rim and what is not covered, but not what is around the rim
     free = np.zeros((height + 4, width + 4), np.bool_)
     free[1:-1, 1:-1] = True
-    free[2:-2, 2:-2] = ~covered
+    for i in range(height):
+        put(free[i + 2, 2:-2], ~covered[i])
     before = free.copy().ravel()
     now, across = free.ravel(), width + 4
     steps = (-across - 1, -across, -across + 1, -1, 1, across - 1, across, across + 1)

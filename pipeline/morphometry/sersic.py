@@ -174,9 +174,9 @@ def _result(p: NDArray, fit: Fit, pixels: int, normal: NDArray) -> Sersic:  # pr
             covariance[i, i] = np.nan
     plus, cross = p[4], p[5]
     eta = max(math.hypot(plus, cross), 1e-12)
-    radius, stretch, angle = np.zeros((3, UNKNOWNS))
+    stretch, angle = np.zeros(UNKNOWNS), np.zeros(UNKNOWNS)
     stretch[5], stretch[6] = plus / eta, cross / eta
-    radius[:] = galaxy.a * stretch
+    radius = galaxy.a * stretch
     radius[4] = galaxy.a
     angle[5], angle[6] = -0.5 * cross / eta**2, 0.5 * plus / eta**2
     n, theta = math.exp(p[0]), galaxy.theta % math.pi

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import inner
+from pipeline.morphometry.compiled import inner, put
 from pipeline.morphometry.geometry import Aperture
 from pipeline.morphometry.least_squares import solve
 from pipeline.morphometry.sersic_model import UNKNOWNS, Data, Profile, normal_equations, profile
@@ -46,12 +46,14 @@ def begin(
     p[_LOG_RADIUS] = math.log(a) - stretch
     p[_PLUS], p[_CROSS] = stretch * math.cos(2 * theta), stretch * math.sin(2 * theta)
 
-    bounds[_LOG_N] = (math.log(0.01), math.log(100.0)) if parity else (math.log(0.1), math.log(10))
-    bounds[_X] = -0.5, width - 0.5
-    bounds[_Y] = -0.5, height - 0.5
-    bounds[_LOG_RADIUS] = math.log(0.01), math.log(10 * diagonal)
-    bounds[_PLUS] = 0.0, 2.0  # of the length of both components: no axis ratio below e^-4
-    bounds[_CROSS] = -np.inf, np.inf
+    least, most = bounds[:, 0], bounds[:, 1]
+    most[_LOG_N] = math.log(100.0 if parity else 10.0)
+    least[_LOG_N] = -most[_LOG_N]
+    least[_X], most[_X] = -0.5, width - 0.5
+    least[_Y], most[_Y] = -0.5, height - 0.5
+    least[_LOG_RADIUS], most[_LOG_RADIUS] = math.log(0.01), math.log(10 * diagonal)
+    least[_PLUS], most[_PLUS] = 0.0, 2.0  # the length of both: no axis ratio below e^-4
+    least[_CROSS], most[_CROSS] = -np.inf, np.inf
 
 
 @inner
@@ -72,7 +74,7 @@ def descend(
         normal: Where the normal equations at the end are put, with shape `(7, 7)`.
     """
 
-    vector, step, ahead, right = np.empty((4, UNKNOWNS))
+    vector, step, ahead = np.empty(UNKNOWNS), np.empty(UNKNOWNS), np.empty(UNKNOWNS)
     other = np.empty_like(normal)
     trial = np.empty_like(p)
     _clip(p, bounds)
@@ -90,19 +92,31 @@ def descend(
         gain = (vector * step).sum()
         least = tolerance * chi2 / (data.pixels - UNKNOWNS) + 1e-14 * data.total
         if gain < least and damping < 1e-1:
-            p[:] = trial
+            put(p, trial)
             converged = True
             break
         here = _equations(data, trial, other, ahead)
         converged = abs(here[0] - chi2) < least
         damping *= 0.1 if here[0] <= chi2 else 10.0
         if here[0] <= chi2:
-            p[:], normal[:], vector[:] = trial, other, ahead
+            _accept(p, normal, vector, trial, other, ahead)
             chi2, amplitude, excess = here
         if converged:
             break
 
     return Fit(chi2 - excess, amplitude, converged, _clip(p, bounds))
+
+
+@inner
+def _accept(
+    p: NDArray, normal: NDArray, vector: NDArray, trial: NDArray, other: NDArray, ahead: NDArray
+) -> None:  # pragma: no cover
+    r"""Moves parameters, and the normal equations there."""
+
+    put(p, trial)
+    put(vector, ahead)
+    for i in range(UNKNOWNS):
+        put(normal[i], other[i])
 
 
 @inner
@@ -122,9 +136,9 @@ def _equations(
     if not 0.0 < raw[0, 0] < np.inf:
         return np.inf, 0.0, 0.0
     amplitude = right[0] / raw[0, 0]
-    turn[:, 1:] *= amplitude
     for i in range(UNKNOWNS):
-        raw[i, i + 1 :] = raw[i + 1 :, i]
+        put(turn[i, 1:], amplitude * turn[i, 1:])
+        put(raw[i, i + 1 :], raw[i + 1 :, i])
     right -= amplitude * raw[0]
     for i in range(UNKNOWNS):
         vector[i] = (turn[:, i] * right).sum()
@@ -194,7 +208,8 @@ def _clip(p: NDArray, bounds: NDArray) -> bool:  # pragma: no cover
             reached = True
     stretch = math.hypot(p[_PLUS], p[_CROSS])
     if stretch >= bounds[_PLUS, 1]:
-        p[_PLUS:] *= bounds[_PLUS, 1] / stretch
+        p[_PLUS] *= bounds[_PLUS, 1] / stretch
+        p[_CROSS] *= bounds[_PLUS, 1] / stretch
         reached = True
 
     return reached
@@ -223,7 +238,7 @@ def _move(p: NDArray, step: NDArray, bounds: NDArray, trial: NDArray) -> None:  
     length = max(length, math.hypot(step[1 + _PLUS], step[1 + _CROSS]))
     if length > 1.0:
         step /= length
-    trial[:] = p + step[1:]
+    put(trial, p + step[1:])
     _clip(trial, bounds)
 
 

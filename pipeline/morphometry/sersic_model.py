@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import inlined, inner
+from pipeline.morphometry.compiled import inlined, inner, put
 from pipeline.morphometry.psf import Kernel, convolve
 
 UNKNOWNS = 7
@@ -294,7 +294,7 @@ def normal_equations(
             _add(dx, dy, spread + (side * side - 1) / 24, 1.0, galaxy, column)
         else:
             _average(dx, dy, side, spread, galaxy, stack, column)
-        jacobian[:, k] = column
+        put(jacobian[:, k], column)
         varied += cells[k, 3] * (side * side - 1) / 12 * (column[2] ** 2 + column[3] ** 2)
     normal[:], vector[:] = 0.0, 0.0
     _tally(jacobian, weight, value, normal, vector)
@@ -342,7 +342,7 @@ def _around(data: Data, galaxy: Profile) -> NDArray:  # pragma: no cover
                 _average(x - galaxy.x, y - galaxy.y, 1.0, 0.0, galaxy, stack, column)
             elif 0 <= y < height and 0 <= x < width:
                 _add(x - galaxy.x, y - galaxy.y, 0.0, 1.0, galaxy, column)
-            out[:, y - top, x - left] = column
+            put(out[:, y - top, x - left], column)
 
     return out
 

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import inner
+from pipeline.morphometry.compiled import inner, put
 from pipeline.morphometry.search import Search, about
 
 STEP = 0.05
@@ -125,7 +125,7 @@ def _shrink(search: Search, p: NDArray, f: NDArray, left: int) -> int:  # pragma
     r"""Halves the triangle about its best corner; returns the number of evaluations."""
 
     for k in range(1, min(2, left) + 1):
-        p[k] = p[0] + 0.5 * (p[k] - p[0])
+        put(p[k], p[0] + 0.5 * (p[k] - p[0]))
         f[k] = about(p[k, 0], p[k, 1], search)
 
     return min(2, left)

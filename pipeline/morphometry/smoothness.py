@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.morphometry import geometry
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inner, put
 from pipeline.morphometry.flags import NEGATIVE_FLUX, UNDEFINED
 from pipeline.morphometry.skybox import FEWEST, table, within
 from pipeline.morphometry.unfolding import unfolded
@@ -57,11 +57,11 @@ def boxcar(image: NDArray[np.float64], size: int) -> NDArray[np.float64]:  # pra
     for t in range(-half, size - half):
         line += image[_mirrored(t, height)]
     for i in range(height + 1):
-        out[i, :width] = line / size
+        put(out[i, :width], line / size)
         line += image[_mirrored(i + size - half, height)] - image[_mirrored(i - half, height)]
     row = np.empty(width)
     for i in range(height + 1):
-        row[:] = out[i, :width]
+        put(row, out[i, :width])
         total = 0.0
         for t in range(-half, size - half):
             total += row[_mirrored(t, width)]
