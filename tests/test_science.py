@@ -41,7 +41,7 @@ def test_hand():
     assert science.hand(pixels, wound) == (1, 1, 1)
     assert science.hand(pixels[..., ::-1], wound) == (0, 0, 0)
     value, low, high = science.hand(pixels, np.array([1, -1, 1, -1, 1, -1]))
-    assert low < value == pytest.approx(4 / 6) < high
+    assert value == pytest.approx(4 / 6) and low < value < high
 
 
 def test_aegis(shared_data, tmp_path, monkeypatch):
