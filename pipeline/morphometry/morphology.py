@@ -17,6 +17,7 @@ from pipeline.morphometry.asymmetry import (
 from pipeline.morphometry.bar import bar
 from pipeline.morphometry.centre import centre
 from pipeline.morphometry.entropy import BINS, entropy
+from pipeline.morphometry.flags import FIT_FAILED, NO_SOURCE
 from pipeline.morphometry.geometry import Aperture, cumulate
 from pipeline.morphometry.gini import gini, gini_segment, sn_per_pixel
 from pipeline.morphometry.gradient_pattern import gradient_pattern
@@ -203,6 +204,8 @@ def measure_stamp(stamp: Stamp, gain: float, sky: Sky, psf: Kernel, parity: bool
         found, bits = part(stamp, known, values)
         values |= found
         flags |= bits
+    if flags & NO_SOURCE:  # there is nothing to fit
+        return values | dict.fromkeys(PROFILE, math.nan), flags | FIT_FAILED
     found, bits = _profile(stamp, known, values, psf)
 
     return values | found, flags | bits
