@@ -60,7 +60,9 @@ def real(name: str, data: Path, count: int) -> Iterator[Galaxy]:
     one = SETS[name]
     table = Columns(**one.table | {"path": data / one.table["path"]}) if one.table else None
     found = find(data / one.root, one.pattern, REAL[name], band_text=one.band_text, table=table)
-    for source in [one for one in found if not one.problem][:count]:
+    # One galaxy can be in the table under two names
+    places = {(source.files, source.ra, source.dec): source for source in found}
+    for source in [one for one in places.values() if not one.problem][:count]:
         for image in _images(source):
             galaxy = _found(image, np.inf)
             if galaxy is not None:
