@@ -21,11 +21,6 @@ def aegis(number: str) -> Galaxy:
 
 
 @cache
-def elliptical() -> Galaxy:
-    return galaxy("specimens/M86_frei_R.fits", "M86, R")
-
-
-@cache
 def tails() -> Galaxy:
     return galaxy(SDSS.format("1237671124293910779"), "SDSS, r")
 
@@ -46,7 +41,7 @@ def compact() -> Galaxy:
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {
-    "sources": lambda: light.sources(galaxy("virgo_dss2/N4402/*red.fits", "NGC 4404"), compact()),
+    "sources": lambda: light.sources(aegis("12019995"), compact()),
     "radii": lambda: light.radii(disk()),
     "asymmetry": lambda: symmetry.asymmetry(aegis("12019995")),
     "outer": lambda: symmetry.outer(tails()),
@@ -57,7 +52,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "sersic": lambda: light.sersic(aegis("12012573")),
     "bar": lambda: symmetry.bars(aegis("12008179")),
     "spiral": lambda: symmetry.spirals(aegis("13018671")),
-    "isophotes": lambda: light.isophote(elliptical()),
+    "isophotes": lambda: light.isophote(aegis("13050572")),
     "colours": lambda: light.colours(
         in_band(aegis("13018671"), AEGIS.format("13018671", "v")),
         aegis("13018671"),

@@ -205,7 +205,7 @@ def isophote(galaxy: Galaxy) -> Figure:
 
     found, scale = galaxy.found, galaxy.scale
     place = found.x, found.y, 1 - found.ellipticity, found.theta
-    a = np.geomspace(2.0, 1.2 * found.rpetro_ellip, 16)
+    a = np.geomspace(5.0, 1.2 * found.rpetro_ellip, 14)
     shape, angle, shape_error, angle_error = isophotes(
         galaxy.image, galaxy.mask, *place, a, found.sky_sigma
     )
@@ -225,7 +225,7 @@ def isophote(galaxy: Galaxy) -> Figure:
     degrees -= 180 * np.floor(np.median(degrees) / 180)
     direction.errorbar(a[sure] * scale, degrees, np.degrees(angle_error[sure]), **look)
     for axes, name in ((flattening, "ellipticity"), (direction, "angle of the major axis [deg]")):
-        logarithmic(axes.xaxis, 1, 2, 5, 10, 20, 50, 100, 200)
+        logarithmic(axes.xaxis, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
         curve(axes, "semi-major axis [arcsec]", name)
     title(direction, f"twist {math.degrees(turn):.0f} ± {math.degrees(error):.0f} deg")
 
