@@ -329,7 +329,8 @@ def _light(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     g2, _, _, f5 = gradient_pattern(image, stamp.mask, lit, known.x, known.y, MODULUS, PHASE)
     order = ascending(image, stamp.segment & ~stamp.mask)
     inside, f6 = mid_segment(image, stamp.mask, stamp.segment, lit, order)
-    parts, f7 = multimode(image, inside, order, known.parity)
+    # At all levels, bright galaxies would fall into two pixels somewhere: those of statmorph do
+    parts, f7 = multimode(image, inside, order, True)
     own = np.where(stamp.segment, image, 0.0)
     intensity, i_error, deviation, d_error, f8 = intensity_deviation(own, weight, inside)
 
