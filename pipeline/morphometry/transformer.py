@@ -140,7 +140,7 @@ class MorphologyTransformer(TransformerMixin, BaseEstimator):
 def _flat(images: Any) -> Any:
     r"""Returns images as rows of pixels, and leaves all else to the checks of scikit-learn."""
 
-    shape = getattr(images, "shape", ())
+    shape: tuple[int, ...] = getattr(images, "shape", ())
 
     return images.reshape(shape[0], -1) if len(shape) in (3, 4) and shape[0] else images
 
