@@ -3,7 +3,7 @@ r"""How statistics change when images get worse, as a figure and as tables."""
 __all__ = ["STEPS", "Flag", "Panel", "Series", "changes", "draw_figure", "lines"]
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -159,7 +159,12 @@ def _panel(pair: tuple[Axes, Axes], panel: Panel, series: Sequence[Series]) -> N
     _limit(pair[0], [one for one in series if (one.statistic, one.code) in looks])
     spread = next(one.spread for one in series if one.statistic == panel.ours[0])
     if not panel.relative:
-        look = {"ha": "right", "va": "top", "fontsize": 8, "transform": pair[1].transAxes}
+        look: dict[str, Any] = {
+            "ha": "right",
+            "va": "top",
+            "fontsize": 8,
+            "transform": pair[1].transAxes,
+        }
         pair[1].text(0.96, 0.95, f"spread {spread:.2g}", **look)
 
 

@@ -5,7 +5,7 @@ __all__ = ["Galaxy", "galaxy", "in_band"]
 import math
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ class Galaxy(NamedTuple):
     def segment(self) -> NDArray[np.bool_]:
         return self.labels == 1
 
-    def seen(self, x: NDArray, y: NDArray) -> tuple[NDArray, NDArray]:
+    def seen(self, x: Any, y: Any) -> tuple[Any, Any]:
         r"""Returns columns and rows as arcseconds from the centre of symmetry."""
 
         return (x - self.found.x) * self.scale, (y - self.found.y) * self.scale
@@ -84,7 +84,8 @@ def galaxy(path: str, name: str, window: tuple[int, int, int] | None = None) -> 
     pixels -= level
     found = measure(pixels, labels)
     top, bottom, left, right = bounds(labels, 1)
-    raw, sources = (np.ascontiguousarray(a[top:bottom, left:right]) for a in (pixels, labels))
+    raw = np.ascontiguousarray(pixels[top:bottom, left:right])
+    sources = np.ascontiguousarray(labels[top:bottom, left:right])
     image, mask, _ = stamp(raw, sources, 1, np.zeros(raw.shape, np.bool_))
     for axis, first in (("x", left), ("y", top)):
         names = (axis, f"{axis}_centroid", f"sersic_{axis}")

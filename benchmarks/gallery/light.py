@@ -3,6 +3,7 @@ r"""Figures of where the light is: sources, radii, profile, isophotes, colours."
 __all__ = ["colours", "isophote", "radii", "sersic", "sources"]
 
 import math
+from typing import Any
 
 import numpy as np
 from matplotlib.colors import ListedColormap
@@ -156,7 +157,7 @@ def sersic(galaxy: Galaxy) -> Figure:
         label=f"$n = {found.sersic_n:.3f} \\pm {found.sersic_n_error:.3f}$",
     )
     profile.axvline(found.sersic_r_eff * scale, color=RED, lw=1, ls=":")
-    logarithmic(profile.xaxis, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+    logarithmic(profile, "x", 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
     profile.set_yscale("log")
     profile.set_ylim(bottom=0.3 * found.sky_sigma)
     profile.legend(loc="lower left", fontsize=8.5)
@@ -218,14 +219,14 @@ def isophote(galaxy: Galaxy) -> Figure:
     for k in np.flatnonzero(known):
         ellipse(image, a[k] * scale, 1 - shape[k], np.nan_to_num(angle[k]), lw=1.0)
     title(image, galaxy.name)
-    look = {"fmt": "o-", "ms": 4, "color": BLUE, "lw": 1.2}
+    look: dict[str, Any] = {"fmt": "o-", "ms": 4, "color": BLUE, "lw": 1.2}
     flattening.errorbar(a[known] * scale, shape[known], shape_error[known], **look)
     sure = known & (angle_error < 0.2)
     degrees = np.degrees(np.unwrap(angle[sure], period=math.pi))
     degrees -= 180 * np.floor(np.median(degrees) / 180)
     direction.errorbar(a[sure] * scale, degrees, np.degrees(angle_error[sure]), **look)
     for axes, name in ((flattening, "ellipticity"), (direction, "angle of the major axis [deg]")):
-        logarithmic(axes.xaxis, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
+        logarithmic(axes, "x", 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
         curve(axes, "semi-major axis [arcsec]", name)
     title(direction, f"twist {math.degrees(turn):.0f} ± {math.degrees(error):.0f} deg")
 
@@ -260,11 +261,11 @@ def colours(blue: Galaxy, red: Galaxy, name: str) -> Figure:
     for a in span:
         ellipse(chart, a * scale, place[2], place[3], ec=INK, lw=1.0, ls="--")
 
-    a, values, errors = _annuli(blue, red, mask, span)
-    line.errorbar(a * scale, values, errors, fmt="o", color=BLUE, ms=5)
-    pivot = np.average(np.log10(a), weights=errors**-2.0)
-    line.plot(a * scale, level + slope * (np.log10(a) - pivot), color=RED)
-    logarithmic(line.xaxis, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+    middle, values, errors = _annuli(blue, red, mask, span)
+    line.errorbar(middle * scale, values, errors, fmt="o", color=BLUE, ms=5)
+    pivot = np.average(np.log10(middle), weights=errors**-2.0)
+    line.plot(middle * scale, level + slope * (np.log10(middle) - pivot), color=RED)
+    logarithmic(line, "x", 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
     curve(line, "semi-major axis [arcsec]", f"{name} [mag]")
     title(line, f"{slope:+.3f} ± {slope_error:.3f} mag per decade")
 
@@ -285,9 +286,13 @@ def _annuli(
     rings = [~mask & (a >= low) & (a < high) for low, high in zip(edges, edges[1:], strict=False)]
     middle = [10 ** np.average(np.log10(a[ring]), weights=red.image[ring]) for ring in rings]
     values = [-2.5 * math.log10(blue.image[r].sum() / red.image[r].sum()) for r in rings]
-    noise = [
+    blue_noise, red_noise = [
         [band.found.sky_sigma * math.sqrt(r.sum()) / band.image[r].sum() for r in rings]
         for band in (blue, red)
     ]
 
-    return np.array(middle), np.array(values), 2.5 / math.log(10) * np.hypot(*noise)
+    return (
+        np.array(middle),
+        np.array(values),
+        2.5 / math.log(10) * np.hypot(np.array(blue_noise), np.array(red_noise)),
+    )

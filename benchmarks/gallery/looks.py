@@ -27,7 +27,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.colors import AsinhNorm, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
@@ -119,10 +118,10 @@ def ellipse(axes: Axes, a: float, q: float = 1.0, theta: float = 0.0, **look: An
 def outline(axes: Axes, galaxy: Galaxy, shape: NDArray, **look: Any) -> None:
     r"""Draws the rim of a set of pixels, along their sides."""
 
-    look = {"colors": RED, "linewidths": 1.3} | look
+    shown: dict[str, Any] = {"colors": RED, "linewidths": 1.3} | look
     fine = np.kron(np.pad(shape, 1), np.ones((4, 4)))
     step = (np.arange(fine.shape[1]) + 0.5) / 4 - 1.5, (np.arange(len(fine)) + 0.5) / 4 - 1.5
-    axes.contour(*galaxy.seen(*step), fine, [0.5], **look)
+    axes.contour(*galaxy.seen(*step), fine, [0.5], **shown)
 
 
 def curve(axes: Axes, x_name: str, y_name: str, **options: Any) -> None:
@@ -131,10 +130,11 @@ def curve(axes: Axes, x_name: str, y_name: str, **options: Any) -> None:
     axes.set(xlabel=x_name, ylabel=y_name, **options)
 
 
-def logarithmic(axis: Axis, *ticks: float) -> None:
-    r"""Makes an axis logarithmic, with plain numbers at a few places."""
+def logarithmic(axes: Axes, way: str, *ticks: float) -> None:
+    r"""Makes the axis `x` or `y` logarithmic, with plain numbers at a few places."""
 
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axes.set(**{f"{way}scale": "log"})
+    axis = axes.xaxis if way == "x" else axes.yaxis
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())

@@ -157,7 +157,7 @@ def parts(galaxy: Galaxy) -> Figure:
     row, column = ndimage.maximum_position(smooth, owner, ranks[0])
     y, x = ndimage.center_of_mass(light)
     (px, cx), (py, cy) = galaxy.seen(np.array([column, x]), np.array([row, y]))
-    basins.plot(px, py, "x", color=INK, ms=7, mew=1.5)
+    basins.plot(px, py, "x", color=ORANGE, ms=7, mew=1.7)
     basins.plot(cx, cy, "+", color="white", ms=9, mew=1.5)
     texts = (
         f"{galaxy.name}: MID segment",
@@ -199,9 +199,9 @@ def _most_equal(light: NDArray) -> tuple[NDArray, NDArray]:
 def _basins(smooth: NDArray) -> NDArray[np.int64]:
     r"""Labels the pixels from which one climbs to each peak, always to the brightest neighbour."""
 
-    index = np.arange(smooth.size).reshape(smooth.shape)
+    index: NDArray[np.int64] = np.arange(smooth.size).reshape(smooth.shape)
     best = ndimage.maximum_filter(smooth, 3)
-    up = index.copy()
+    up: NDArray[np.int64] = index.copy()
     for dy in (-1, 0, 1):
         for dx in (-1, 0, 1):
             near = ndimage.shift(smooth, (dy, dx), order=0, cval=-1.0)
@@ -252,8 +252,9 @@ def _gradients(galaxy: Galaxy, segment: NDArray) -> tuple[NDArray, ...]:
     r"""Returns columns, rows, both components, and whether each gradient has no opposite."""
 
     good = ndimage.binary_erosion(segment & ~galaxy.mask)
-    gy, gx = np.gradient(galaxy.image)
-    length = np.where(good, np.hypot(gx, gy), np.nan)
+    slopes: NDArray[np.float64] = np.stack(np.gradient(galaxy.image))
+    gy, gx = slopes[0], slopes[1]
+    length: NDArray[np.float64] = np.where(good, np.hypot(gx, gy), np.nan)
     tolerance = MODULUS * np.nanmax(length)
     y, x = np.nonzero(good & (length > tolerance))
     row, column = (round(2 * at) for at in (galaxy.found.y, galaxy.found.x))

@@ -165,7 +165,7 @@ def spirals(galaxy: Galaxy) -> Figure:
         if 0 <= k < m:
             image.plot(*_on_sky(radius * np.cos(crest), q * radius * np.sin(crest), found.theta),
                        color=RED, lw=1.3)  # fmt: skip
-    logarithmic(unrolled.yaxis, 0.2, 0.3, 0.5, 1, 2, 3, 5, 10)
+    logarithmic(unrolled, "y", 0.2, 0.3, 0.5, 1, 2, 3, 5, 10)
     unrolled.set(xlim=(0, 360), ylim=radius[[0, -1]], xticks=[0, 90, 180, 270, 360])
     curve(unrolled, "azimuth in the plane [deg]", "radius [arcsec]")
     title(unrolled, "contrast along rings")
@@ -199,7 +199,7 @@ def _power(axes: Axes, delta: NDArray, u: NDArray) -> None:
 
     waves = np.arange(-spiral.LARGEST, spiral.LARGEST + spiral.STEP, spiral.STEP)
     orders = np.arange(spiral.ORDERS[0], spiral.ORDERS[1] + 1)
-    size = np.array([[abs(_coefficient(delta, u, m, p)) for p in waves] for m in orders])
+    size = np.array([[abs(_coefficient(delta, u, int(m), p)) for p in waves] for m in orders])
     axes.pcolormesh(waves, orders, size, cmap=LIGHT, shading="nearest", vmin=0)
     axes.axvline(0, color=PALE, lw=0.8)
     axes.grid(visible=False)
