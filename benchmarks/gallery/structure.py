@@ -252,7 +252,7 @@ def _gradients(galaxy: Galaxy, segment: NDArray) -> tuple[NDArray, ...]:
     r"""Returns columns, rows, both components, and whether each gradient has no opposite."""
 
     good = ndimage.binary_erosion(segment & ~galaxy.mask)
-    slopes: NDArray[np.float64] = np.stack(np.gradient(galaxy.image))
+    slopes: NDArray[np.float64] = np.array(np.gradient(galaxy.image))
     gy, gx = slopes[0], slopes[1]
     length: NDArray[np.float64] = np.where(good, np.hypot(gx, gy), np.nan)
     tolerance = MODULUS * np.nanmax(length)
