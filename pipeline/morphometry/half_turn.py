@@ -67,8 +67,8 @@ def turned(
 ) -> tuple[float, float]:  # pragma: no cover
     r"""Returns the turned image in a pixel, and 1 if that and the image are not masked, else 0.
 
-    The image is interpolated with zeros around it. The mask is that of the nearest pixel, but
-    none outside of the centres of the outermost pixels.
+    The image is interpolated with zeros around it. The mask is that of the nearest pixel, and
+    none outside of the image.
     """
 
     height, width = image.shape
@@ -81,8 +81,9 @@ def turned(
     lower = (image[l + 1, k] * (1 - turn.right) if below and left else 0.0) + (
         image[l + 1, k + 1] * turn.right if below and right else 0.0
     )
-    within = left and above and (right or turn.right == 0) and (below or turn.down == 0)
-    opposite = kept[turn.near_row - i, turn.near_column - j] if within else 1.0
+    row, column = turn.near_row - i, turn.near_column - j
+    within = 0 <= row < height and 0 <= column < width
+    opposite = kept[row, column] if within else 1.0
 
     return upper * (1 - turn.down) + lower * turn.down, kept[i, j] * opposite
 

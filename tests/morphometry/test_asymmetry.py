@@ -58,7 +58,7 @@ def slow(image, mask, x, y, radius, sky):
     rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
     points = np.array([2 * y - rows, 2 * x - columns])
     turned = map_coordinates(image, points, order=1, mode="grid-constant")
-    outside = map_coordinates(mask.astype(float), points, order=0, mode="constant")
+    outside = map_coordinates(mask.astype(float), points, order=0, mode="grid-constant")
     kept = ~(mask | (outside > 0.5))
     weight = np.vectorize(overlap)(columns - x, rows - y, radius, 1.0, 0.0) * kept
     change = (weight * np.abs(turned - image)).sum()
@@ -232,3 +232,14 @@ def test_unbiased_without_noise_is_plain():
 
     assert value == pytest.approx(asym.asymmetry(image, *pair, 18.3, 22.6, RPETRO, 0.0)[0])
     assert errors == [0, 0]
+
+
+def test_mask_at_the_edge_is_turned_to_the_nearest_pixel():
+    r"""A point within half a pixel of the last column is still masked by it, as in statmorph."""
+
+    mask = np.zeros((8, 8), bool)
+    mask[:, 7] = True
+    for x, first in [(3.65, True), (3.8, False)]:
+        hidden = half_turn.residual(np.ones((8, 8)), mask, x, 3.5)[1]
+
+        assert (hidden[:, 0] == first).all()
