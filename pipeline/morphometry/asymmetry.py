@@ -124,8 +124,7 @@ def outer_asymmetry(
     r"""Measures the asymmetry between the ellipse of half of the light and the outermost one.
 
     References:
-        | Probing the Mass Assembly of Massive Nearby Galaxies with Deep Imaging
-          (Wen, Zheng & An, 2014)
+        | Probing Asymmetric Structures in the Outskirts of Galaxies (Wen, Zheng & An, 2014)
         | https://doi.org/10.1088/0004-637X/787/2/130
 
     Arguments:

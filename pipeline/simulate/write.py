@@ -168,7 +168,7 @@ def petrosian_radius(flux: Tensor, scene: Scene) -> Tensor:
 
     References:
         | Surface brightness and evolution of galaxies (Petrosian, 1976)
-        | https://doi.org/10.1086/182301
+        | https://doi.org/10.1086/182253
 
     Arguments:
         flux: Images without noise, with shape `(B, H, W)`.
