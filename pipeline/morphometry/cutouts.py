@@ -68,7 +68,10 @@ def measure_cutouts(
     names += [f"{field}_{blue}_{red}" for blue, red in neighbours(bands) for field in GRADIENT]
     columns = zip(*rows, strict=True) if rows else ((),) * len(names)
 
-    return {name: np.array(column) for name, column in zip(names, columns, strict=True)}
+    return {
+        name: np.array(column, np.int64 if "flags" in name else np.float64)
+        for name, column in zip(names, columns, strict=True)
+    }
 
 
 def neighbours(bands: Sequence[str]) -> list[tuple[str, str]]:
