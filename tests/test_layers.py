@@ -18,10 +18,11 @@ LAYERS = [
     "pipeline.descriptors pipeline.filters pipeline.metrics pipeline.morphometry "
     "pipeline.optimization pipeline.quality pipeline.regrid pipeline.split "
     "pipeline.stretch models",
-    "pipeline.baselines pipeline.card pipeline.classify pipeline.comparison pipeline.dataset "
-    "pipeline.evaluation pipeline.feeds pipeline.figures pipeline.ingest pipeline.measurement "
-    "pipeline.pictures pipeline.prediction pipeline.report pipeline.rows "
-    "pipeline.serving pipeline.sources pipeline.targets pipeline.tracking pipeline.training",
+    "pipeline.baselines pipeline.card pipeline.classify pipeline.comparison "
+    "pipeline.compilation pipeline.dataset pipeline.evaluation pipeline.feeds "
+    "pipeline.figures pipeline.ingest pipeline.measurement pipeline.pictures "
+    "pipeline.prediction pipeline.report pipeline.rows pipeline.serving pipeline.sources "
+    "pipeline.targets pipeline.tracking pipeline.training",
     "pipeline.runs",
     "flows",
 ]

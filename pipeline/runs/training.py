@@ -18,6 +18,7 @@ from pipeline import split as splitting
 from pipeline.augment import Augment
 from pipeline.calibration import fit_temperature
 from pipeline.card import Card, common_scale, save_card
+from pipeline.compilation import compiled_meanwhile
 from pipeline.config import Experiment
 from pipeline.dataset import Batches, class_weights
 from pipeline.errors import ConfigError, DataError
@@ -47,7 +48,8 @@ def train(experiment: Experiment) -> dict:
     home = experiment.home
     folder = home / "training" / _digest(experiment, found)
 
-    with tracker(experiment, folder) as tracked:
+    # The baselines of the evaluation will measure galaxies
+    with tracker(experiment, folder) as tracked, compiled_meanwhile():
         run = {"run": tracked.run_id, "uri": tracked.uri, "page": tracked.url}
         write_json(folder / RUN, run)
         text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
