@@ -6,15 +6,19 @@ import os
 from hashlib import blake2b
 from pathlib import Path
 
+KERNELS = ("background.py", "morphometry/*.py", "quality.py", "regrid.py")
+r"""The files with functions that numba compiles, and with the constants in them."""
+
 
 def _keep_compiled() -> None:
-    r"""Keeps what numba compiles in a folder of this very source.
+    r"""Keeps what numba compiles in a folder of these very sources.
 
     By itself, numba looks for changes only in the file of a function, not in those of the
     functions that it calls.
     """
 
-    sources = sorted(Path(__file__).parent.rglob("*.py"))
+    folder = Path(__file__).parent
+    sources = sorted(path for pattern in KERNELS for path in folder.glob(pattern))
     digest = blake2b(b"".join(path.read_bytes() for path in sources), digest_size=8)
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     os.environ.setdefault("NUMBA_CACHE_DIR", f"{cache}/tuningfork/{digest.hexdigest()}")

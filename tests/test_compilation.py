@@ -3,6 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pipeline
+
 SCRIPT = """
 import time
 from pathlib import Path
@@ -33,3 +35,13 @@ def test_compiles_once(tmp_path):
     )
 
     assert done.stdout == "True\n"
+
+
+def test_all_kernels_are_watched():
+    r"""A change of any file with a compiled function begins a cache of its own."""
+
+    folder = Path(pipeline.__file__).parent
+    watched = {path for pattern in pipeline.KERNELS for path in folder.glob(pattern)}
+    kernels = {path for path in folder.rglob("*.py") if "import njit" in path.read_text()}
+
+    assert kernels and kernels <= watched
