@@ -4,6 +4,7 @@ __all__ = ["Case", "compare", "options", "report"]
 
 import argparse
 import json
+import math
 import statistics
 import sys
 import time
@@ -75,13 +76,24 @@ def report(cases: list[Case], as_json: bool) -> None:
     r"""Writes the cases to standard output. The first is the headline."""
 
     if as_json:
-        headline = {key: value for key, value in asdict(cases[0]).items() if key != "name"}
-        json.dump(headline | {"cases": [asdict(case) for case in cases]}, sys.stdout)
-        sys.stdout.write("\n")
+        told = [_plain(case) for case in cases]
+        headline = {key: value for key, value in told[0].items() if key != "name"}
+        sys.stdout.write(json.dumps(headline | {"cases": told}, allow_nan=False) + "\n")
         return
 
     for case in cases:
+        if math.isnan(case.theirs):
+            sys.stdout.write(f"{case.name}: ours {case.ours:.4g} {case.unit}\n")
+            continue
         sys.stdout.write(
             f"{case.name}: ours {case.ours:.4g}, theirs {case.theirs:.4g} {case.unit},"
             f" ratio {case.ratio:.2f}\n"
         )
+
+
+def _plain(case: Case) -> dict[str, str | float | None]:
+    r"""Returns a case as JSON knows it, where what the other side lacks is null."""
+
+    told = asdict(case)
+
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in told.items()}
