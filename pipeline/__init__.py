@@ -10,6 +10,13 @@ KERNELS = ("background.py", "morphometry/*.py", "quality.py", "regrid.py")
 r"""The files with functions that numba compiles, and with the constants in them."""
 
 
+def _digest() -> str:
+    folder = Path(__file__).parent
+    sources = sorted(path for pattern in KERNELS for path in folder.glob(pattern))
+
+    return blake2b(b"".join(path.read_bytes() for path in sources), digest_size=8).hexdigest()
+
+
 def _keep_compiled() -> None:
     r"""Keeps what numba compiles in a folder of these very sources.
 
@@ -17,11 +24,11 @@ def _keep_compiled() -> None:
     functions that it calls.
     """
 
-    folder = Path(__file__).parent
-    sources = sorted(path for pattern in KERNELS for path in folder.glob(pattern))
-    digest = blake2b(b"".join(path.read_bytes() for path in sources), digest_size=8)
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    os.environ.setdefault("NUMBA_CACHE_DIR", f"{cache}/tuningfork/{digest.hexdigest()}")
+    os.environ.setdefault("NUMBA_CACHE_DIR", f"{cache}/tuningfork/{KERNEL_VERSION}")
 
+
+KERNEL_VERSION = _digest()
+r"""A hash of :data:`KERNELS`: with another one, numbers may be others."""
 
 _keep_compiled()

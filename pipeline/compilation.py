@@ -37,7 +37,7 @@ def compiled_meanwhile() -> Iterator[None]:
 
 
 def _compile() -> None:
-    r"""Measures two bands of a galaxy, which calls all there is."""
+    r"""Measures two bands of a galaxy, which calls all but what few galaxies need."""
 
     y, x = np.mgrid[:SIDE, :SIDE] - SIDE // 2
     noise = np.random.default_rng(0).normal(size=(1, 2, SIDE, SIDE))

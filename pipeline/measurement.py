@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline import __version__
+from pipeline import KERNEL_VERSION, __version__
 from pipeline.catalogue import Column, contents, in_parts
 from pipeline.errors import DataError
 from pipeline.feeds import ABOUT, STATUS, Feed, Records, describe
@@ -103,7 +103,7 @@ def measure(
 
     size = TASK * max(PART, -(-len(feed) // (TASK * PARTS)))
     plan = {"feed": feed.stamp, "inputs": len(feed), "part": size, "options": options.digest}
-    plan["software"] = f"{__version__}, numpy {np.__version__}"
+    plan["software"] = f"{__version__} {KERNEL_VERSION}, numpy {np.__version__}"
     with in_parts(to, columns(feed.info.bands), plan, -(-len(feed) // size)) as parts:
         start = parts.done * size
         _log.info("%d inputs, %d are done", len(feed), min(start, len(feed)))

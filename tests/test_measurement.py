@@ -249,6 +249,11 @@ def test_wrong_inputs(tmp_path, images):
     write_image(images / "4.fits", np.zeros((2, 40, 40), np.float32), {})
     with pytest.raises(ConfigError, match=r"0\.fits has 33 x 29 pixels and .*4\.fits 40 x 40"):
         runs.measure(images, tmp_path / "c.csv")
+    write_image(images / "4.fits", np.zeros((2, *SHAPE), np.float32), {"BAND1": "g", "BAND2": "i"})
+    with pytest.raises(ConfigError, match=r"0\.fits has the bands g, r and .*4\.fits g, i"):
+        runs.measure(images, tmp_path / "c.csv")
+    with pytest.raises(ConfigError, match=r"is no experiment, it takes morphometry"):
+        runs.measure(images, tmp_path / "c.csv", ["data.pattern=a"])
     store = fill(tmp_path / "store", 2).folder
     with pytest.raises(ConfigError, match=r"is a store, it takes morphometry"):
         runs.measure(store, tmp_path / "c.csv", ["data.size=9"])

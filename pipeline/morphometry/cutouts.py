@@ -110,7 +110,7 @@ def _gradient(
     hidden = (labels > 1) | ~np.isfinite(blue) | ~np.isfinite(red)
     outer = frame.rpetro_ellip
     place = frame.x, frame.y, 1 - frame.ellipticity, frame.theta, INNER * outer, outer
-    noise = found[0].sky_sigma, found[1].sky_sigma
+    noise = (one.sky_sigma if one.sky_sigma > 0 else 0.0 for one in found)  # 0 if unknown
     slope, error, _, _, flags = colour_gradient(
         np.where(hidden, 0.0, blue), np.where(hidden, 0.0, red), hidden, *place, *noise
     )

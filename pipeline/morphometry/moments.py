@@ -13,6 +13,8 @@ from pipeline.morphometry.flags import NEGATIVE_FLUX, NO_SOURCE, UNDEFINED
 PIXEL = 1 / 12
 r"""The variance of the position within a pixel."""
 
+ROUNDS = 64  # that any moments of an image need, and more
+
 
 @entry
 def centroid(
@@ -93,9 +95,14 @@ def shape(
     flags = 0 if total > 0 else NEGATIVE_FLUX
     if xx <= 0 or yy <= 0:
         flags |= UNDEFINED
-    while abs(xx * yy - xy * xy) < PIXEL**2:
+    for _ in range(ROUNDS):
+        if not abs(xx * yy - xy * xy) < PIXEL**2:
+            break
         xx += PIXEL if xx >= 0 else -PIXEL
         yy += PIXEL if yy >= 0 else -PIXEL
+    else:
+        # Moments that are divided by a total near 0 are too large to be changed by a pixel
+        return np.nan, np.nan, np.nan, np.nan, np.nan, flags | UNDEFINED
 
     mean, half = 0.5 * (xx + yy), math.hypot(0.5 * (xx - yy), xy)
     large = abs(mean) + half

@@ -24,7 +24,7 @@ class MorphologyTransformer(TransformerMixin, BaseEstimator):
     r"""Turns images into measurements, for any classifier of scikit-learn.
 
     Each band is measured by itself, with the target nearest to the centre, and neighbouring
-    bands give colours and their gradients, see :func:`pipeline.morphometry.features.features`.
+    bands give colour gradients, see :func:`pipeline.morphometry.features.features`.
     Nothing is learnt but the shape of the images, so that a galaxy has the same numbers whatever
     it is fitted with. What is undefined is NaN: forests and boosted trees of scikit-learn take it
     as it is, most other methods need an imputer after this step.
@@ -98,9 +98,15 @@ class MorphologyTransformer(TransformerMixin, BaseEstimator):
 
         Returns:
             The measurements, in the order of :meth:`get_feature_names_out`, with shape `(N, M)`.
+
+        Raises:
+            DataError: If the images have another shape than those of `fit`.
         """
 
         check_is_fitted(self)
+        shape = getattr(X, "shape", ())[1:]
+        if len(shape) > 1 and tuple(shape) != self.image_shape_[-len(shape) :]:
+            raise DataError(f"images of shape {shape}, expected {self.image_shape_} as in `fit`")
         pixels = validate_data(
             self, _flat(X), reset=False, dtype=np.float64, ensure_all_finite=False
         )

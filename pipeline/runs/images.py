@@ -4,7 +4,7 @@ __all__ = ["find_images", "layout"]
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pipeline.errors import ConfigError, DataError
@@ -44,7 +44,7 @@ def find_images(input: Path) -> list[Source]:
     return sorted(sources, key=lambda source: source.id)
 
 
-def layout(sources: Sequence[Source], workers: int, *, sized: bool = False) -> Layout:
+def layout(sources: Sequence[Source], workers: int, given: Collection[str] = ()) -> Layout:
     r"""Finds out which bands images have, and their size.
 
     The names of bands are those of the headers of the first image that can be read (`FILTER`,
@@ -53,13 +53,13 @@ def layout(sources: Sequence[Source], workers: int, *, sized: bool = False) -> L
     Arguments:
         sources: The images, one file each.
         workers: The number of processes that read.
-        sized: Whether the size is known already, so that one image tells enough.
+        given: What need not be the same: `bands`, or `size`.
 
     Returns:
         The bands, and the number of rows and columns `(H, W)`.
 
     Raises:
-        ConfigError: If two images have different sizes, so that one has to be chosen.
+        ConfigError: If two images have different sizes or bands, so that one has to be chosen.
         DataError: If none can be read.
     """
 
@@ -71,11 +71,16 @@ def layout(sources: Sequence[Source], workers: int, *, sized: bool = False) -> L
         raise DataError(str(found[0]))
 
     first, (bands, size) = next(iter(known.items()))
-    for path, (_, other) in known.items():
-        if not sized and other != size:
+    for path, (names, other) in known.items():
+        if "size" not in given and other != size:
             raise ConfigError(
                 f"{first} has {size[0]} x {size[1]} pixels and {path} {other[0]} x {other[1]}:"
                 " say which size all are brought to with --set data.size=PIXELS"
+            )
+        if "bands" not in given and names != bands:
+            raise ConfigError(
+                f"{first} has the bands {', '.join(bands)} and {path} {', '.join(names)}: write an"
+                " experiment, or say what to call them with --set data.bands=[NAMES]"
             )
 
     return bands, size

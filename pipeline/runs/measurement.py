@@ -19,6 +19,11 @@ from pipeline.runs.data import feed, progress_bar
 from pipeline.runs.images import find_images, layout
 from pipeline.store import Store
 
+OF_IMAGES = tuple(
+    f"data.{key}" for key in ("bands", "size", "scale", "pixel_scale", "hdu", "survey", "workers")
+)
+r"""The settings of `data` that images without an experiment heed."""
+
 
 def measure(input: Path, to: Path, overrides: Sequence[str] = ()) -> dict:
     r"""Measures a store, the files of an experiment, a folder of images or one image.
@@ -58,18 +63,29 @@ def _inputs(input: Path, overrides: Sequence[str]) -> tuple[Feed, Morphometry]:
         store = Store.open(input)
         info = store.info
         settings = _experiment(input, info.bands, (info.height, info.width), overrides)
-        if wrong := [text for text in overrides if not text.startswith("morphometry.")]:
-            raise ConfigError(f"--set {wrong[0]!r}: {input} is a store, it takes morphometry.*")
+        _only(overrides, (), f"{input} is a store")
         return StoreFeed(store), settings.morphometry
 
     sources = find_images(input)
-    given = {text.partition("=")[0] for text in overrides}
     experiment = _experiment(input, ("1",), (64, 64), overrides)
-    if not given >= {"data.bands", "data.size"}:
-        found = layout(sources, experiment.data.workers, sized="data.size" in given)
+    _only(overrides, OF_IMAGES, f"{input} is no experiment")
+    given = {text.partition("=")[0].removeprefix("data.") for text in overrides}
+    if not given >= {"bands", "size"}:
+        found = layout(sources, experiment.data.workers, given)
         experiment = _experiment(input, *found, overrides)
 
     return feed(experiment.data, sources), experiment.morphometry
+
+
+def _only(overrides: Sequence[str], known: Sequence[str], what: str) -> None:
+    r"""Refuses settings that would do nothing."""
+
+    for setting in overrides:
+        key = setting.partition("=")[0]
+        if not key.startswith("morphometry.") and key not in known:
+            raise ConfigError(
+                f"--set {setting!r}: {what}, it takes {', '.join(['morphometry.*', *known])}"
+            )
 
 
 def _experiment(

@@ -125,3 +125,14 @@ def test_outside():
     image[5, 0], image[5, 20] = 1.1, -1.0
 
     assert centroid(image, np.ones(SHAPE, bool))[0::3] == (13.5, UNDEFINED)
+
+
+def test_moments_over_a_total_near_zero():
+    r"""Second moments so large that a pixel changes nothing have no shape, and end."""
+
+    image, segment = np.zeros((40, 40)), np.zeros((40, 40), np.bool_)
+    for k, value in enumerate((1.0, -1.0, 1e-16)):
+        image[18 + k, 18 + k], segment[18 + k, 18 + k] = value, True
+    *values, flags = shape(image, segment, 20.0, 20.0)
+
+    assert np.isnan(values).all() and flags & UNDEFINED

@@ -113,6 +113,10 @@ def test_refused():
         MorphologyTransformer(bands=["g"]).fit(images)
     with pytest.raises(ConfigError, match="no measurement 'ginni', did you mean 'gini'"):
         MorphologyTransformer(columns=["ginni"]).fit(images)
+    fitted = MorphologyTransformer().fit(images)
+    for wrong in (np.moveaxis(images, 1, 3), images.swapaxes(2, 3), images[:, 0].swapaxes(1, 2)):
+        with pytest.raises(DataError, match=r"expected \(2, 40, 36\) as in `fit`"):
+            fitted.transform(wrong)
 
 
 def test_light_import():
