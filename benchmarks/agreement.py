@@ -10,7 +10,6 @@ table of the fast mode has the galaxies of which both found the same minimum of 
 
 __all__ = ["STATISTICS", "Pair", "Row", "compare", "main", "rows"]
 
-import json
 import math
 import os
 import sys
@@ -23,7 +22,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.harness import options
+from benchmarks.harness import options, write_json
 from benchmarks.peers import Galaxy, draw, turned, with_statmorph
 from benchmarks.samples import REAL, real, simulated
 from pipeline.morphometry import MEASURED, Morphology, measure
@@ -365,13 +364,7 @@ def main() -> None:
         if len(measured) < len(pairs) and not chosen.json:
             sys.stdout.write(f"statmorph stops at {len(pairs) - len(measured)} of {len(pairs)}\n")
     if chosen.json:
-        # JSON has no NaN
-        plain = (
-            {key: None if value != value else value for key, value in asdict(row).items()}
-            for row in found
-        )
-        json.dump([*plain], sys.stdout)
-        sys.stdout.write("\n")
+        write_json([asdict(row) for row in found])
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ statmorph is optional: `pip install -e '.[peers]'`.
 __all__ = ["PANELS", "Truth", "degrade", "draw_galaxy", "main", "ours", "summary", "sweep"]
 
 import argparse
-import json
 import math
 import sys
 import warnings
@@ -33,6 +32,7 @@ from scipy import ndimage
 
 from benchmarks.changes import STEPS, Flag, Panel, Series, changes, draw_figure, lines
 from benchmarks.gallery.looks import save
+from benchmarks.harness import write_json
 from pipeline.morphometry import measure, names
 from pipeline.morphometry.segment import segment
 from pipeline.simulate.camera import blur
@@ -275,8 +275,7 @@ def main() -> None:
     if asked.json:
         every = {"galaxies": count, "steps": STEPS}
         every |= {"series": [one._asdict() for one in series]}
-        json.dump(every | {"flags": [one._asdict() for one in flags]}, sys.stdout)
-        sys.stdout.write("\n")
+        write_json(every | {"flags": [one._asdict() for one in flags]})
         return
 
     sys.stdout.write("\n".join(lines(series, flags)) + "\n")

@@ -1,6 +1,6 @@
 r"""Times two sides in turn, and prints their medians and a ratio."""
 
-__all__ = ["Case", "compare", "options", "report"]
+__all__ = ["Case", "compare", "options", "report", "write_json"]
 
 import argparse
 import json
@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+
+from flows.results import plain
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,9 @@ def report(cases: list[Case], as_json: bool) -> None:
     r"""Writes the cases to standard output. The first is the headline."""
 
     if as_json:
-        told = [_plain(case) for case in cases]
+        told = [asdict(case) for case in cases]
         headline = {key: value for key, value in told[0].items() if key != "name"}
-        sys.stdout.write(json.dumps(headline | {"cases": told}, allow_nan=False) + "\n")
+        write_json(headline | {"cases": told})
         return
 
     for case in cases:
@@ -91,9 +93,7 @@ def report(cases: list[Case], as_json: bool) -> None:
         )
 
 
-def _plain(case: Case) -> dict[str, str | float | None]:
-    r"""Returns a case as JSON knows it, where what the other side lacks is null."""
+def write_json(result: object) -> None:
+    r"""Writes one line of JSON to standard output, with null for what is no finite number."""
 
-    told = asdict(case)
-
-    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in told.items()}
+    sys.stdout.write(json.dumps(plain(result), allow_nan=False) + "\n")

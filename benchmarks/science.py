@@ -8,7 +8,6 @@ bootstrap resamples. The data are below `TUNINGFORK_DATA`, by default `../shared
 
 __all__ = ["HAND_MADE", "Row", "aegis", "galaxy_zoo", "hand", "main", "spearman", "virgo"]
 
-import json
 import os
 import sys
 import tempfile
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from benchmarks.harness import options
+from benchmarks.harness import options, write_json
 from pipeline import runs
 from pipeline.baselines import fit_baseline, measurements, probabilities
 from pipeline.catalogue import read_table
@@ -84,8 +83,7 @@ def main() -> None:
         first = next(row for row in rows if row.aim is not None)
         aim = HAND_MADE["accuracy"]
         head = {"ours": first.value, "theirs": aim, "unit": "accuracy", "ratio": first.value / aim}
-        json.dump(head | {"cases": [asdict(row) for row in rows]}, sys.stdout)
-        sys.stdout.write("\n")
+        write_json(head | {"cases": [asdict(row) for row in rows]})
         return
     sys.stdout.write(
         "| data | number | value | 95 % | galaxies | aim |\n|---|---|---|---|---|---|\n"

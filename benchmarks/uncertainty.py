@@ -12,7 +12,6 @@ the light, within the ellipse that holds it.
 __all__ = ["KINDS", "galaxy", "main", "ratios"]
 
 import argparse
-import json
 import math
 import sys
 
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from benchmarks.harness import write_json
 from pipeline.morphometry import Morphology, measure
 
 KINDS = ("disk", "arms", "bulge")
@@ -118,8 +118,7 @@ def main() -> None:
     cases = [(kind, sn) for kind in KINDS for sn in (5.0, 20.0, 100.0)]
     found = {f"{kind} {sn:g}": ratios(kind, sn, count) for kind, sn in cases}
     if options.json:
-        json.dump(found, sys.stdout)
-        sys.stdout.write("\n")
+        write_json(found)
         return
 
     lines = [f"{'error / scatter':28}" + "".join(f"{case:>10}" for case in found)]

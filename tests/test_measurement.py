@@ -261,3 +261,16 @@ def test_wrong_inputs(tmp_path, images):
     write_image(psf, np.ones((8, 9), np.float32), {})
     with pytest.raises(DataError, match=r"psf\.fits: a PSF of shape \(8, 9\), expected odd sides"):
         runs.measure(store, tmp_path / "c.csv", [f"morphometry.psf={psf}"])
+
+
+def test_simulated_experiment(tmp_path):
+    r"""The survey of an experiment that has none yet is drawn, as ingest does."""
+
+    demo = Path(__file__).parents[1] / "configs/demo.yaml"
+    settings = {"simulate.galaxies": 3, "data.root": tmp_path / "survey", "data.workers": 1}
+    settings |= {"data.table.path": tmp_path / "survey/labels.csv", "morphometry.workers": 1}
+    found = runs.measure(
+        demo, tmp_path / "c.csv", [f"{name}={value}" for name, value in settings.items()]
+    )
+
+    assert found["inputs"] == 3 and (tmp_path / "survey/labels.csv").exists()

@@ -205,10 +205,14 @@ def measure_stamp(stamp: Stamp, gain: float, sky: Sky, psf: Kernel, parity: bool
         values |= found
         flags |= bits
     if flags & NO_SOURCE:  # there is nothing to fit
-        return values | dict.fromkeys(PROFILE, math.nan), flags | FIT_FAILED
-    found, bits = _profile(stamp, known, values, psf)
+        found, bits = dict.fromkeys(PROFILE, math.nan), FIT_FAILED
+    else:
+        found, bits = _profile(stamp, known, values, psf)
+    values |= found
+    if math.isnan(known.sky.sigma):  # without noise no error is known, and none is 0
+        values |= {name: math.nan for name in values if name.endswith("_error")}
 
-    return values | found, flags | bits
+    return values, flags | bits
 
 
 def _place(
@@ -246,7 +250,7 @@ def _place(
         Sky(sigma, turned, sky.smoothness), (column, row, side), unsure, parity,
     )  # fmt: skip
 
-    return values | of_place(stamp, known, values), known, bits | f0 | f1 | f2 | f3 | f4 | f5 | f6
+    return values | of_place(stamp, known), known, bits | f0 | f1 | f2 | f3 | f4 | f5 | f6
 
 
 def _radii(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:

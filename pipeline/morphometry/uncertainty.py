@@ -12,6 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.morphometry.asymmetry import EXTENT
 from pipeline.morphometry.geometry import Aperture, cumulate
 from pipeline.morphometry.growth_error import (
     fraction_errors,
@@ -31,11 +32,8 @@ stamp: the mode is less sure than the mean."""
 SURE = 1 / 6
 r"""The error of the phase of a bar, in radians, above which there may be none."""
 
-EXTENT = 1.5
-r"""The radius within which the asymmetry is measured, in Petrosian radii."""
 
-
-def of_place(stamp: Stamp, known: Known, values: dict[str, float]) -> dict[str, float]:
+def of_place(stamp: Stamp, known: Known) -> dict[str, float]:
     r"""Returns the errors of the centroid and of the shape, about either centre the same."""
 
     segment, place = stamp.segment, (known.x, known.y, known.q, known.theta)

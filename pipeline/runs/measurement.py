@@ -15,7 +15,7 @@ from pipeline.fits import read_frame
 from pipeline.measurement import Options
 from pipeline.measurement import measure as measure_feed
 from pipeline.morphometry.psf import Kernel, separate
-from pipeline.runs.data import feed, progress_bar
+from pipeline.runs.data import feed, progress_bar, simulate
 from pipeline.runs.images import find_images, layout
 from pipeline.store import Store
 
@@ -57,6 +57,8 @@ def _inputs(input: Path, overrides: Sequence[str]) -> tuple[Feed, Morphometry]:
         raise DataError(f"{input} does not exist, expected a store, an experiment or images")
     if input.suffix in {".yaml", ".yml"}:
         experiment = config.load(input, overrides)
+        if experiment.simulate:
+            simulate(experiment.data.root, **experiment.simulate.model_dump())
         return feed(experiment.data), experiment.morphometry
 
     if (input / "store.json").exists():

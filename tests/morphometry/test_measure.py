@@ -177,3 +177,14 @@ def test_refused(image):
         measure(np.array([["a", "b"]]))
     with pytest.raises(ConfigError, match="did you mean 'parity'"):
         measure(image, mode="parit")
+
+
+def test_no_error_without_noise(image):
+    r"""A target that fills its image leaves no sky: no error is known then, and none is 0."""
+
+    found = measure(image[20:36, 20:36], np.ones((16, 16), np.int64))
+
+    assert "no_sky" in names(found.flags) and math.isnan(found.sky_sigma)
+    errors = {n: v for n, v in found._asdict().items() if n.endswith("_error")}
+    assert len(errors) > 30 and np.isnan(list(errors.values())).all()
+    assert found.gini > 0
