@@ -1,6 +1,6 @@
 r"""What noise and blur do to each statistic, ours and statmorph's, in one figure.
 
-`python -m benchmarks.bias [--quick] [--json] [--figure PATH]`
+`python -m benchmarks.bias [--quick] [--json] [--docs docs]`
 
 Galaxies of the simulator, all classes alike, are drawn without neighbours and without noise. They
 are measured again with ever more white noise, and ever smaller against the point-spread function.
@@ -10,20 +10,31 @@ with noise from the value of the same code without noise at the same resolution,
 the sky taken off, and the point-spread function, and find the galaxy by themselves: ours by
 `segment`, statmorph by the central label of `photutils.detect_sources` at 1.5 sigma in the
 smoothed image. Without noise, both are given one outline. What a code does not return counts as
-failed, and is in no median.
+failed, and is in no median. By class it is told in how many galaxies what was found holds at least
+nine tenths of the light within that outline, which is the whole of a ring and both of a pair.
 
 statmorph is optional: `pip install -e '.[peers]'`.
 """
 
-__all__ = ["PANELS", "Truth", "degrade", "draw_galaxy", "main", "ours", "summary", "sweep"]
+__all__ = [
+    "CODES",
+    "PANELS",
+    "Code",
+    "Truth",
+    "degrade",
+    "draw_galaxy",
+    "held",
+    "main",
+    "summary",
+    "sweep",
+    "wholes",
+]
 
-import argparse
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,7 +43,8 @@ from scipy import ndimage
 
 from benchmarks.changes import STEPS, Flag, Panel, Series, changes, draw_figure, lines
 from benchmarks.gallery.looks import save
-from benchmarks.harness import write_json
+from benchmarks.harness import parser, write_json
+from benchmarks.pages import PAGE, TABLES, renew, table
 from pipeline.morphometry import measure, names
 from pipeline.morphometry.segment import segment
 from pipeline.simulate.camera import blur
@@ -64,6 +76,15 @@ r"""The S/N of a pixel that counts as none: a sky of zeros would be no sky."""
 
 FAULTS = (ArithmeticError, AssertionError, IndexError, TypeError, ValueError)
 r"""What statmorph may raise where a check of its own fails. It counts as no value."""
+
+WHOLE = 0.9
+r"""The share of the light from which on a galaxy counts as found whole."""
+
+GALAXIES = 8 * len(CLASSES)
+
+SHOWN = ("asymmetry", "asymmetry_unbiased", "smoothness", "smoothness_unbiased", "concentration",
+         "gini", "m20", "r50", "rpetro_ellip", "sersic_n")  # fmt: skip
+r"""What the table of the page has; the figure has all."""
 
 Measured = tuple[dict[str, float], tuple[str, ...]]
 r"""The values by name, and the names of what is flagged."""
@@ -157,23 +178,21 @@ def point_spread() -> NDArray[np.float64]:
     return star.reshape(25, 9, 25, 9).mean((1, 3))
 
 
-def ours(image: NDArray[np.float64], outline: NDArray | None, psf: NDArray) -> Measured:
-    r"""Measures a galaxy, found by `segment` if no outline is given."""
+def ours(image: NDArray[np.float64], labels: NDArray[np.int64], psf: NDArray) -> Measured:
+    r"""Measures a galaxy, of label 1."""
 
-    labels = segment(image, math.nan, math.nan)[0] if outline is None else outline
     found = measure(image, labels, psf=psf)
 
     return found._asdict(), names(found.flags)
 
 
-def theirs(image: NDArray[np.float64], outline: NDArray | None, psf: NDArray) -> Measured:
-    r"""Measures a galaxy with statmorph, found by photutils if no outline is given."""
+def theirs(image: NDArray[np.float64], labels: NDArray[np.int64], psf: NDArray) -> Measured:
+    r"""Measures a galaxy with statmorph."""
 
+    if not labels.any():
+        return {}, ("not found",)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        labels = _detected(image) if outline is None else outline
-        if not labels.any():
-            return {}, ("not found",)
         try:
             found = statmorph.SourceMorphology(image, labels, 1, gain=1e12, psf=psf)
         except FAULTS:
@@ -187,12 +206,20 @@ def theirs(image: NDArray[np.float64], outline: NDArray | None, psf: NDArray) ->
     return {name: value for name, value in values.items() if value != -99.0}, flags
 
 
-def _detected(image: NDArray[np.float64]) -> NDArray[np.int64]:
+def segmented(image: NDArray[np.float64]) -> NDArray[np.int64]:
+    r"""Finds a galaxy, of label 1, as ours does."""
+
+    return segment(image, math.nan, math.nan)[0]
+
+
+def detected(image: NDArray[np.float64]) -> NDArray[np.int64]:
     r"""Returns the source at the centre, of ones, as in the tutorial of statmorph."""
 
-    smooth = convolve(image, make_2dgaussian_kernel(3.0, size=5), normalize_kernel=True)
     sigma = 1.4826 * np.median(np.abs(image - np.median(image)))
-    sources = detect_sources(smooth, 1.5 * sigma, 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # if it finds none
+        smooth = convolve(image, make_2dgaussian_kernel(3.0, size=5), normalize_kernel=True)
+        sources = detect_sources(smooth, 1.5 * sigma, 5)
     if sources is None:
         return np.zeros(image.shape, np.int64)
     centre = sources.data[image.shape[0] // 2, image.shape[1] // 2]
@@ -200,31 +227,78 @@ def _detected(image: NDArray[np.float64]) -> NDArray[np.int64]:
     return ((sources.data == centre) & (centre > 0)).astype(np.int64)
 
 
-Code = Callable[[NDArray[np.float64], NDArray | None, NDArray], Measured]
+class Code(NamedTuple):
+    r"""What finds a galaxy in an image, and what measures it on that map."""
+
+    find: Callable[[NDArray[np.float64]], NDArray[np.int64]]
+    measure: Callable[[NDArray[np.float64], NDArray[np.int64], NDArray], Measured]
 
 
-CODES: dict[str, Code] = {"ours": ours} | ({"statmorph": theirs} if statmorph else {})
+CODES = {"ours": Code(segmented, ours)} | (
+    {"statmorph": Code(detected, theirs)} if statmorph else {}
+)
+
+
+def held(truth: Truth, labels: NDArray[np.int64]) -> float:
+    r"""Returns the share of the light within the outline of a galaxy that label 1 holds."""
+
+    light = truth.image * (truth.outline > 0)
+
+    return float(light[labels == 1].sum() / light.sum())
 
 
 def sweep(codes: Mapping[str, Code], indices: Iterable[int]) -> dict[str, dict[str, list]]:
     r"""Measures galaxies without noise and with it, and at each resolution.
 
     Returns:
-        By code, of `noise` and of `resolution`, for each galaxy, what is found at each step.
+        By code, of `noise` and of `resolution`, for each galaxy, what is found at each step; and
+        of `held` the share of its light in what was found, at each step of the noise.
     """
 
     psf = point_spread()
-    found: dict[str, dict[str, list]] = {name: {"noise": [], "resolution": []} for name in codes}
+    found: dict[str, dict[str, list]] = {
+        name: {"noise": [], "resolution": [], "held": []} for name in codes
+    }
     for index in indices:
         truths = [draw_galaxy(index, ratio) for ratio in RESOLUTION]
         middle = truths[RESOLUTION.index(AT)]
+        images = [degrade(middle, index, sn) for sn in STEPS["noise"]]
         for name, code in codes.items():
-            clean = [code(degrade(one, index, CLEAN), one.outline, psf) for one in truths]
-            noisy = [code(degrade(middle, index, sn), None, psf) for sn in STEPS["noise"]]
+            clean = [code.measure(degrade(one, index, CLEAN), one.outline, psf) for one in truths]
+            maps = [code.find(image) for image in images]
+            noisy = [
+                code.measure(image, labels, psf)
+                for image, labels in zip(images, maps, strict=True)
+            ]
             found[name]["resolution"].append(clean)
             found[name]["noise"].append([clean[RESOLUTION.index(AT)], *noisy])
+            found[name]["held"].append([held(middle, labels) for labels in maps])
 
     return found
+
+
+def wholes(classes: Sequence[str], shares: Mapping[str, Sequence[Sequence[float]]]) -> str:
+    r"""Tells how many galaxies of each class are found whole, as a table.
+
+    Arguments:
+        classes: The class of each galaxy.
+        shares: By code, the share of its light that was found at each step of the noise, with
+            shape `(N, P)`.
+    """
+
+    head = [f"found whole, of {len(classes)}, at a S/N of",
+            *(f"{sn:g}, {code}" for sn in STEPS["noise"] for code in shares)]  # fmt: skip
+    rows = []
+    for name in CLASSES:
+        where = [i for i, one in enumerate(classes) if one == name]
+        cells = [
+            sum(shares[code][i][step] >= WHOLE for i in where)
+            for step in range(len(STEPS["noise"]))
+            for code in shares
+        ]
+        rows.append([f"{name} ({len(where)})", *map(str, cells)])
+
+    return table(head, rows)
 
 
 def summary(code: str, found: dict[str, list]) -> tuple[list[Series], list[Flag]]:
@@ -234,7 +308,8 @@ def summary(code: str, found: dict[str, list]) -> tuple[list[Series], list[Flag]
     """
 
     series, flags = [], []
-    for way, rows in found.items():
+    for way in STEPS:
+        rows = found[way]
         for panel in PANELS:
             keys = panel.ours if code == "ours" else (panel.theirs,) * bool(panel.theirs)
             series += [_series(key, code, way, rows, panel) for key in keys]
@@ -257,28 +332,32 @@ def _series(key: str, code: str, way: str, rows: list, panel: Panel) -> Series:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer galaxies, for a first look")
-    parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
-    parser.add_argument("--figure", type=Path, help="where to draw, a PNG file")
-    asked = parser.parse_args()
-    count = len(CLASSES) // 2 if asked.quick else 8 * len(CLASSES)
+    asked = parser(__doc__ or "", docs=True).parse_args()
+    count = len(CLASSES) // 2 if asked.quick else GALAXIES
 
     series: list[Series] = []
     flags: list[Flag] = []
+    shares: dict[str, Any] = {}
     for name, found in sweep(CODES, range(count)).items():
         more = summary(name, found)
         series += more[0]
         flags += more[1]
-    if asked.figure:
-        save(draw_figure(PANELS, series, flags, count), asked.figure)
+        shares[name] = found["held"]
+    classes = [label(1, index) for index in range(count)]
+    if asked.docs:
+        save(draw_figure(PANELS, series, flags, count), asked.docs / "figures/bias.png")
+        shown = [one for one in series if one.way == "noise" and one.statistic in SHOWN]
+        shown.sort(key=lambda one: SHOWN.index(one.statistic))
+        told = "\n".join([*lines(shown, []), "", wholes(classes, shares)])
+        renew(asked.docs / PAGE, "bias", told)
+        renew(asked.docs / TABLES, "bias", "\n".join(lines(series, flags)))
     if asked.json:
-        every = {"galaxies": count, "steps": STEPS}
+        every = {"galaxies": count, "steps": STEPS, "classes": classes, "held": shares}
         every |= {"series": [one._asdict() for one in series]}
         write_json(every | {"flags": [one._asdict() for one in flags]})
         return
 
-    sys.stdout.write("\n".join(lines(series, flags)) + "\n")
+    sys.stdout.write("\n".join(lines(series, flags)) + f"\n\n{wholes(classes, shares)}")
     if "statmorph" not in CODES:
         sys.stdout.write("statmorph is not here, only ours: pip install -e '.[peers]'\n")
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec, SubplotSpec
 from numpy.typing import NDArray
 
+from benchmarks.pages import table
 from pipeline.figures import INK, PALETTE, style
 
 STEPS = {"noise": (30.0, 10.0, 5.0, 3.0, 1.5), "resolution": (4.0, 2.0, 1.0)}
@@ -200,20 +201,25 @@ def lines(series: Sequence[Series], flags: Sequence[Flag]) -> list[str]:
 
     out = []
     for way, steps in STEPS.items():
-        out.append(f"| {way} | code | " + " | ".join(f"{step:g}" for step in steps) + " |")
-        out.append("|---" * (2 + len(steps)) + "|")
-        for one in series:
-            if one.way == way:
-                pairs = zip(one.bias, one.scatter, strict=True)
-                cells = [f"{bias:+.3f} ± {scatter:.3f}" for bias, scatter in pairs]
-                out.append(f"| {one.statistic} | {one.code} | {' | '.join(cells)} |")
-        for flag in flags:
-            if flag.way == way:
-                cells = [f"{share:.0%}" for share in flag.shares[1:]]
-                out.append(f"| flag {flag.name} | {flag.code} | {' | '.join(cells)} |")
-        for code in dict.fromkeys(one.code for one in series):
+        rows = [
+            [one.statistic, one.code, *map(_change, one.bias, one.scatter)]
+            for one in series
+            if one.way == way
+        ]
+        rows += [
+            [f"flag {flag.name}", flag.code, *(f"{share:.0%}" for share in flag.shares[1:])]
+            for flag in flags
+            if flag.way == way
+        ]
+        for code in dict.fromkeys(one.code for one in series if one.way == way):
             failed = [one.failed for one in series if (one.code, one.way) == (code, way)]
-            cells = [f"{share:.0%}" for share in np.max(failed, axis=0)]
-            out.append(f"| without a value | {code} | {' | '.join(cells)} |")
+            most = (f"{share:.0%}" for share in np.max(failed, axis=0))
+            rows.append(["without a value", code, *most])
+        if rows:
+            out += table([way, "code", *(f"{step:g}" for step in steps)], rows).splitlines()
 
     return out
+
+
+def _change(bias: float, scatter: float) -> str:
+    return f"{bias:+.3f} ± {scatter:.3f}"

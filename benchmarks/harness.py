@@ -1,6 +1,6 @@
 r"""Times two sides in turn, and prints their medians and a ratio."""
 
-__all__ = ["Case", "compare", "options", "report", "write_json"]
+__all__ = ["Case", "compare", "options", "parser", "report", "write_json"]
 
 import argparse
 import json
@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from flows.results import plain
 
@@ -64,14 +65,29 @@ def compare(
     return Case(name, ours_rate, theirs_rate, unit, ours_rate / theirs_rate)
 
 
+def parser(description: str, *, docs: bool = False) -> argparse.ArgumentParser:
+    r"""Makes what reads `--quick` and `--json` from the command line.
+
+    Arguments:
+        description: What the benchmark says of itself.
+        docs: Whether it reads `--docs` too, the folder of the pages that show its tables.
+    """
+
+    reader = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    reader.add_argument("--quick", action="store_true", help="a smaller size, for a first look")
+    reader.add_argument("--json", action="store_true", help="one JSON object and nothing else")
+    if docs:
+        reader.add_argument("--docs", type=Path, help="renew tables and figures in this folder")
+
+    return reader
+
+
 def options(description: str) -> argparse.Namespace:
     r"""Reads `--quick` and `--json` from the command line."""
 
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--quick", action="store_true", help="a smaller size, for a first look")
-    parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
-
-    return parser.parse_args()
+    return parser(description).parse_args()
 
 
 def report(cases: list[Case], as_json: bool) -> None:

@@ -1,5 +1,7 @@
 r"""Measurements of galaxies, against statmorph on the same images and maps of sources.
 
+`python -m benchmarks.morphometry [--quick] [--json] [--docs docs]`
+
 One core each. Ours include what statmorph lacks: errors, columns without the bias of noise,
 entropy, gradient pattern, bar and spiral. Rates are followed by costs in milliseconds per
 galaxy, by the gain of a second process, and by the time of the first galaxy of a process, when
@@ -14,64 +16,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
-from benchmarks.harness import Case, compare, options, report
-from benchmarks.peers import Galaxy, draw, split, with_statmorph
-from pipeline.morphometry import measure, morphology
+from benchmarks.costs import PARTS, SIDES, our_costs, ours, tables
+from benchmarks.harness import Case, compare, parser, report
+from benchmarks.pages import PAGE, renew
+from benchmarks.peers import draw, split, with_statmorph
+from benchmarks.samples import Galaxy
 from pipeline.workers import in_order
 
-NUMBERS = {64: 24, 128: 12, 256: 6}
+NUMBERS = dict(zip(SIDES, (24, 12, 6), strict=True))
 r"""How many galaxies there are of each side in pixels."""
 
 FAINTEST, BRIGHTEST = 60, 600
 r"""The range of their total signal to noise ratio."""
-
-PARTS = {
-    "sky": ("skybox noise", "_slice_skybox sky_mean sky_median sky_sigma _sky_asymmetry"),
-    "centroid and shape": (
-        "centroid shape",
-        "_centroid _covariance_centroid ellipticity_centroid orientation_centroid"
-        " _covariance_asymmetry ellipticity_asymmetry orientation_asymmetry",
-    ),
-    "centre of symmetry": ("centre", "_asymmetry_center"),
-    "Petrosian radii": (
-        "cumulate petrosian_radius",
-        "_rpetro_circ_centroid rpetro_circ rpetro_ellip",
-    ),
-    "outline": ("outline reach", "_segmap_shape_asym rmax_circ rmax_ellip"),
-    "radii and fluxes": (
-        "aperture_flux radii radius_of_fraction",
-        "flux_circ flux_ellip r20 r50 r80 rhalf_circ rhalf_ellip",
-    ),
-    "asymmetries": (
-        "residual asymmetry rms_asymmetry2 outer_asymmetry shape_asymmetry",
-        "asymmetry rms_asymmetry2 outer_asymmetry shape_asymmetry",
-    ),
-    "smoothness": ("boxcar noise_smoothness sky_smoothness smoothness", "smoothness"),
-    "Gini, M20, S/N": (
-        "weights gini_segment ascending gini m20 sn_per_pixel",
-        "_segmap_gini gini m20 _weightmap_stamp sn_per_pixel",
-    ),
-    "multimode": ("multimode", "multimode"),
-    "intensity and deviation": (
-        "mid_segment intensity_deviation",
-        "_segmap_mid intensity deviation",
-    ),
-    "Sersic fit": ("sersic", "_sersic_model sersic_chi2_dof sersic_aic sersic_bic"),
-    "without noise bias": ("unbiased_asymmetry unbiased_smoothness", ""),
-    "entropy": ("entropy", ""),
-    "gradient pattern": ("gradient_pattern", ""),
-    "bar": ("bar", ""),
-    "spiral": ("spiral", ""),
-    "isophotes": ("isophote_twist", ""),
-    "errors": ("of_place of_growth of_turn of_light of_arms", ""),
-}
-r"""What is timed apart: our kernels and the properties of statmorph."""
 
 BEFORE = (
     "_slice_skybox _sky_asymmetry _centroid _rpetro_circ_centroid _asymmetry_center rpetro_circ"
@@ -92,11 +50,6 @@ noise = np.random.default_rng(0).normal(size=(64, 64))
 measure(100 * np.exp(-np.hypot(x - 31, y - 30) / 4) + noise)
 print(time.perf_counter() - start)
 """
-
-
-def ours(galaxies: list[Galaxy], mode: str = "fast") -> None:
-    for galaxy in galaxies:
-        measure(galaxy.image, galaxy.labels, galaxy.label, gain=galaxy.gain, mode=mode)  # type: ignore[arg-type]
 
 
 def theirs(galaxies: list[Galaxy]) -> None:
@@ -123,7 +76,7 @@ def costs(side: int, galaxies: list[Galaxy]) -> list[Case]:
     The first is that of all that both measure.
     """
 
-    kernels, whole = _our_costs(galaxies)
+    kernels, whole = our_costs(galaxies)
     names = [name for _, part in PARTS.values() for name in part.split()]
     properties, wait = split(galaxies, list(dict.fromkeys([*BEFORE, *names])))
     sums = {
@@ -143,51 +96,6 @@ def costs(side: int, galaxies: list[Galaxy]) -> list[Case]:
         cases.append(Case(f"{part}, {side} px", mine, other, "ms/galaxy", other / mine))
 
     return cases
-
-
-def _our_costs(galaxies: list[Galaxy]) -> tuple[dict[str, float], float]:
-    r"""Returns the seconds in each kernel that is called for a galaxy, and in all."""
-
-    spent: dict[str, float] = defaultdict(float)
-    with _timed(spent):
-        ours(galaxies)
-        spent.clear()
-        start = time.perf_counter()
-        ours(galaxies)
-        whole = time.perf_counter() - start
-
-    return spent, whole
-
-
-@contextmanager
-def _timed(spent: dict[str, float]) -> Iterator[None]:
-    r"""Adds up the time in each function that `morphology` has from other modules."""
-
-    kernels = {name: value for name, value in vars(morphology).items() if _elsewhere(value)}
-
-    def timed(name: str, kernel: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **named: Any) -> Any:
-            start = time.perf_counter()
-            result = kernel(*arguments, **named)
-            spent[name] += time.perf_counter() - start
-            return result
-
-        return call
-
-    try:
-        for name, kernel in kernels.items():
-            setattr(morphology, name, timed(name, kernel))
-        yield
-    finally:
-        for name, kernel in kernels.items():
-            setattr(morphology, name, kernel)
-
-
-def _elsewhere(value: object) -> bool:
-    module = getattr(value, "__module__", None) or ""
-    inside = module.startswith(f"{morphology.__package__}.") and module != morphology.__name__
-
-    return inside and callable(value) and not isinstance(value, type)
 
 
 def scaling(galaxies: list[Galaxy], workers: int) -> Case:
@@ -241,7 +149,7 @@ def _first(cache: str) -> float:
 
 
 def main() -> None:
-    chosen = options(__doc__ or "")
+    chosen = parser(__doc__ or "", docs=True).parse_args()
     drawn = {
         side: draw(side, max(2, count // (8 if chosen.quick else 1)), FAINTEST, BRIGHTEST, side)
         for side, count in NUMBERS.items()
@@ -256,6 +164,8 @@ def main() -> None:
     if not chosen.quick:
         cases.append(first())
     report(cases, chosen.json)
+    if chosen.docs:
+        renew(chosen.docs / PAGE, "speed", tables(cases))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 r"""What statmorph says of a galaxy, under our names, and galaxies as GalSim draws them."""
 
-__all__ = ["PAIRS", "Galaxy", "Theirs", "draw", "split", "turned", "with_statmorph"]
+__all__ = ["PAIRS", "Theirs", "draw", "split", "turned", "with_statmorph"]
 
 import math
 import time
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.samples import Galaxy
 from pipeline.morphometry import MEASURED, Sky
 
 try:
@@ -53,22 +54,6 @@ r"""What statmorph says instead of a number."""
 
 FAULTS = (ArithmeticError, AssertionError, IndexError, TypeError, ValueError)
 r"""What statmorph is seen to raise on real images, where a sanity check of its own fails."""
-
-
-class Galaxy(NamedTuple):
-    r"""What both sides are given.
-
-    Arguments:
-        image: The image, sky subtracted, with shape `(H, W)`.
-        labels: The map of sources, 0 in the sky, with shape `(H, W)`.
-        label: The source to measure.
-        gain: The photons per unit of the image.
-    """
-
-    image: NDArray[np.float64]
-    labels: NDArray[np.int64]
-    label: int
-    gain: float
 
 
 class Theirs(NamedTuple):

@@ -1,14 +1,14 @@
 r"""Galaxies to measure, simulated and real, with the map of sources that both sides are given."""
 
-__all__ = ["REAL", "real", "simulated"]
+__all__ = ["REAL", "Galaxy", "real", "simulated"]
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peers import Galaxy
 from benchmarks.real import SETS
 from pipeline.cutout import cut
 from pipeline.errors import DataError
@@ -28,6 +28,22 @@ r"""The size of what is cut out of a frame that shows several galaxies, in pixel
 
 BAND = 1
 r"""The band of the simulator that is measured, r."""
+
+
+class Galaxy(NamedTuple):
+    r"""What both sides are given.
+
+    Arguments:
+        image: The image, sky subtracted, with shape `(H, W)`.
+        labels: The map of sources, 0 in the sky, with shape `(H, W)`.
+        label: The source to measure.
+        gain: The photons per unit of the image.
+    """
+
+    image: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    label: int
+    gain: float
 
 
 def simulated(count: int, side: int, seed: int) -> list[Galaxy]:

@@ -1,5 +1,7 @@
 r"""Measures 100,000 simulated galaxies of 64 pixels with `tuningfork measure`.
 
+`python -m benchmarks.scale [--quick] [--json] [--docs docs] [--galaxies N] [--kills N]`
+
 Three runs of the verb: a tenth of the galaxies and all of them, whose rate and memory are put
 side by side, and all of them again with SIGKILL at random moments, after each of which the same
 command is run again. Both tables must have the same bytes. Memory is that of all processes of
@@ -9,9 +11,8 @@ The galaxies are drawn by the simulator in one band, each in eight orientations 
 its own each time.
 """
 
-__all__ = ["main"]
+__all__ = ["Run", "main", "make", "measure", "tables"]
 
-import argparse
 import os
 import random
 import signal
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +30,8 @@ import psutil
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.harness import Case, report
+from benchmarks.harness import Case, parser, report
+from benchmarks.pages import PAGE, renew, table
 from pipeline.simulate import render
 from pipeline.simulate.camera import CAMERA, expose
 from pipeline.store import Store, StoreInfo
@@ -42,11 +45,13 @@ class Run:
     r"""What a run of the verb took.
 
     Arguments:
+        galaxies: How many galaxies it measured.
         seconds: The time from its start to its end.
         memory: The most memory of all its processes, in MB.
         kills: How often it was killed.
     """
 
+    galaxies: int
     seconds: float
     memory: float
     kills: int
@@ -92,7 +97,7 @@ def _block(start: int) -> NDArray[np.float32]:
     return np.stack([expose(view, CAMERA, noise)[c : c + 1] for view in views])
 
 
-def measure(store: Path, to: Path, kills: int = 0) -> Run:
+def measure(store: Path, to: Path, galaxies: int, kills: int = 0) -> Run:
     r"""Runs the verb, as often as it is killed and once more."""
 
     command = [sys.executable, "-m", "flows.cli", "measure", str(store), "--to", str(to)]
@@ -103,7 +108,7 @@ def measure(store: Path, to: Path, kills: int = 0) -> Run:
         ended, peak = _once(command, patience)
         memory = max(memory, peak)
         if ended:
-            return Run(time.perf_counter() - start, memory, done)
+            return Run(galaxies, time.perf_counter() - start, memory, done)
         done += 1
 
 
@@ -143,35 +148,52 @@ def _anonymous(pid: int) -> float:
     return total / 2**20
 
 
+def tables(runs: Sequence[Run], same: bool) -> str:
+    r"""Spells what runs took, the last of which was killed.
+
+    Arguments:
+        runs: Some.
+        same: Whether its table has the same bytes as the one before.
+    """
+
+    rows = []
+    for run in runs:
+        rate, memory = f"{run.galaxies / run.seconds:.0f}", f"{run.memory / 1e3:.2f}"
+        rows.append([f"{run.galaxies:,}", rate, memory, str(run.kills), ""])
+    rows[-1][-1] = "the same bytes" if same else "OTHER BYTES"
+
+    return table(["galaxies", "per second", "memory, GB", "killed", "its table"], rows)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--galaxies", type=int, default=100_000)
-    parser.add_argument("--kills", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="2,000 galaxies and one kill")
-    parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
-    asked = parser.parse_args()
+    reader = parser(__doc__ or "", docs=True)
+    reader.add_argument("--galaxies", type=int, default=100_000)
+    reader.add_argument("--kills", type=int, default=5)
+    asked = reader.parse_args()
     galaxies, kills = (2_000, 1) if asked.quick else (asked.galaxies, asked.kills)
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        few, all_of_them = make(folder / "few", galaxies // 10), make(folder / "all", galaxies)
+        few, every = make(folder / "few", galaxies // 10), make(folder / "all", galaxies)
         # What is compiled once is not to be timed, nor is its memory
-        measure(few, folder / "warm.fits")
-        part = measure(few, folder / "part.fits")
-        whole = measure(all_of_them, folder / "whole.fits")
-        killed = measure(all_of_them, folder / "killed.fits", kills)
+        measure(few, folder / "warm.fits", galaxies // 10)
+        part = measure(few, folder / "part.fits", galaxies // 10)
+        whole = measure(every, folder / "whole.fits", galaxies)
+        killed = measure(every, folder / "killed.fits", galaxies, kills)
         same = (folder / "whole.fits").read_bytes() == (folder / "killed.fits").read_bytes()
 
-    rates = [galaxies / whole.seconds, galaxies // 10 / part.seconds]
+    rates = [run.galaxies / run.seconds for run in (whole, part)]
     cases = [
         Case(f"{galaxies} against {galaxies // 10}", *rates, "galaxies/s", rates[0] / rates[1]),
         Case("memory of the same", whole.memory, part.memory, "MB", part.memory / whole.memory),
     ]
     report(cases, asked.json)
-    told = f"killed {killed.kills} times: the table is {'the same' if same else 'ANOTHER'}"
-    (sys.stderr if asked.json else sys.stdout).write(f"{told}\n")
+    told = tables([part, whole, killed], same)
+    (sys.stderr if asked.json else sys.stdout).write(told)
     if not same:
         raise SystemExit(1)
+    if asked.docs:
+        renew(asked.docs / PAGE, "scale", told)
 
 
 if __name__ == "__main__":

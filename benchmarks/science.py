@@ -1,4 +1,6 @@
-r"""Whether measurements say what eyes saw: `python -m benchmarks.science [--quick] [--json]`.
+r"""Whether measurements say what eyes saw.
+
+`python -m benchmarks.science [--quick] [--json] [--docs docs]`
 
 Spearman's rank correlation of measurements with the votes for features (`aegis_hst`) and with the
 T-type (`virgo_dss2`); a forest on the measurements of Galaxy Zoo (`gz1_sdss`) beside one on 15
@@ -6,12 +8,13 @@ hand-made numbers; and the hand of its spirals from the sign of one number. Inte
 bootstrap resamples. The data are below `TUNINGFORK_DATA`, by default `../shared/data`.
 """
 
-__all__ = ["HAND_MADE", "Row", "aegis", "galaxy_zoo", "hand", "main", "spearman", "virgo"]
+__all__ = ["HAND_MADE", "Row", "aegis", "galaxy_zoo", "hand", "main", "spearman",
+           "tables", "virgo"]  # fmt: skip
 
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from benchmarks.harness import options, write_json
+from benchmarks.harness import parser, write_json
+from benchmarks.pages import PAGE, renew, table
 from pipeline import runs
 from pipeline.baselines import fit_baseline, measurements, probabilities
 from pipeline.catalogue import read_table
@@ -42,6 +46,7 @@ r"""The share of the spirals whose hand is to be found."""
 
 FIELDS = ("concentration", "asymmetry", "asymmetry_unbiased", "rms_asymmetry2", "smoothness",
           "gini", "m20", "sersic_n", "entropy", "gradient_pattern", "sn_per_pixel")  # fmt: skip
+CORRELATED = ("aegis_hst, features", "virgo_dss2, T-type")
 HANDS = {"spiral_clockwise": 1, "spiral_anticlockwise": -1}
 OTHER_SKY = "N4402"  # its images show another galaxy, which has no type
 
@@ -72,7 +77,7 @@ class Row:
 def main() -> None:
     r"""Prints the tables."""
 
-    asked = options(__doc__ or "")
+    asked = parser(__doc__ or "", docs=True).parse_args()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         for rows_of in (aegis, virgo):
@@ -85,17 +90,42 @@ def main() -> None:
         head = {"ours": first.value, "theirs": aim, "unit": "accuracy", "ratio": first.value / aim}
         write_json(head | {"cases": [asdict(row) for row in rows]})
         return
-    sys.stdout.write(
-        "| data | number | value | 95 % | galaxies | aim |\n|---|---|---|---|---|---|\n"
-    )
-    sys.stdout.writelines(f"{line}\n" for line in map(_line, rows))
+    told = tables(rows)
+    sys.stdout.write(told)
+    if asked.docs:
+        renew(asked.docs / PAGE, "science", told)
 
 
-def _line(row: Row) -> str:
+def tables(rows: Sequence[Row]) -> str:
+    r"""Spells correlations, a statistic in a line and a band in a column, and then all others."""
+
+    found = {(row.table, *row.name.split()): row for row in rows if row.table in CORRELATED}
+    columns = list(dict.fromkeys((data, band) for data, _, band in found))
+    most = [max(found[data, field, band].galaxies for field in FIELDS) for data, band in columns]
+    head = [f"{data}, {band} ({n})" for (data, band), n in zip(columns, most, strict=True)]
+    lines = [
+        [field, *(_correlation(found[data, field, band]) for data, band in columns)]
+        for field in FIELDS
+    ]
+    others = [_cells(row) for row in rows if row.table not in CORRELATED]
+    names = ["data", "number", "value", "95 %", "galaxies", "aim"]
+
+    return f"{table(['', *head], lines)}\n{table(names, others)}"
+
+
+def _correlation(row: Row) -> str:
+    r"""Spells a correlation, in bold where its interval does not hold 0."""
+
+    bold = "**" if row.low * row.high > 0 else ""
+
+    return f"{bold}{row.value:.2f}{bold} ({row.low:.2f} to {row.high:.2f})"
+
+
+def _cells(row: Row) -> list[str]:
     aim = "" if row.aim is None else f"{row.aim:.3f}"
     span = f"{row.low:.3f} to {row.high:.3f}"
 
-    return f"| {row.table} | {row.name} | {row.value:.3f} | {span} | {row.galaxies} | {aim} |"
+    return [row.table, row.name, f"{row.value:.3f}", span, str(row.galaxies), aim]
 
 
 def spearman(
@@ -133,7 +163,7 @@ def aegis(folder: Path) -> Iterator[Row]:
     table = read_table(DATA / "aegis_hst/labels.csv")
     votes = dict(zip(map(str, table["object_id"]), table["p_features"], strict=True))
 
-    yield from _correlations(experiment, "aegis_hst, features", votes)
+    yield from _correlations(experiment, CORRELATED[0], votes)
 
 
 def virgo(folder: Path) -> Iterator[Row]:
@@ -160,7 +190,7 @@ def virgo(folder: Path) -> Iterator[Row]:
         }
     )  # fmt: skip
 
-    yield from _correlations(experiment, "virgo_dss2, T-type", types)
+    yield from _correlations(experiment, CORRELATED[1], types)
 
 
 def _correlations(experiment: Experiment, table: str, seen: Mapping[str, float]) -> Iterator[Row]:

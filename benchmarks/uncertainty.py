@@ -1,6 +1,6 @@
 r"""What the errors of the statistics are worth: each against the scatter of noisy images.
 
-`python -m benchmarks.uncertainty [--quick] [--json]`
+`python -m benchmarks.uncertainty [--quick] [--json] [--docs docs]`
 
 Disks, disks with arms and clumps, and bulges of 64 px, with 5 px of half-light radius, at places
 within a pixel that are drawn at random, are measured without noise and with white noise, the
@@ -9,20 +9,27 @@ central 68 % of the differences; from 0.7 to 1.4 is taken for right. The S/N is 
 the light, within the ellipse that holds it.
 """
 
-__all__ = ["KINDS", "galaxy", "main", "ratios"]
+__all__ = ["KINDS", "galaxy", "main", "ratio", "ratios", "summary"]
 
-import argparse
 import math
 import sys
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmarks.harness import write_json
+from benchmarks.harness import parser, write_json
+from benchmarks.pages import PAGE, TABLES, renew, table
 from pipeline.morphometry import Morphology, measure
 
 KINDS = ("disk", "arms", "bulge")
+LEVELS = (5.0, 20.0, 100.0)
+r"""The signal to noise of half of the light."""
+
+RIGHT = (0.7, 1.4)
+r"""The range of the ratio that is taken for right."""
+
 SIDE, RADIUS, Q, THETA = 64, 5.0, 0.7, 0.6
 SEEING = 2.5
 r"""The full width of the Gaussian that blurs galaxies, in pixels."""
@@ -91,13 +98,22 @@ def ratios(kind: str, sn: float, count: int) -> dict[str, float]:
             true = np.array([getattr(clean[k % PLACES], name) for k in range(count)])
             if name == "sn_per_pixel":  # which is infinite without noise
                 true = np.array([found[k % PLACES :: PLACES].mean() for k in range(count)])
-            out[name] = _ratio(errors, found - true, "theta" in name or name == "pitch")
+            out[name] = ratio(errors, found - true, "theta" in name or name == "pitch")
 
     return out
 
 
-def _ratio(errors: NDArray, changes: NDArray, axis: bool) -> float:
-    r"""Returns the median error over the scatter, NaN if most changes have none."""
+def ratio(errors: NDArray, changes: NDArray, axis: bool) -> float:
+    r"""Returns the median error over the scatter of the changes.
+
+    Arguments:
+        errors: The errors, with shape `(N,)`.
+        changes: What was found less what is true, with shape `(N,)`.
+        axis: Whether it is the angle of an axis, known modulo half a turn.
+
+    Returns:
+        The ratio, NaN if fewer than half have an error, or if nothing changes.
+    """
 
     known = np.isfinite(errors) & np.isfinite(changes)
     if 2 * known.sum() < known.size:
@@ -109,22 +125,43 @@ def _ratio(errors: NDArray, changes: NDArray, axis: bool) -> float:
     return 2 * float(np.median(errors[known])) / (high - low) if high > low else math.nan
 
 
+def summary(found: Mapping[str, Mapping[str, float]]) -> str:
+    r"""Tells how many statistics have right errors, and which have not, as a table.
+
+    Arguments:
+        found: The ratio of each statistic, by case.
+    """
+
+    low, high = RIGHT
+    rows = []
+    for case, values in found.items():
+        known = {name: value for name, value in values.items() if math.isfinite(value)}
+        small = [f"{name} {value:.2f}" for name, value in known.items() if value < low]
+        large = [f"{name} {value:.2f}" for name, value in known.items() if value > high]
+        right = len(known) - len(small) - len(large)
+        rows.append([case, f"{right} of {len(known)}", ", ".join(small), ", ".join(large)])
+
+    return table(["", "right", "too small", "too large"], rows)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="50 images instead of 300")
-    parser.add_argument("--json", action="store_true", help="print numbers for a program")
-    options = parser.parse_args()
-    count = 50 if options.quick else 300
-    cases = [(kind, sn) for kind in KINDS for sn in (5.0, 20.0, 100.0)]
-    found = {f"{kind} {sn:g}": ratios(kind, sn, count) for kind, sn in cases}
-    if options.json:
+    asked = parser(__doc__ or "", docs=True).parse_args()
+    count = 50 if asked.quick else 300
+    cases = [(kind, sn) for kind in KINDS for sn in LEVELS]
+    found = {f"{kind}, S/N {sn:g}": ratios(kind, sn, count) for kind, sn in cases}
+    if asked.json:
         write_json(found)
         return
 
-    lines = [f"{'error / scatter':28}" + "".join(f"{case:>10}" for case in found)]
-    for name in next(iter(found.values())):
-        lines.append(f"{name:28}" + "".join(f"{row[name]:10.2f}" for row in found.values()))
-    sys.stdout.write("\n".join(lines) + "\n")
+    rows = [
+        [name, *("-" if math.isnan(row[name]) else f"{row[name]:.2f}" for row in found.values())]
+        for name in next(iter(found.values()))
+    ]
+    told = {PAGE: summary(found), TABLES: table(["error / scatter", *found], rows)}
+    sys.stdout.write("\n".join(told.values()))
+    if asked.docs:
+        for page, text in told.items():
+            renew(asked.docs / page, "errors", text)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,19 @@ r"""What the benchmarks say is what they measured."""
 
 import ast
 import importlib
+import math
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks import ingest, lookup, memory, real
+from benchmarks import costs, ingest, lookup, memory, real, scale, uncertainty
+from benchmarks.harness import Case
+from benchmarks.watch import watched
 from pipeline.catalogue import read_table
+from pipeline.morphometry import morphology
+from pipeline.store import Store
 
 MODULES = sorted((Path(__file__).parents[1] / "benchmarks").glob("[a-z]*.py"))
 
@@ -108,3 +114,112 @@ def test_first_look_up(tmp_path):
     assert first.ratio == pytest.approx(first.theirs / first.ours)
     assert lookup.later(store).ours > 0
     assert "among 300 against 300" in lookup.constant(store, store).name
+
+
+def test_kernels_are_watched():
+    r"""What is called in a measurement is known, in its order, and nothing stays replaced."""
+
+    before, seen = dict(vars(morphology)), []
+
+    def noted(name, kernel):
+        return lambda *arguments: seen.append(name) or kernel(*arguments)
+
+    with watched(noted):
+        assert morphology.bulge(0.5, -1.5) == before["bulge"](0.5, -1.5)
+        assert morphology.merger is not before["merger"]
+    assert seen == ["bulge"] and vars(morphology) == before
+
+    with pytest.raises(ZeroDivisionError), watched(noted):
+        1 / 0  # noqa: B018
+    assert vars(morphology) == before
+
+
+def test_all_parts_are_timed():
+    r"""A kernel of another name would cost nothing, and one of none would be left out."""
+
+    parts = [name for kernels, _ in costs.PARTS.values() for name in kernels.split()]
+    found: list[str] = []
+    with watched(lambda name, kernel: found.append(name) or kernel):
+        small = {"bulge", "merger", "concentration", "doubts", "width"}
+        small |= {"white_asymmetry", "white_smoothness"}
+    assert len(parts) == len(set(parts))
+    assert set(parts) == set(found) - small
+
+
+def test_speed_tables():
+    cases = []
+    for side, ours in ((64, 418.0), (128, 248.0)):
+        for mode in ("fast", "parity"):
+            cases.append(Case(f"{mode}, {side} x {side} px", ours, 4.0, "galaxies/s", ours / 4))
+        for name in ("what both measure", *costs.PARTS, "everything else"):
+            cases.append(Case(f"{name}, {side} px", 1.5, math.nan, "ms/galaxy", math.nan))
+    cases.append(Case("2 processes against one", 3.0, 1.6, "galaxies/s", 1.9))
+    told = costs.tables(cases).splitlines()
+
+    assert told[0] == "| | 64 px | 128 px |"
+    assert "| ratio | 104 | 62 |" in told and "| ratio of `parity` | 104 | 62 |" in told
+    assert "| Sersic fit | 1.5 | - |" in told
+    assert "| 2 processes against one, galaxies/s | 3 | 1.6 |" in told
+
+
+def test_errors_over_scatter():
+    r"""An error twice too large is 2, and an axis has no jump at half a turn."""
+
+    changes = np.random.default_rng(0).normal(size=20_000)
+    errors = np.full(changes.size, 2.0)
+    assert uncertainty.ratio(errors, changes, False) == pytest.approx(2, rel=0.03)
+    assert uncertainty.ratio(errors / 10, changes / 10 + np.pi, True) == pytest.approx(2, rel=0.03)
+    errors[: errors.size // 2 + 1] = np.nan
+    assert np.isnan(uncertainty.ratio(errors, changes, False))
+    assert np.isnan(uncertainty.ratio(np.ones(9), np.zeros(9), False))
+
+    told = uncertainty.summary({"disk": {"gini": 0.5, "m20": 1.0, "r50": 1.41, "x": math.nan}})
+    assert told.splitlines()[-1] == "| disk | 1 of 3 | gini 0.50 | r50 1.41 |"
+
+
+@pytest.mark.parametrize("kind", uncertainty.KINDS)
+def test_galaxies_of_known_size(kind):
+    r"""The ellipse holds half of the light, but for the blur, wherever the centre is."""
+
+    light = uncertainty.galaxy(kind, 31.7, 32.1)
+    y, x = np.mgrid[: uncertainty.SIDE, : uncertainty.SIDE]
+    dx, dy, theta = x - 31.7, y - 32.1, uncertainty.THETA
+    u = dx * np.cos(theta) + dy * np.sin(theta)
+    v = (dy * np.cos(theta) - dx * np.sin(theta)) / uncertainty.Q
+    inside = light[np.hypot(u, v) < uncertainty.RADIUS].sum()
+
+    assert light.sum() == pytest.approx(1)
+    assert 0.4 < inside < 0.55
+
+
+def test_store_of_scale(tmp_path, monkeypatch):
+    r"""Each galaxy is there in eight orientations, with another noise each time."""
+
+    monkeypatch.setattr(scale, "BLOCK", 1)
+    store = Store.open(scale.make(tmp_path / "s", 12))
+    pixels = store.gather(np.arange(12)).astype(float)[:, 0]
+
+    assert store.manifest["id"].to_pylist() == [f"tf{i:06d}" for i in range(12)]
+    edges = pixels[:, :8]
+    assert 1.4826 * np.median(np.abs(edges - np.median(edges))) == pytest.approx(1, abs=0.2)
+    turned = np.rot90(pixels[0]), np.rot90(pixels[0])[:, ::-1], pixels[0][:, ::-1]
+    assert max(np.corrcoef(one.ravel(), pixels[2].ravel())[0, 1] for one in turned) > 0.9
+    assert not any(np.array_equal(one, pixels[2]) for one in turned)
+    assert np.corrcoef(pixels[0].ravel(), pixels[8].ravel())[0, 1] < 0.9
+
+
+def test_runs_of_scale():
+    r"""A killed process is told from one that ends, and the memory of its children counts."""
+
+    hold = "import time; held = bytearray(150 << 20); held[::4096] = b'x' * 38400; time.sleep(1)"
+    family = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hold!r}])"
+    ended, memory = scale._once([sys.executable, "-c", family], None)
+    assert ended and 150 < memory < 300
+    assert not scale._once([sys.executable, "-c", "import time; time.sleep(60)"], 0.3)[0]
+    with pytest.raises(SystemExit, match="ended with 3"):
+        scale._once([sys.executable, "-c", "raise SystemExit(3)"], None)
+
+    told = scale.tables([scale.Run(100, 2.0, 1e3, 0), scale.Run(1000, 2.5, 1.5e3, 4)], True)
+    assert "| 100 | 50 | 1.00 | 0 | |" in told
+    assert "| 1,000 | 400 | 1.50 | 4 | the same bytes |" in told
+    assert "OTHER" in scale.tables([scale.Run(1, 1.0, 1.0, 1)], False)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks import bias
-from benchmarks.changes import STEPS, changes, draw_figure, lines
+from benchmarks.changes import STEPS, Series, changes, draw_figure, lines
 
 
 def test_known_changes():
@@ -38,13 +38,51 @@ def test_noise():
 
 
 def test_only_ours():
-    series, flags = bias.summary("ours", bias.sweep({"ours": bias.ours}, range(1))["ours"])
+    found = bias.sweep({"ours": bias.CODES["ours"]}, range(1))["ours"]
+    series, flags = bias.summary("ours", found)
     known = {(one.statistic, one.way): one for one in series}
     figure = draw_figure(bias.PANELS, series, flags, 1)
     words = [text.get_text() for text in figure.findobj(mpl.text.Text)]
 
+    assert found["held"][0][0] > 0.9 and len(found["held"][0]) == len(STEPS["noise"])
     assert max(np.abs(known["concentration", "noise"].bias[:2])) < 0.2
     assert all(len(one.bias) == len(STEPS[one.way]) for one in series)
     assert np.all(np.diff([0.0, *known["r50", "resolution"].bias]) > 0)
     assert all(panel.title in words for panel in bias.PANELS)
     assert any("asymmetry_unbiased | ours" in line for line in lines(series, flags))
+
+
+def test_held():
+    r"""A map holds the share of the light that it covers, not that of the pixels."""
+
+    image, outline = np.zeros((9, 9)), np.zeros((9, 9), np.int64)
+    image[2, 2], image[2, 6], image[8, 8] = 3.0, 1.0, 50.0
+    outline[2] = 1
+    truth, first = bias.Truth(image, 1.0, outline), np.zeros((9, 9), np.int64)
+    first[:, :4] = 1
+    second = np.where(first, 2, 1)
+
+    assert bias.held(truth, first) == pytest.approx(0.75)
+    assert bias.held(truth, second) == pytest.approx(0.25)
+    assert bias.held(truth, first | 1) == 1
+
+
+def test_wholes():
+    shares = {"ours": [[1.0, 0.91, 0.5, 0, 0]] * 2 + [[0.89, 1, 0, 0, 0]]}
+    told = bias.wholes(["ring", "merger", "ring"], shares).splitlines()
+
+    assert told[0].startswith("| found whole, of 3, at a S/N of | 30, ours | 10, ours |")
+    assert "| ring (2) | 1 | 2 | 0 | 0 | 0 |" in told
+    assert "| merger (1) | 1 | 1 | 0 | 0 | 0 |" in told
+    assert "| elliptical (0) | 0 | 0 | 0 | 0 | 0 |" in told
+
+
+def test_lines():
+    r"""A table of each way that has a series, and no flags where none are asked for."""
+
+    one = Series("gini", "ours", "noise", [0.1] * 5, [0.2] * 5, [0.0, 0, 0, 0, 0.5], 1.0)
+    told = lines([one], [])
+
+    assert told[0] == "| noise | code | 30 | 10 | 5 | 3 | 1.5 |"
+    assert told[2].startswith("| gini | ours | +0.100 ± 0.200 |")
+    assert told[3] == "| without a value | ours | 0% | 0% | 0% | 0% | 50% |" and len(told) == 4

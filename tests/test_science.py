@@ -51,4 +51,4 @@ def test_aegis(shared_data, tmp_path, monkeypatch):
 
     assert [row.name for row in rows] == ["gini v", "asymmetry v", "gini i", "asymmetry i"]
     assert all(36 <= row.galaxies <= 39 and row.low < row.value < row.high for row in rows)
-    assert science._line(rows[0]).count("|") == 7
+    assert "(39) | aegis_hst, features, i" in science.tables(rows)

@@ -1,0 +1,1 @@
+r"""How far our measurements are from those of statmorph: `python -m benchmarks.agreement`."""

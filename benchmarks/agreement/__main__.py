@@ -1,0 +1,103 @@
+r"""How far our measurements are from those of statmorph, by statistic and signal to noise.
+
+`python -m benchmarks.agreement [--docs docs]`
+
+Both are given the same images and maps of sources. With `parity` each measures the sky by
+itself, with `fast` we are given the sky that statmorph found. statmorph is also compared with
+itself, between a galaxy and the same one turned or flipped, on the same sky and on the one that it
+then finds. What it measured can be kept, and told or drawn again without measuring.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.agreement.compare import compare
+from benchmarks.agreement.figures import exact, fast
+from benchmarks.agreement.pairs import MODES, Pair
+from benchmarks.agreement.tables import pool, rows, tables
+from benchmarks.gallery.looks import save
+from benchmarks.harness import parser, write_json
+from benchmarks.pages import PAGE, TABLES, renew
+from benchmarks.peers import draw
+from benchmarks.samples import REAL, Galaxy, real, simulated
+from pipeline.workers import in_order
+
+GALSIM = {64: 120, 128: 60, 256: 20}
+r"""How many galaxies GalSim draws of each side in pixels."""
+
+OURS = 120
+r"""How many galaxies our simulator draws."""
+
+FAINTEST, BRIGHTEST = 20, 2000
+r"""The range of the total signal to noise ratio of those of GalSim."""
+
+
+def galaxies(quick: bool) -> Iterator[tuple[str, Galaxy]]:
+    r"""Yields galaxies and the names of their samples."""
+
+    data = Path(os.environ.get("TUNINGFORK_DATA", "../shared/data"))
+    samples: dict[str, Iterable[Galaxy]] = {
+        f"GalSim, {side} px": draw(side, count // (10 if quick else 1), FAINTEST, BRIGHTEST, side)
+        for side, count in GALSIM.items()
+    }
+    samples["our simulator, 64 px"] = simulated(OURS // (10 if quick else 1), 64, seed=1)
+    samples |= {name: real(name, data, 3 if quick else 1000) for name in REAL}
+    for name, found in samples.items():
+        for galaxy in found:
+            yield name, galaxy
+
+
+def measured(quick: bool, workers: int) -> list[Pair]:
+    r"""Measures all galaxies by both codes, each compared in the next orientation."""
+
+    tasks = ((name, galaxy, 1 + k % 7) for k, (name, galaxy) in enumerate(galaxies(quick)))
+
+    return [pair for found in in_order(compare, tasks, workers) for pair in found]
+
+
+def document(folder: Path, pairs: list[Pair], told: dict[str, str]) -> None:
+    r"""Renews the tables and the figures of the pages in a folder."""
+
+    for name, text in told.items():
+        renew(folder / (TABLES if "," in name else PAGE), f"agreement: {name}", text)
+    for mode, draw_it in (("fast", fast), ("parity", exact)):
+        figure = draw_it([pair for pair in pairs if pair.mode == mode])
+        save(figure, folder / f"figures/agreement_{mode}.png")
+
+
+def main() -> None:
+    reader = parser(__doc__ or "", docs=True)
+    reader.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    reader.add_argument("--to", type=Path, help="where to keep what is measured, a JSON file")
+    reader.add_argument("--from", type=Path, dest="kept", help="what was kept, to tell it again")
+    asked = reader.parse_args()
+    if asked.kept:
+        pairs = [Pair(*one) for one in json.loads(asked.kept.read_text())]
+    else:
+        pairs = measured(asked.quick, asked.workers)
+    if asked.to:
+        asked.to.write_text(json.dumps(pairs, default=float))
+    if asked.json:
+        write_json(
+            [
+                {"mode": mode, "sample": kind} | asdict(row)
+                for mode in MODES
+                for kind, found in pool(pair for pair in pairs if pair.mode == mode).items()
+                for row in rows(found)
+            ]
+        )
+        return
+
+    told = tables(pairs)
+    for name, text in told.items():
+        sys.stdout.write(f"\n{name}\n\n{text}")
+    if asked.docs:
+        document(asked.docs, pairs, told)
+
+
+if __name__ == "__main__":
+    main()
