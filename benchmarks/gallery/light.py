@@ -35,6 +35,7 @@ from pipeline.morphometry.colours import RINGS, colour_gradient
 from pipeline.morphometry.geometry import cumulate
 from pipeline.morphometry.growth import aperture_flux
 from pipeline.morphometry.isophotes import isophotes, twist
+from pipeline.morphometry.known import Disk
 from pipeline.morphometry.petrosian import ETA
 
 
@@ -207,10 +208,9 @@ def isophote(galaxy: Galaxy) -> Figure:
     found, scale = galaxy.found, galaxy.scale
     place = found.x, found.y, 1 - found.ellipticity, found.theta
     a = np.geomspace(5.0, 1.2 * found.rpetro_ellip, 14)
-    shape, angle, shape_error, angle_error = isophotes(
-        galaxy.image, galaxy.mask, *place, a, found.sky_sigma
-    )
-    turn, error, _, _ = twist(shape, angle, angle_error)
+    ellipses = isophotes(galaxy.image, galaxy.mask, *place, a, found.sky_sigma)
+    shape, angle, shape_error, angle_error = ellipses
+    turn, error, _, _ = twist(ellipses)
     figure = panels(3, width_ratios=[1, 1.05, 1.05])
     image, flattening, direction = figure.axes
     show(image, galaxy, galaxy.raw)
@@ -240,8 +240,8 @@ def colours(blue: Galaxy, red: Galaxy, name: str) -> Figure:
     place = found.x, found.y, 1 - found.ellipticity, found.theta
     mask = blue.mask | red.mask
     span = 0.1 * found.rpetro_ellip, found.rpetro_ellip
-    slope, slope_error, level, _, _ = colour_gradient(
-        blue.image, red.image, mask, *place, *span, blue.found.sky_sigma, found.sky_sigma
+    slope, slope_error, level, _ = colour_gradient(
+        blue.image, red.image, mask, Disk(*place, *span), blue.found.sky_sigma, found.sky_sigma
     )
     figure = panels(3, width_ratios=[1, 1.15, 1.05])
     image, chart, line = figure.axes

@@ -31,6 +31,7 @@ from pipeline.figures import PALE
 from pipeline.morphometry import spiral
 from pipeline.morphometry.half_turn import residual
 from pipeline.morphometry.outline import outline as outline_of
+from pipeline.morphometry.polar import axis_ratio
 from pipeline.morphometry.skybox import skybox
 
 
@@ -106,7 +107,7 @@ def bars(galaxy: Galaxy) -> Figure:
     r"""Draws the bar, and the amplitude and the phase that show it."""
 
     found, scale = galaxy.found, galaxy.scale
-    q = max(1 - found.ellipticity, 0.3)
+    q = axis_ratio(1 - found.ellipticity)
     radius = np.linspace(0.1, 1, 40) * found.rpetro_ellip
     values = _polar(galaxy, q, radius, 64)
     wave = 2 * np.fft.fft(values)[:, 2] / values.sum(1)
@@ -143,7 +144,7 @@ def spirals(galaxy: Galaxy) -> Figure:
     r"""Draws the arms on a log-polar grid, and the power of each number and winding."""
 
     found, scale = galaxy.found, galaxy.scale
-    q = max(1 - found.ellipticity, spiral.LEAST_RATIO)
+    q = axis_ratio(1 - found.ellipticity)
     u = np.linspace(math.log(0.1), 0, spiral.RINGS) + math.log(found.rpetro_ellip)
     values = _polar(galaxy, q, np.exp(u), 4 * spiral.ANGLES)
     mean = values.mean(1, keepdims=True)

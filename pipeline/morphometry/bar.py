@@ -1,15 +1,18 @@
 r"""A bar: how strong it is, how long, and where it points."""
 
-__all__ = ["ANGLES", "RINGS", "bar"]
+__all__ = ["ANGLES", "RINGS", "Bar", "bar"]
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import LOW_SIGNAL, RADIUS_NOT_REACHED, UNDEFINED
-from pipeline.morphometry.polar import directions, harmonic, polar
+from pipeline.morphometry.known import Disk
+from pipeline.morphometry.polar import axis_ratio, directions, harmonic, polar
+from pipeline.morphometry.shape_error import ANY
 
 RINGS = 40
 r"""The number of rings, in equal steps of the radius."""
@@ -17,22 +20,35 @@ r"""The number of rings, in equal steps of the radius."""
 ANGLES = 64
 r"""The number of samples in each ring."""
 
-LEAST_RATIO = 0.3  # the least axis ratio that is taken for an inclination
 LEAST = 3.0  # the S/N that the mean of a ring must have
+ROUNDING = 1e-10  # an amplitude that is none
+
+
+class Bar(NamedTuple):
+    r"""A bar. NaN where there is none.
+
+    Arguments:
+        strength: The largest amplitude of m = 2.
+        strength_error: Its error.
+        theta: The angle of the bar on the sky, from the x axis towards the y axis, from 0 to
+            :math:`\pi`, in radians.
+        theta_error: Its error.
+        length: The radius at which it ends, in the plane, in pixels.
+        flags: Why not to trust it.
+    """
+
+    strength: float
+    strength_error: float
+    theta: float
+    theta_error: float
+    length: float
+    flags: int
 
 
 @entry
-def bar(  # noqa: PLR0913
-    image: NDArray[np.float64],
-    mask: NDArray[np.bool_],
-    x: float,
-    y: float,
-    q: float,
-    theta: float,
-    inner: float,
-    outer: float,
-    sigma: float,
-) -> tuple[float, float, float, float, float, float, float, int]:  # pragma: no cover
+def bar(
+    image: NDArray[np.float64], mask: NDArray[np.bool_], disk: Disk, sigma: float
+) -> Bar:  # pragma: no cover
     r"""Measures the even Fourier amplitudes of a deprojected galaxy, and the bar that they show.
 
     Ring by ring, with the coefficients :math:`a_m` and :math:`b_m` of the azimuth and :math:`I_m =
@@ -46,12 +62,11 @@ def bar(  # noqa: PLR0913
     .. math:: R = \frac{I_0 + I_2 + I_4 + I_6}{I_0 - I_2 + I_4 - I_6}
 
     and the bar ends where, outwards from its maximum, this falls below the middle between its
-    maximum and its minimum. A bar has one phase, spiral arms have not: the constancy is
+    maximum and its minimum. Its phase :math:`\varphi` has half of the noise of the Fourier
+    coefficient across it, :math:`\sigma_\varphi = \sigma_A / 2 A_2`, and on the sky, with the axis
+    ratio :math:`q` of the disk,
 
-    .. math:: \frac{|\sum A_2 e^{2 i \varphi_2}|}{\sum A_2}
-
-    over the rings within the length, 1 for a bar. The mean amplitude within the length is the
-    integral that Aguerri et al. (1998) call the strength, over that length.
+    .. math:: \sigma_\theta = \sigma_\varphi \frac{q}{\cos^2 \varphi + q^2 \sin^2 \varphi}
 
     References:
         | Morphology, Photometry and Kinematics of N-body Bars (Athanassoula & Misiriotis, 2002)
@@ -60,52 +75,50 @@ def bar(  # noqa: PLR0913
         | The Population of Barred Galaxies in the Local Universe (Aguerri et al., 2009)
         | https://arxiv.org/abs/0901.2346
 
-        | Bar Strengths, Bar Lengths, and Corotation Radii (Aguerri et al., 1998)
-        | https://doi.org/10.1086/300615
-
     Arguments:
         image: The image, sky subtracted, with shape `(H, W)`.
         mask: Whether each pixel is left out, with shape `(H, W)`.
-        x: The column of the centre.
-        y: The row of the centre.
-        q: The axis ratio of the galaxy, taken for the inclination of its disk.
-        theta: The angle of the major axis, in radians.
-        inner: The least semi-major axis, in pixels.
-        outer: The largest one, beyond the end of a bar.
+        disk: Where the disk is; the largest radius is beyond the end of a bar.
         sigma: The noise of a pixel, 0 if not known.
 
     Returns:
-        The largest :math:`A_2`; its error from white noise; its radius, in the plane, in pixels;
-        the angle of the bar on the sky there, from the x axis towards the y axis, from 0 to
-        :math:`\pi`, in radians; the length, in the plane, in pixels; the mean :math:`A_2` within
-        it; the constancy of the phase; and flags. Where nothing varies along the rings the
-        amplitudes are 0, the rest is NaN. Without light, all is NaN.
+        The bar, with errors from white noise. Where nothing varies along the rings the strength
+        is 0, and the rest is NaN. Without light, all is NaN.
     """
 
-    nothing = (np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, UNDEFINED)
-    if not (0.0 < inner < outer):
-        return nothing
-    ratio = min(max(q, LEAST_RATIO), 1.0)
-    radii = np.linspace(inner, outer, RINGS)
+    if not 0.0 < disk.inner < disk.outer:
+        return Bar(np.nan, np.nan, np.nan, np.nan, np.nan, UNDEFINED)
+    q = axis_ratio(disk.q)
+    radii = np.linspace(disk.inner, disk.outer, RINGS)
     around = directions(ANGLES)
-    values, bad = polar(image, mask, x, y, ratio, theta, radii, around)
+    values, bad = polar(image, mask, disk.x, disk.y, q, disk.theta, radii, around)
     profiles = _profiles(values, bad, around)
-    errors = _errors(profiles[0], radii, ratio, sigma)
+    errors = _errors(profiles[0], radii, q, sigma)
     best = _largest(profiles[1], errors)
     if best < 0:
-        return nothing
+        return Bar(np.nan, np.nan, np.nan, np.nan, np.nan, UNDEFINED)
     strength, error = profiles[1, best], math.sqrt(2.0) * errors[best]
     flag = LOW_SIGNAL if strength < LEAST * error else 0
-    if not strength > 1e-10:  # rounding
-        return 0.0, error, np.nan, np.nan, np.nan, 0.0, np.nan, flag | UNDEFINED
+    if not strength > ROUNDING:
+        return Bar(0.0, error, np.nan, np.nan, np.nan, flag | UNDEFINED)
 
-    phase = profiles[2, best]
-    angle = (theta + math.atan2(ratio * math.sin(phase), math.cos(phase))) % math.pi
+    along, across = math.cos(profiles[2, best]), q * math.sin(profiles[2, best])
+    theta = (disk.theta + math.atan2(across, along)) % math.pi
+    theta_error = _turned(error / (2.0 * strength), q / (along**2 + across**2))
     length, reached = _length(profiles[3], errors, radii)
     flag |= 0 if reached else RADIUS_NOT_REACHED
-    mean, constancy = _within(profiles, errors, radii, length)
 
-    return strength, error, radii[best], angle, length, mean, constancy, flag
+    return Bar(strength, error, theta, theta_error, length, flag)
+
+
+@inner
+def _turned(error: float, rate: float) -> float:  # pragma: no cover
+    r"""Returns the error of the angle of a bar, of that of its phase in the plane.
+
+    Where the amplitude is less than three times its error, the angle is anything.
+    """
+
+    return min(error * rate, ANY) if error <= 0.5 / LEAST else ANY
 
 
 @inner
@@ -189,26 +202,3 @@ def _length(
         last = ring
 
     return radii[last], False
-
-
-@inner
-def _within(
-    profiles: NDArray[np.float64],
-    errors: NDArray[np.float64],
-    radii: NDArray[np.float64],
-    length: float,
-) -> tuple[float, float]:  # pragma: no cover
-    r"""Returns the mean amplitude within a radius, and how constant its phase is."""
-
-    total, real, imaginary, count = 0.0, 0.0, 0.0, 0
-    for ring in range(radii.size):
-        if math.isnan(errors[ring]) or not radii[ring] <= length:
-            continue
-        total += profiles[1, ring]
-        real += profiles[1, ring] * math.cos(2.0 * profiles[2, ring])
-        imaginary += profiles[1, ring] * math.sin(2.0 * profiles[2, ring])
-        count += 1
-    if count == 0 or not total > 0.0:
-        return np.nan, np.nan
-
-    return total / count, math.sqrt(real * real + imaginary * imaginary) / total

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import DataError
 from pipeline.morphometry.colours import colour_gradient
+from pipeline.morphometry.known import Disk
 from pipeline.morphometry.measure import Mode, measure
 from pipeline.morphometry.morphology import Morphology
 from pipeline.morphometry.psf import NONE, Kernel
@@ -109,10 +110,10 @@ def _gradient(
     frame = found[1]
     hidden = (labels > 1) | ~np.isfinite(blue) | ~np.isfinite(red)
     outer = frame.rpetro_ellip
-    place = frame.x, frame.y, 1 - frame.ellipticity, frame.theta, INNER * outer, outer
+    disk = Disk(frame.x, frame.y, 1 - frame.ellipticity, frame.theta, INNER * outer, outer)
     noise = (one.sky_sigma if one.sky_sigma > 0 else 0.0 for one in found)  # 0 if unknown
-    slope, error, _, _, flags = colour_gradient(
-        np.where(hidden, 0.0, blue), np.where(hidden, 0.0, red), hidden, *place, *noise
+    slope, error, _, flags = colour_gradient(
+        np.where(hidden, 0.0, blue), np.where(hidden, 0.0, red), hidden, disk, *noise
     )
 
     return slope, error, flags

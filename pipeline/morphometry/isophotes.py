@@ -1,8 +1,9 @@
 r"""The shape of a galaxy by radius: ellipticity, position angle, twist."""
 
-__all__ = ["ANGLES", "isophote_twist", "isophotes", "twist"]
+__all__ = ["ANGLES", "Isophotes", "Twist", "isophote_twist", "isophotes", "twist"]
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import LOW_SIGNAL, UNDEFINED
+from pipeline.morphometry.known import Disk
 from pipeline.morphometry.polar import directions, harmonic, polar
 
 ANGLES = 64
@@ -26,20 +28,46 @@ ITERATIONS = 12
 ROUNDEST, FLATTEST = 0.0, 0.9
 STEEP = 3.0  # the S/N of the gradient below which an ellipse is not fitted
 SETTLED = 1e-4
+ROUND = 1e-9  # an ellipticity that has no angle
+UNSURE = 0.2  # the error of an angle that is left out
+
+
+class Isophotes(NamedTuple):
+    r"""Ellipses along isophotes, each field with shape `(R)`. NaN where none is fitted.
+
+    Arguments:
+        ellipticity: The ellipticities :math:`1 - b / a`.
+        theta: The angles of the major axes, in radians from 0 to :math:`\pi`. NaN for a circle.
+        ellipticity_error: The errors of the ellipticities.
+        theta_error: Those of the angles, infinite for a circle.
+    """
+
+    ellipticity: NDArray[np.float64]
+    theta: NDArray[np.float64]
+    ellipticity_error: NDArray[np.float64]
+    theta_error: NDArray[np.float64]
+
+
+class Twist(NamedTuple):
+    r"""How isophotes change from one to another. NaN with less than two of them.
+
+    Arguments:
+        twist: How far the angle of the major axis turns, in radians.
+        twist_error: Its error.
+        ellipticity_change: The largest ellipticity less the smallest one.
+        flags: Why not to trust it.
+    """
+
+    twist: float
+    twist_error: float
+    ellipticity_change: float
+    flags: int
 
 
 @entry
-def isophote_twist(  # noqa: PLR0913
-    image: NDArray[np.float64],
-    mask: NDArray[np.bool_],
-    x: float,
-    y: float,
-    q: float,
-    theta: float,
-    inner: float,
-    outer: float,
-    sigma: float,
-) -> tuple[float, float, float, int]:  # pragma: no cover
+def isophote_twist(
+    image: NDArray[np.float64], mask: NDArray[np.bool_], disk: Disk, sigma: float
+) -> Twist:  # pragma: no cover
     r"""Measures how far the isophotes of a galaxy turn, and how much their ellipticity changes.
 
     Six isophotes are fitted, see :func:`isophotes`, whose semi-major axes are in equal ratios
@@ -50,26 +78,19 @@ def isophote_twist(  # noqa: PLR0913
     Arguments:
         image: The image, sky subtracted, with shape `(H, W)`.
         mask: Whether each pixel is left out, with shape `(H, W)`.
-        x: The column of the centre.
-        y: The row of the centre.
-        q: The axis ratio of the galaxy, from which the fits start.
-        theta: The angle of its major axis, in radians.
-        inner: The least semi-major axis, in pixels. A tenth of the Petrosian radius does well.
-        outer: The largest one. The Petrosian radius does well.
+        disk: Where the disk is. The fits start from its shape.
         sigma: The noise of a pixel, 0 if not known.
 
     Returns:
-        The twist, in radians; its error; the largest ellipticity less the smallest one; and
-        flags. NaN with less than two isophotes that have an angle.
+        The twist. NaN with less than two isophotes that have an angle.
     """
 
-    first = max(inner, INNERMOST)
-    if not first < outer < np.inf:
-        return np.nan, np.nan, np.nan, UNDEFINED
-    radii = first * (outer / first) ** np.linspace(0.0, 1.0, RUNGS)
-    shape, angle, _, error = isophotes(image, mask, x, y, q, theta, radii, sigma)
+    first = max(disk.inner, INNERMOST)
+    if not first < disk.outer < np.inf:
+        return Twist(np.nan, np.nan, np.nan, UNDEFINED)
+    radii = first * (disk.outer / first) ** np.linspace(0.0, 1.0, RUNGS)
 
-    return twist(shape, angle, error)
+    return twist(isophotes(image, mask, disk.x, disk.y, disk.q, disk.theta, radii, sigma))
 
 
 @njit(error_model="numpy")
@@ -82,9 +103,7 @@ def isophotes(
     theta: float,
     radii: NDArray[np.float64],
     sigma: float,
-) -> tuple[
-    NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]
-]:  # pragma: no cover
+) -> Isophotes:  # pragma: no cover
     r"""Fits ellipses about a given centre to the isophotes of a galaxy.
 
     Along an ellipse with the semi-major axis :math:`a` that is not an isophote, the intensity
@@ -114,114 +133,122 @@ def isophotes(
         sigma: The noise of a pixel, 0 if not known.
 
     Returns:
-        The ellipticities, the angles of the major axes, in radians from 0 to :math:`\pi`, and the
-        errors of both, each with shape `(R)`. The angle of a circle is NaN, and its error
-        infinite. All is NaN where less than half of an ellipse is good, where the light does not
-        fall outwards with a S/N of 3, or where the fit does not settle.
+        The ellipses. All is NaN where less than half of an ellipse is good, where the light does
+        not fall outwards with a S/N of 3, or where the fit does not settle.
     """
 
-    shape, angle = np.full(radii.size, np.nan), np.full(radii.size, np.nan)
-    shape_error, angle_error = np.full(radii.size, np.nan), np.full(radii.size, np.nan)
+    found = np.full((4, radii.size), np.nan)
     around = directions(ANGLES)
     start = min(max(1.0 - q, ROUNDEST), FLATTEST)
-    e, f = start * math.cos(2.0 * theta), start * math.sin(2.0 * theta)
+    last = start * math.cos(2.0 * theta), start * math.sin(2.0 * theta)
     for k in range(radii.size):
-        fitted, new_e, new_f, error = _fit(image, mask, x, y, radii[k], e, f, sigma, around)
+        fitted, shape, error = _fit(image, mask, (x, y, radii[k]), last, sigma, around)
         if not fitted:
             continue
-        e, f = new_e, new_f
-        shape[k] = math.sqrt(e * e + f * f)
-        shape_error[k] = error
-        if shape[k] > 1e-9:
-            angle[k] = (0.5 * math.atan2(f, e)) % math.pi
-            angle_error[k] = error / (shape[k] * (2.0 - shape[k]))
-        else:
-            angle_error[k] = np.inf
+        last = shape
+        size = math.sqrt(shape[0] ** 2 + shape[1] ** 2)
+        found[0, k], found[2, k], found[3, k] = size, error, np.inf
+        if size > ROUND:
+            found[1, k] = (0.5 * math.atan2(shape[1], shape[0])) % math.pi
+            found[3, k] = error / (size * (2.0 - size))
 
-    return shape, angle, shape_error, angle_error
+    return Isophotes(found[0], found[1], found[2], found[3])
 
 
 @inner
-def _fit(  # noqa: PLR0913
+def _fit(
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],
-    x: float,
-    y: float,
-    a: float,
-    e: float,
-    f: float,
+    place: tuple[float, float, float],
+    start: tuple[float, float],
     sigma: float,
     around: NDArray[np.float64],
-) -> tuple[bool, float, float, float]:  # pragma: no cover
+) -> tuple[bool, tuple[float, float], float]:  # pragma: no cover
     r"""Returns whether an ellipse settled, its ellipticity vector and the error of that."""
 
+    x, y, a = place
     radii = np.array([a * (1.0 - STEP), a, a * (1.0 + STEP)])
-    least, best_e, best_f, error = np.inf, e, f, np.nan
+    (e, f), least, best, error = start, np.inf, start, np.nan
     for _ in range(ITERATIONS):
         shape, turn = math.sqrt(e * e + f * f), math.atan2(f, e)
         q = 1.0 - shape
         values, bad = polar(image, mask, x, y, q, 0.5 * turn, radii, around)
         mean, b2, a2 = harmonic(values, bad, around, 2)
-        slope = (mean[2] - mean[0]) / (2.0 * STEP * a)
         noise = sigma / math.sqrt(min(2.0 * math.pi * a * math.sqrt(q), 2.25 * ANGLES))
-        rough = noise * math.sqrt(2.0) / (2.0 * STEP * a)
-        # A slope of rounding errors is none either
-        if not (slope < 0.0 and -slope > STEEP * rough and -slope * a > 1e-9 * abs(mean[1])):
-            return False, e, f, error
+        slope = (mean[2] - mean[0]) / (2.0 * STEP * a)
+        if not _falls(slope, a, mean[1], noise):
+            return False, start, error
         unit = -2.0 * q / (a * slope)
         along, across = unit * b2[1], 2.0 * unit * a2[1] / (2.0 - shape)
         size = math.sqrt(along * along + across * across)
         if size < least:
-            least, best_e, best_f, error = size, e, f, unit * math.sqrt(2.0) * noise
+            least, best, error = size, (e, f), unit * math.sqrt(2.0) * noise
         if size < SETTLED:
             break
-        # No step is so long that it leaves the part where it is linear
-        damp = min(1.0, 0.2 / size)
-        e += damp * (along * math.cos(turn) - across * math.sin(turn))
-        f += damp * (along * math.sin(turn) + across * math.cos(turn))
-        size = math.sqrt(e * e + f * f)
-        if size > FLATTEST:
-            e, f = e * FLATTEST / size, f * FLATTEST / size
+        e, f = _moved(e, f, along, across)
 
-    return least < max(10.0 * SETTLED, error), best_e, best_f, error
+    return least < max(10.0 * SETTLED, error), best, error
+
+
+@inner
+def _falls(slope: float, a: float, mean: float, noise: float) -> bool:  # pragma: no cover
+    r"""Tells if the light falls outwards, by more than noise and rounding do."""
+
+    rough = noise * math.sqrt(2.0) / (2.0 * STEP * a)
+
+    return slope < 0.0 and -slope > STEEP * rough and -slope * a > 1e-9 * abs(mean)
+
+
+@inner
+def _moved(
+    e: float, f: float, along: float, across: float
+) -> tuple[float, float]:  # pragma: no cover
+    r"""Corrects an ellipticity vector, along itself and across.
+
+    No step is so long that it leaves the part where it is linear.
+    """
+
+    turn, size = math.atan2(f, e), math.sqrt(along * along + across * across)
+    damp = min(1.0, 0.2 / size)
+    e += damp * (along * math.cos(turn) - across * math.sin(turn))
+    f += damp * (along * math.sin(turn) + across * math.cos(turn))
+    size = math.sqrt(e * e + f * f)
+
+    return (e * FLATTEST / size, f * FLATTEST / size) if size > FLATTEST else (e, f)
 
 
 @njit(error_model="numpy")
-def twist(
-    shape: NDArray[np.float64], angle: NDArray[np.float64], angle_error: NDArray[np.float64]
-) -> tuple[float, float, float, int]:  # pragma: no cover
+def twist(found: Isophotes) -> Twist:  # pragma: no cover
     r"""Measures the twist of isophotes: how far their position angle turns.
 
     The angles are followed outwards, each to the nearest equivalent of the one before. The twist
     is the largest of them less the smallest, without a sign, so that a mirror image has the same.
+    Its error is that of the two angles. Angles less certain than 0.2 are left out.
 
     Arguments:
-        shape: The ellipticities, with shape `(R)`.
-        angle: The angles of the major axes, in radians, with shape `(R)`.
-        angle_error: Their errors, with shape `(R)`. Angles less certain than 0.2 are left out.
+        found: The isophotes, the innermost first.
 
     Returns:
-        The twist, in radians; its error, that of the two angles; the largest ellipticity less
-        the smallest one; and flags. NaN with less than two angles.
+        The twist. NaN with less than two angles.
     """
 
     low, high, low_error, high_error, last, used = np.inf, -np.inf, 0.0, 0.0, 0.0, 0
     roundest, flattest, flag = np.inf, -np.inf, 0
-    for k in range(angle.size):
-        if not math.isnan(shape[k]):
-            roundest, flattest = min(roundest, shape[k]), max(flattest, shape[k])
-        if math.isnan(angle[k]) or not angle_error[k] < 0.2:
-            flag |= 0 if math.isnan(shape[k]) else LOW_SIGNAL
+    for k in range(found.theta.size):
+        shape, angle, error = found.ellipticity[k], found.theta[k], found.theta_error[k]
+        if not math.isnan(shape):
+            roundest, flattest = min(roundest, shape), max(flattest, shape)
+        if math.isnan(angle) or not error < UNSURE:
+            flag |= 0 if math.isnan(shape) else LOW_SIGNAL
             continue
-        here = angle[k] - math.pi * math.floor((angle[k] - last) / math.pi + 0.5)
-        last = here
+        last = angle - math.pi * math.floor((angle - last) / math.pi + 0.5)
         used += 1
-        if here < low:
-            low, low_error = here, angle_error[k]
-        if here > high:
-            high, high_error = here, angle_error[k]
+        if last < low:
+            low, low_error = last, error
+        if last > high:
+            high, high_error = last, error
     change = flattest - roundest if flattest >= roundest else np.nan
     if used < 2:
-        return np.nan, np.nan, change, flag | UNDEFINED
+        return Twist(np.nan, np.nan, change, flag | UNDEFINED)
 
-    return high - low, math.sqrt(low_error**2 + high_error**2), change, flag
+    return Twist(high - low, math.sqrt(low_error**2 + high_error**2), change, flag)

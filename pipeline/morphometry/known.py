@@ -1,6 +1,6 @@
 r"""What is measured of an image, and what several statistics need."""
 
-__all__ = ["MEASURED", "Known", "Sky", "Stamp"]
+__all__ = ["MEASURED", "Disk", "Known", "Sky", "Stamp"]
 
 import math
 from typing import NamedTuple
@@ -41,6 +41,26 @@ class Stamp(NamedTuple):
     mask: NDArray[np.bool_]
     segment: NDArray[np.bool_]
     taken: NDArray[np.bool_]
+
+
+class Disk(NamedTuple):
+    r"""An inclined disk, and the part of it that is measured.
+
+    Arguments:
+        x: The column of its centre.
+        y: The row of its centre.
+        q: The axis ratio, taken for the inclination.
+        theta: The angle of the major axis, in radians.
+        inner: The least semi-major axis, in pixels. A tenth of the Petrosian radius does well.
+        outer: The largest one. The Petrosian radius does well.
+    """
+
+    x: float
+    y: float
+    q: float
+    theta: float
+    inner: float
+    outer: float
 
 
 class Known(NamedTuple):

@@ -29,7 +29,7 @@ from pipeline.morphometry.growth import (
 )
 from pipeline.morphometry.half_turn import residual
 from pipeline.morphometry.isophotes import isophote_twist
-from pipeline.morphometry.known import MEASURED, Known, Sky, Stamp
+from pipeline.morphometry.known import MEASURED, Disk, Known, Sky, Stamp
 from pipeline.morphometry.m20 import bulge, m20, merger
 from pipeline.morphometry.mid import intensity_deviation, mid_segment
 from pipeline.morphometry.moments import centroid, shape
@@ -50,7 +50,7 @@ from pipeline.morphometry.smoothness import (
 )
 from pipeline.morphometry.spiral import spiral
 from pipeline.morphometry.stamp import doubts, weights
-from pipeline.morphometry.uncertainty import of_arms, of_growth, of_light, of_place, of_turn
+from pipeline.morphometry.uncertainty import of_growth, of_light, of_place, of_turn
 
 MODULUS, PHASE = 0.01, 0.01
 r"""The tolerances of the gradient pattern, in units of the longest gradient and in radians."""
@@ -355,20 +355,18 @@ def _arms(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     Their flags are those of faint galaxies, and left out.
     """
 
-    where = known.x, known.y, known.q, known.theta, 0.1 * known.ellip, known.ellip
-    white = known.sky.sigma if known.sky.sigma > 0 else 0.0
-    strength, error, _, theta, length, _, _, _ = bar(stamp.image, stamp.mask, *where, white)
-    winding, winding_error, arms, pitch, pitch_error, _, _, _ = spiral(
-        stamp.image, stamp.mask, *where, white
-    )
-    turn, turn_error, change, _ = isophote_twist(stamp.image, stamp.mask, *where, white)
-    found = {"bar_strength": strength, "bar_strength_error": error, "bar_theta": theta}
-    found |= {"bar_length": length, "winding": winding, "winding_error": winding_error}
+    disk = Disk(known.x, known.y, known.q, known.theta, 0.1 * known.ellip, known.ellip)
+    seen = stamp.image, stamp.mask, disk, known.sky.sigma if known.sky.sigma > 0 else 0.0
+    long, wound, turned = bar(*seen), spiral(*seen), isophote_twist(*seen)
 
-    found |= {"arms": arms, "pitch": pitch, "pitch_error": pitch_error, "twist": turn}
-    found |= {"twist_error": turn_error, "ellipticity_change": change}
+    found = {"bar_strength": long.strength, "bar_strength_error": long.strength_error}
+    found |= {"bar_theta": long.theta, "bar_theta_error": long.theta_error}
+    found |= {"bar_length": long.length, "winding": wound.winding}
+    found |= {"winding_error": wound.winding_error, "arms": wound.arms}
+    found |= {"pitch": wound.pitch, "pitch_error": wound.pitch_error, "twist": turned.twist}
+    found |= {"twist_error": turned.twist_error, "ellipticity_change": turned.ellipticity_change}
 
-    return found | of_arms(known, found), 0
+    return found, 0
 
 
 def _profile(stamp: Stamp, known: Known, values: dict[str, float], psf: Kernel) -> Found:

@@ -1,6 +1,6 @@
 r"""A galaxy on a polar grid, where rotation is a shift."""
 
-__all__ = ["contrast", "directions", "harmonic", "polar"]
+__all__ = ["LEAST_RATIO", "axis_ratio", "contrast", "directions", "harmonic", "polar"]
 
 import math
 
@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from pipeline.morphometry.compiled import inlined, inner
 
+LEAST_RATIO = 0.3
+r"""The least axis ratio that is taken for an inclination: disks are not thin."""
+
 TAU = 2.0 * math.pi
+
+
+@njit(error_model="numpy")
+def axis_ratio(q: float) -> float:  # pragma: no cover
+    r"""Returns the axis ratio that a disk is deprojected with."""
+
+    return min(max(q, LEAST_RATIO), 1.0)
 
 
 @njit(error_model="numpy")

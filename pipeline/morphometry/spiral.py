@@ -1,15 +1,17 @@
 r"""Spiral arms: which way they wind, how many there are, how open they are."""
 
-__all__ = ["ANGLES", "LARGEST", "LEAST_RATIO", "ORDERS", "RINGS", "STEP", "spiral"]
+__all__ = ["ANGLES", "LARGEST", "ORDERS", "RINGS", "STEP", "Spiral", "spiral"]
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import LOW_SIGNAL, UNDEFINED
-from pipeline.morphometry.polar import contrast, directions, polar
+from pipeline.morphometry.known import Disk
+from pipeline.morphometry.polar import axis_ratio, contrast, directions, polar
 
 RINGS = 48
 r"""The number of rings, in equal steps of the logarithm of the radius."""
@@ -26,25 +28,34 @@ r"""The step of the radial wave numbers."""
 LARGEST = 20.0
 r"""The largest radial wave number: two arms of 6 degrees, four of 11."""
 
-LEAST_RATIO = 0.3
-r"""The least axis ratio that is taken for an inclination: disks are not thin."""
-
 FLOOR = 0.02  # rings fainter than this share of the brightest one are not made as bright
 NOTHING = 1e-20  # a power that is due to rounding
 
 
+class Spiral(NamedTuple):
+    r"""Spiral arms. NaN where there are none, and errors are those from white noise.
+
+    Arguments:
+        winding: The winding :math:`W`, from -1 to 1.
+        winding_error: Its error.
+        arms: The number of arms.
+        pitch: The pitch angle, in radians, with the sign of :math:`W`.
+        pitch_error: Its error.
+        flags: Why not to trust it.
+    """
+
+    winding: float
+    winding_error: float
+    arms: float
+    pitch: float
+    pitch_error: float
+    flags: int
+
+
 @entry
-def spiral(  # noqa: PLR0913
-    image: NDArray[np.float64],
-    mask: NDArray[np.bool_],
-    x: float,
-    y: float,
-    q: float,
-    theta: float,
-    inner: float,
-    outer: float,
-    sigma: float,
-) -> tuple[float, float, float, float, float, float, float, int]:  # pragma: no cover
+def spiral(
+    image: NDArray[np.float64], mask: NDArray[np.bool_], disk: Disk, sigma: float
+) -> Spiral:  # pragma: no cover
     r"""Measures the winding, the number and the pitch angle of the spiral arms.
 
     The galaxy is deprojected on a log-polar grid of :math:`u = \ln r` and :math:`\varphi`, and
@@ -85,51 +96,36 @@ def spiral(  # noqa: PLR0913
     Arguments:
         image: The image, sky subtracted, with shape `(H, W)`.
         mask: Whether each pixel is left out, with shape `(H, W)`.
-        x: The column of the centre.
-        y: The row of the centre.
-        q: The axis ratio of the galaxy, taken for the inclination of its disk.
-        theta: The angle of the major axis, in radians.
-        inner: The least semi-major axis, in pixels. A tenth of the Petrosian radius does well.
-        outer: The largest one. The Petrosian radius does well.
+        disk: Where the disk is.
         sigma: The noise of a pixel, 0 if not known.
 
     Returns:
-        The winding :math:`W`, from -1 to 1; its error; the number of arms; the pitch angle, in
-        radians, with the sign of :math:`W`; its error; the amplitude of the contrast of the arms;
-        its error; and flags. Errors are those from white noise. Where nothing varies along the
-        rings, the winding and the amplitude are 0; the arms and the pitch angle are NaN if there
-        is no maximum, and all is NaN if there is no light.
+        The arms. Where nothing varies along the rings, the winding is 0; number and pitch angle
+        are NaN if there is no maximum, and all is NaN if there is no light.
     """
 
-    nothing = (np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, UNDEFINED)
-    if not (0.0 < inner < outer):
-        return nothing
-    u = np.linspace(math.log(inner), math.log(outer), RINGS)
-    ratio = min(max(q, LEAST_RATIO), 1.0)
+    if not 0.0 < disk.inner < disk.outer:
+        return Spiral(np.nan, np.nan, np.nan, np.nan, np.nan, UNDEFINED)
+    u = np.linspace(math.log(disk.inner), math.log(disk.outer), RINGS)
+    q = axis_ratio(disk.q)
     around = directions(ANGLES)
-    values, bad = polar(image, mask, x, y, ratio, theta, np.exp(u), around)
-    window, noise = _window(values, bad, u, ratio, sigma)
-    total = window.sum()
-    if not total > 0.0:
-        return nothing
-    window /= total
-    floor = FLOOR * _brightest(values, bad)
-    delta = contrast(values, bad, floor)
+    values, bad = polar(image, mask, disk.x, disk.y, q, disk.theta, np.exp(u), around)
+    window, noise = _window(values, bad, u, q, sigma)
+    if not window.sum() > 0.0:
+        return Spiral(np.nan, np.nan, np.nan, np.nan, np.nan, UNDEFINED)
+    window /= window.sum()
+    delta = contrast(values, bad, FLOOR * _brightest(values, bad))
     plus, minus = _transform(_around(delta, window, around), u)
     winding, error = _winding(plus, minus, u, window, noise)
-    m, k = _highest(plus if winding < 0.0 else minus)
-    if k < 0:
-        flag = UNDEFINED | (LOW_SIGNAL if abs(winding) < 3.0 * error else 0)
-        return winding, error, np.nan, np.nan, np.nan, 0.0, np.nan, flag
-
-    side = plus if winding < 0.0 else minus
-    p, p_error, height = _vertex(side[m - ORDERS[0]], k, u, window, noise)
-    pitch = math.copysign(math.atan2(float(m), p), winding)
-    pitch_error = m / (p * p + m * m) * p_error
-    spread = math.sqrt(2.0 * np.sum(window * window * noise))
     flag = LOW_SIGNAL if abs(winding) < 3.0 * error else 0
+    side = plus if winding < 0.0 else minus
+    m, k = _highest(side)
+    if k < 0:
+        return Spiral(winding, error, np.nan, np.nan, np.nan, flag | UNDEFINED)
+    p, p_error = _vertex(side[m - ORDERS[0]], k, u, window, noise)
+    pitch = math.copysign(math.atan2(float(m), p), winding)
 
-    return winding, error, float(m), pitch, pitch_error, 2.0 * height, spread, flag
+    return Spiral(winding, error, float(m), pitch, m / (p * p + m * m) * p_error, flag)
 
 
 @inner
@@ -252,19 +248,14 @@ def _winding(
     r"""Returns the balance of both signs, and its error.
 
     A power :math:`E` measured in noise of the variance :math:`s` has the variance :math:`2 E s -
-    s^2`. Waves that are short in pixels have less noise, as it is interpolated.
+    s^2`.
     """
 
     orders, waves = plus.shape
     first, second, first_spread, second_spread, least = 0.0, 0.0, 0.0, 0.0, 0.0
-    pixel = STEP * np.exp(-u)
-    phase, step = _phases(pixel), _phases(pixel)
+    power = _white(u, window, noise, waves)
     for wave in range(1, waves - 1):
-        s = 0.0
-        for ring in range(u.size):
-            cosine = phase[ring, 0] if wave * pixel[ring] < math.pi else -1.0
-            s += window[ring] ** 2 * noise[ring] * (2.0 + cosine) / 3.0
-        _turn(phase, step)
+        s = power[wave]
         for order in range(orders):
             weight = (order + ORDERS[0]) * wave * STEP
             first += weight * minus[order, wave]
@@ -281,6 +272,24 @@ def _winding(
     spread *= _repeats(u, window, noise)
 
     return (first - second) / total, 2.0 * math.sqrt(spread) / total**2
+
+
+@inner
+def _white(
+    u: NDArray[np.float64], window: NDArray[np.float64], noise: NDArray[np.float64], waves: int
+) -> NDArray[np.float64]:  # pragma: no cover
+    r"""Returns what power noise has in each radial wave: less, as it is interpolated, in those
+    that are short in pixels."""
+
+    out, pixel = np.zeros(waves), STEP * np.exp(-u)
+    phase, step = _phases(pixel), _phases(pixel)
+    for wave in range(1, waves):
+        for ring in range(u.size):
+            cosine = phase[ring, 0] if wave * pixel[ring] < math.pi else -1.0
+            out[wave] += window[ring] ** 2 * noise[ring] * (2.0 + cosine) / 3.0
+        _turn(phase, step)
+
+    return out
 
 
 @inner
@@ -327,8 +336,8 @@ def _vertex(
     u: NDArray[np.float64],
     window: NDArray[np.float64],
     noise: NDArray[np.float64],
-) -> tuple[float, float, float]:  # pragma: no cover
-    r"""Returns where the amplitude has its maximum, the error of that, and the maximum."""
+) -> tuple[float, float]:  # pragma: no cover
+    r"""Returns where the amplitude has its maximum, and the error of that."""
 
     before, here, after = math.sqrt(power[k - 1]), math.sqrt(power[k]), math.sqrt(power[k + 1])
     curve = 2.0 * here - before - after
@@ -337,4 +346,4 @@ def _vertex(
     middle = np.sum(window * u)
     slope = math.sqrt(0.5 * np.sum((window * (u - middle)) ** 2 * noise))
 
-    return STEP * (k + shift), slope * STEP**2 / curve, here + 0.25 * (after - before) * shift
+    return STEP * (k + shift), slope * STEP**2 / curve

@@ -5,7 +5,7 @@ to be independent. What noise moves otherwise is not in them: which pixels are i
 how far the outline reaches. Neither is the mean of what it adds, its bias.
 """
 
-__all__ = ["of_arms", "of_growth", "of_light", "of_place", "of_turn"]
+__all__ = ["of_growth", "of_light", "of_place", "of_turn"]
 
 import math
 
@@ -22,15 +22,12 @@ from pipeline.morphometry.growth_error import (
 )
 from pipeline.morphometry.known import Known, Stamp
 from pipeline.morphometry.petrosian import ETA
-from pipeline.morphometry.shape_error import ANY, centre_error, moment_errors
+from pipeline.morphometry.shape_error import centre_error, moment_errors
 from pipeline.morphometry.turn_error import outer_error, rms_error
 
 LEVEL = 1.15
 r"""The error of the level of the sky, in units of that of the mean of the empty pixels of a
 stamp: the mode is less sure than the mean."""
-
-SURE = 1 / 6
-r"""The error of the phase of a bar, in radians, above which there may be none."""
 
 
 def of_place(stamp: Stamp, known: Known) -> dict[str, float]:
@@ -128,27 +125,6 @@ def of_light(known: Known, values: dict[str, float]) -> dict[str, float]:
     found = {"gini": g, "m20": m, "gini_m20_bulge": bulge, "gini_m20_merger": merger}
 
     return _named(found | {"sn_per_pixel": sn})
-
-
-def of_arms(known: Known, values: dict[str, float]) -> dict[str, float]:
-    r"""Returns the error of the angle of the bar.
-
-    Half of the noise of the Fourier coefficient across the bar, as seen on the sky,
-
-    .. math:: \sigma_\varphi = \frac{\sigma_A}{2 A}, \quad
-        \sigma_\alpha = \sigma_\varphi \frac{q^2 \cos^2 \alpha + \sin^2 \alpha}{q}
-
-    Where the amplitude is less than three times its error, the angle is anything.
-    """
-
-    strength = values["bar_strength"]
-    plane = values["bar_strength_error"] / (2 * strength) if strength > 0 else math.nan
-    if plane > SURE:
-        return _named({"bar_theta": ANY})
-    alpha, q = values["bar_theta"] - known.theta, max(known.q, 0.3)
-    seen = ((q * math.cos(alpha)) ** 2 + math.sin(alpha) ** 2) / q
-
-    return _named({"bar_theta": min(plane * seen, ANY)})
 
 
 def _named(errors: dict[str, float]) -> dict[str, float]:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.morphometry.flags import UNDEFINED
-from pipeline.morphometry.isophotes import isophote_twist, isophotes, twist
+from pipeline.morphometry.isophotes import Isophotes, isophote_twist, isophotes, twist
+from pipeline.morphometry.known import Disk
 from tests.morphometry import disks
 
 SHAPE = (90, 96)
@@ -48,16 +49,16 @@ def test_circles(start):
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_symmetries(turns, mirrored):
     image = disk() + np.random.default_rng(0).normal(0, 0.3, SHAPE)
-    shape, angle, *errors = measure(image, sigma=0.3)
+    found = measure(image, sigma=0.3)
 
     view, x, y, theta = disks.turned(image, X, Y, 0.2, turns, mirrored)
-    results = measure(view, x, y, 0.8, theta, 0.3)
+    other = measure(view, x, y, 0.8, theta, 0.3)
 
-    assert np.allclose(results[0], shape, equal_nan=True)
-    expected = np.array([disks.turned(image, X, Y, a, turns, mirrored)[3] for a in angle])
-    assert np.allclose(np.sin(results[1] - expected), 0, atol=1e-8, equal_nan=True)
-    assert np.allclose(results[2:], errors, equal_nan=True)
-    assert np.allclose(twist(results[0], results[1], results[3]), twist(shape, angle, errors[1]))
+    assert np.allclose(other.ellipticity, found.ellipticity, equal_nan=True)
+    expected = np.array([disks.turned(image, X, Y, a, turns, mirrored)[3] for a in found.theta])
+    assert np.allclose(np.sin(other.theta - expected), 0, atol=1e-8, equal_nan=True)
+    assert np.allclose(other[2:], found[2:], equal_nan=True)
+    assert np.allclose(twist(other), twist(found))
 
 
 @pytest.mark.parametrize("factor", [1e-12, 1e12])
@@ -91,17 +92,16 @@ def twisted():
 
 def test_a_twist_comes_back():
     image = twisted()
-    shape, angles, _, errors = measure(image)
-    turn, error, change, flag = twist(shape, angles, errors)
+    found = twist(measure(image))
 
-    assert turn == pytest.approx(0.5, abs=0.15)  # isophotes are no ellipses while they turn
-    assert error == 0 and change < 0.2 and flag == 0
+    assert found.twist == pytest.approx(0.5, abs=0.15)  # isophotes are no ellipses while they turn
+    assert found.twist_error == 0 and found.ellipticity_change < 0.2 and found.flags == 0
 
 
 def turn(image, x=X, y=Y, theta=0.2, sigma=0.0):
     mask = np.zeros(image.shape, bool)
 
-    return isophote_twist(image, mask, x, y, 0.8, theta, 3.0, 30.0, sigma)
+    return isophote_twist(image, mask, Disk(x, y, 0.8, theta, 3.0, 30.0), sigma)
 
 
 @pytest.mark.parametrize("turns", range(4))
@@ -114,8 +114,8 @@ def test_twist_of_a_galaxy(turns, mirrored):
     straight = turn(disks.turned(disk(), X, Y, 0.2, turns, mirrored)[0], x, y, theta)
 
     assert values == pytest.approx(turn(twisted()), abs=1e-6)
-    assert values[0] == pytest.approx(0.5, abs=0.15) and values[3] == 0
-    assert straight[0] == pytest.approx(0, abs=0.05) and straight[2] < 0.1
+    assert values.twist == pytest.approx(0.5, abs=0.15) and values.flags == 0
+    assert straight.twist == pytest.approx(0, abs=0.05) and straight.ellipticity_change < 0.1
 
 
 def test_twist_of_noise_is_within_its_error():
@@ -128,17 +128,17 @@ def test_twist_of_noise_is_within_its_error():
 
 @pytest.mark.parametrize("outer", [1.0, np.nan, np.inf])
 def test_no_ladder(outer):
-    result = isophote_twist(disk(), CLEAR, X, Y, 0.8, 0.2, 0.1, outer, 0.0)
+    result = isophote_twist(disk(), CLEAR, Disk(X, Y, 0.8, 0.2, 0.1, outer), 0.0)
 
     assert np.isnan(result[:3]).all() and result[3] == UNDEFINED
 
 
 def test_twist_follows_angles_past_the_end():
-    angle = np.array([3.0, 3.1, 0.05, 0.15])
+    angle, error = np.array([3.0, 3.1, 0.05, 0.15]), np.full(4, 0.01)
 
-    turn, *_ = twist(np.full(4, 0.3), angle, np.full(4, 0.01))
+    found = twist(Isophotes(np.full(4, 0.3), angle, error, error))
 
-    assert turn == pytest.approx(np.pi + 0.15 - 3.0)
+    assert found.twist == pytest.approx(np.pi + 0.15 - 3.0)
 
 
 @pytest.mark.parametrize("image", [np.zeros(SHAPE), np.ones(SHAPE), -disk()])
@@ -146,8 +146,8 @@ def test_no_isophotes(image):
     results = measure(image)
 
     assert np.isnan(results).all()
-    turn, error, change, flag = twist(results[0], results[1], results[3])
-    assert np.isnan([turn, error, change]).all() and flag == UNDEFINED
+    *values, flag = twist(results)
+    assert np.isnan(values).all() and flag == UNDEFINED
 
 
 @pytest.mark.parametrize("x", [np.nan, -1e9])
