@@ -248,7 +248,7 @@ def _abstract(e: Evaluation) -> str:
         if name in _rivals(e)
     ]
     if others:
-        text += f" On the same galaxies, {' and '.join(others)}."
+        text += f" On the same galaxies, {', '.join(others)}."
 
     return f"{text} To always answer with the commonest class gives {e.majority_rate:.1%}."
 

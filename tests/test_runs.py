@@ -56,6 +56,7 @@ def test_run(demo):
         "forest",
         "svm",
         "majority class",
+        "cutout_resnet + forest",
     }
     assert result["evaluate"]["champion"]
     assert (home / "report.html").stat().st_size > 100_000

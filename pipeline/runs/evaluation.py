@@ -47,7 +47,7 @@ def evaluate(experiment: Experiment) -> dict:
     _check_unseen(home / MEMBERS, ids)
     z = logits(experiment, found, network, "test")
 
-    said = {card.model: apply(z, card.temperature), **_baselines(experiment, found)}
+    said = _with_both(card.model, apply(z, card.temperature), _baselines(experiment, found))
     predictions = comparison.Predictions(ids, labels, card.classes, said)
     predictions.save(home / comparison.FILE)
     evaluation = judge(
@@ -107,6 +107,22 @@ def _check_unseen(members: Path, ids: Sequence[str]) -> None:
             f"{len(seen)} of {len(ids)} test galaxies, e.g. {seen[0]!r}, taught the model: the"
             " split is another one by now; expected `tuningfork train` before"
         )
+
+
+def _with_both(
+    model: str, network: NDArray, baselines: dict[str, NDArray]
+) -> dict[str, NDArray]:
+    r"""Returns what each says, and the mean of the network and the forest.
+
+    The one has seen pixels, the other numbers: where the mean is better than both, each knows
+    what the other does not.
+    """
+
+    said = {model: network, **baselines}
+    if "forest" in baselines:
+        said[f"{model} + forest"] = (network + baselines["forest"]) / 2
+
+    return said
 
 
 def _recall(evaluation: Evaluation) -> list[float]:
