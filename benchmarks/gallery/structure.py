@@ -30,8 +30,8 @@ from pipeline.morphometry.entropy import BINS
 from pipeline.morphometry.gini import gini_segment
 from pipeline.morphometry.gradient_pattern import MODULUS, PHASE
 from pipeline.morphometry.mid import SMOOTHING, mid_segment
-from pipeline.morphometry.pieces import ascending
-from pipeline.morphometry.smoothness import INNER, OUTER, boxcar, width
+from pipeline.morphometry.pieces import ascending, boxcar
+from pipeline.morphometry.smoothness import INNER, OUTER, width
 
 FULL = np.ones((3, 3))
 

@@ -39,7 +39,7 @@ def centre(
     rpetro: float,
     sky: float,
     parity: bool,
-) -> tuple[float, float, int, int]:  # pragma: no cover
+) -> tuple[float, float, int]:  # pragma: no cover
     r"""Finds the point about which a galaxy is the least asymmetric.
 
     The asymmetry within a circle of 1.5 Petrosian radii, which moves with its centre, is
@@ -67,22 +67,21 @@ def centre(
         parity: Whether to search as statmorph does.
 
     Returns:
-        The column and the row of the centre, the number of centres tried, and flags. Where
-        the centroid is outside or there is no radius, the centroid, undefined.
+        The column and the row of the centre, and flags. Where the centroid is outside or there
+        is no radius, the centroid, undefined.
     """
 
     height, width = image.shape
     if not (rpetro > 0 and math.isfinite(rpetro) and 0 <= x < width and 0 <= y < height):
-        return x, y, 0, UNDEFINED
+        return x, y, UNDEFINED
 
     search = prepare(image, mask, EXTENT * rpetro, sky)
     flags, far = 0, DRIFT * rpetro
-    px, py, calls = _descend(x, y, far, search, parity)
+    px, py = _descend(x, y, far, search, parity)
     if math.hypot(px - x, py - y) > far:
         flags |= CENTRE_DRIFTED
         bx, by = _brightest(image, segment)
-        px, py, more = _descend(bx, by, far, search, parity)
-        calls += more
+        px, py = _descend(bx, by, far, search, parity)
         if math.hypot(px - bx, py - by) > far:
             px, py = x, y
     if parity:
@@ -90,14 +89,14 @@ def centre(
     else:
         hidden = mask[min(int(py + 0.5), height - 1), min(int(px + 0.5), width - 1)]
 
-    return px, py, calls, flags | (MASKED_CENTRE if hidden else 0)
+    return px, py, flags | (MASKED_CENTRE if hidden else 0)
 
 
 @inner
 def _descend(
     x: float, y: float, far: float, search: Search, parity: bool
-) -> tuple[float, float, int]:  # pragma: no cover
-    r"""Searches a minimum from a point; returns where it is and the number of points tried.
+) -> tuple[float, float]:  # pragma: no cover
+    r"""Searches a minimum from a point; returns where it is.
 
     To find the same in an image that is shifted by whole pixels, mirrored or turned, the best
     of the four neighbours at a step is taken as long as it is better, at two steps that are
@@ -106,37 +105,34 @@ def _descend(
     """
 
     if parity:
-        px, py, _, calls = minimize(search, simplex(x, y), 1e-6, 1e-4, 400)
-        return px, py, calls
+        px, py, _, _ = minimize(search, simplex(x, y), 1e-6, 1e-4, 400)
+        return px, py
 
     beside = np.empty(4)
-    best, calls = about(x, y, search), 1
+    best = about(x, y, search)
     for step in (STEP * far, 0.5 * STEP * far):
-        x, y, best, more = _walk(x, y, best, step, beside, search)
-        calls += more
+        x, y, best = _walk(x, y, best, step, beside, search)
     right, below = beside[1] < beside[0], beside[3] < beside[2]
     start, values = np.array([[x, y], [x, y], [x, y]]), np.array([best, 0.0, 0.0])
     start[1, 0] += step if right else -step
     start[2, 1] += step if below else -step
     values[1], values[2] = beside[int(right)], beside[2 + int(below)]
-    px, py, _, more = refine(search, start, values, XTOL, FTOL, 100)
+    px, py, _, _ = refine(search, start, values, XTOL, FTOL, 100)
 
-    return px, py, calls + more
+    return px, py
 
 
 @inner
 def _walk(
     x: float, y: float, best: float, step: float, beside: NDArray, search: Search
-) -> tuple[float, float, float, int]:  # pragma: no cover
+) -> tuple[float, float, float]:  # pragma: no cover
     r"""Goes to the best neighbour while it is better; tells the values beside the last point."""
 
-    calls = 0
     for move in range(WALK + 1):
         for k in range(4):
             sign = step if k % 2 else -step
             u, v = (x + sign, y) if k < 2 else (x, y + sign)
             beside[k] = about(u, v, search)
-        calls += 4
         k = int(np.argmin(beside))
         if beside[k] >= best or move == WALK:
             break
@@ -144,7 +140,7 @@ def _walk(
         sign = step if k % 2 else -step
         x, y = (x + sign, y) if k < 2 else (x, y + sign)
 
-    return x, y, best, calls
+    return x, y, best
 
 
 @inner

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pipeline.morphometry import flags, geometry
 from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.pieces import gaussian, piece
+from pipeline.morphometry.unfolding import folded
 
 SMOOTHING = 0.2
 r"""The standard deviation of the smoothing, in Petrosian radii."""
@@ -126,18 +127,11 @@ def gini(
     value = weighted / (n - 1) / total
     variance = 0.0
     for k in range(n):
-        share = _unfolded(values[ranked[k]], noise[ranked[k]])
+        share = folded(values[ranked[k]], noise[ranked[k]])
         change = ((2 * k + 1 - n) / (n - 1) - value) * (noise[ranked[k]] / total)
         variance += share * change**2
 
     return value, math.sqrt(variance), 0
-
-
-@inner
-def _unfolded(value: float, sigma: float) -> float:  # pragma: no cover
-    r"""Returns the share of the variance of noise that is left of an absolute value."""
-
-    return 1.0 - 2.0 / math.pi * min((sigma / value) ** 2 if value != 0.0 else 1.0, 1.0)
 
 
 @inner

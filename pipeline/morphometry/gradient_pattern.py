@@ -16,6 +16,9 @@ r"""The share of the steepest gradient by which two lengths may differ and still
 PHASE = 0.01
 r"""The angle by which two gradients may miss opposite directions, in radians."""
 
+LEAST = math.cos(PHASE)
+r"""The least cosine of that angle."""
+
 
 @entry
 def gradient_pattern(
@@ -24,9 +27,7 @@ def gradient_pattern(
     segment: NDArray[np.bool_],
     x: float,
     y: float,
-    modulus: float,
-    phase: float,
-) -> tuple[float, float, float, int]:  # pragma: no cover
+) -> tuple[float, int]:  # pragma: no cover
     r"""Measures the second moment of the gradient pattern of a galaxy, :math:`G_2`.
 
     Each of the :math:`V` pixels whose four neighbours belong to the galaxy has a gradient, the
@@ -56,42 +57,46 @@ def gradient_pattern(
         segment: Whether each pixel belongs to the galaxy, with shape `(H, W)`.
         x: The column of the centre.
         y: The row of the centre.
-        modulus: The tolerance of the lengths, in units of the longest one.
-        phase: The tolerance of the directions, in radians.
 
     Returns:
-        :math:`G_2`; the asymmetric share :math:`V_A / V`; the confluence :math:`|\sum v_i| /
-        \sum |v_i|`; and flags. No formula is known for an error. Where all is flat or symmetric,
-        :math:`G_2` and the share are 0, and the confluence is NaN. Without a gradient, all is NaN.
+        :math:`G_2` and flags. No formula is known for an error. It is 0 where all is flat or
+        symmetric, and NaN without a gradient.
     """
 
-    height, width = image.shape
-    along, across = np.full((height, width), np.nan), np.full((height, width), np.nan)
+    along, across = np.full(image.shape, np.nan), np.full(image.shape, np.nan)
     pixels, steepest = _gradients(image, mask, segment, along, across)
     if pixels == 0:
-        return np.nan, np.nan, np.nan, UNDEFINED if segment.any() else NO_SOURCE
+        return np.nan, UNDEFINED if segment.any() else NO_SOURCE
     if not (math.isfinite(x) and math.isfinite(y)):
-        return np.nan, np.nan, np.nan, UNDEFINED
+        return np.nan, UNDEFINED
+
+    left, total, sum_x, sum_y = _asymmetric(along, across, x, y, MODULUS * steepest)
+    if left == 0:
+        return 0.0, 0
+
+    return left / pixels * (2.0 - math.sqrt(sum_x * sum_x + sum_y * sum_y) / total), 0
+
+
+@inner
+def _asymmetric(
+    along: NDArray, across: NDArray, x: float, y: float, tolerance: float
+) -> tuple[int, float, float, float]:  # pragma: no cover
+    r"""Returns how many gradients are left, the sum of their lengths, and their sum."""
 
     column, row = int(math.floor(2.0 * x + 0.5)), int(math.floor(2.0 * y + 0.5))
     left, total, sum_x, sum_y = 0, 0.0, 0.0, 0.0
-    tolerance, least = modulus * steepest, math.cos(phase)
-    for i in range(1, height - 1):
-        for j in range(1, width - 1):
+    for i in range(1, along.shape[0] - 1):
+        for j in range(1, along.shape[1] - 1):
             gx, gy = along[i, j], across[i, j]
             length = math.sqrt(gx * gx + gy * gy)
             if not length > tolerance:  # nor where there is none
                 continue
             hx, hy = _at(along, row - i, column - j), _at(across, row - i, column - j)
-            if not _opposite(gx, gy, hx, hy, tolerance, least):
+            if not _opposite(gx, gy, hx, hy, tolerance):
                 left, total = left + 1, total + length
                 sum_x, sum_y = sum_x + gx, sum_y + gy
-    if left == 0:
-        return 0.0, 0.0, np.nan, 0
 
-    confluence = math.sqrt(sum_x * sum_x + sum_y * sum_y) / total
-
-    return left / pixels * (2.0 - confluence), left / pixels, confluence, 0
+    return left, total, sum_x, sum_y
 
 
 @inner
@@ -133,10 +138,10 @@ def _gradients(
 
 @inner
 def _opposite(
-    gx: float, gy: float, hx: float, hy: float, tolerance: float, least: float
+    gx: float, gy: float, hx: float, hy: float, tolerance: float
 ) -> bool:  # pragma: no cover
     r"""Returns whether two gradients cancel; never if one is NaN."""
 
     first, second = math.sqrt(gx * gx + gy * gy), math.sqrt(hx * hx + hy * hy)
 
-    return abs(first - second) <= tolerance and -(gx * hx + gy * hy) >= least * first * second
+    return abs(first - second) <= tolerance and -(gx * hx + gy * hy) >= LEAST * first * second

@@ -12,6 +12,7 @@ from pipeline.morphometry.basins import basins, peaks
 from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.forest import forest, merge, positive, rimmed, root, touching
 from pipeline.morphometry.pieces import gaussian, piece
+from pipeline.morphometry.roots import root_of
 
 RATIO = 0.2
 r"""How bright the faintest pixels of the segment are, in units of the mean of the segment."""
@@ -69,10 +70,11 @@ def mid_segment(
     if ranked.size == 0:
         return fallback & ~mask, flags.UNDEFINED
     means = _means(values, ranked, image.shape)
-    if _excess(0.0, values, ranked, means, order.size) > 0.0:
+    data = values, ranked, means, order.size
+    if _excess(0.0, data) > 0.0:
         return fallback.copy(), flags.LOW_SIGNAL
 
-    q = _quantile(values, ranked, means, order.size)
+    q = _root(data, 0.0, 1.0, 1.0 / order.size)
     least = _value(q, values, ranked, order.size)
     top = _first(values, ranked)
     i, j = top // width, top % width
@@ -133,66 +135,16 @@ def _value(q: float, values: NDArray, ranked: NDArray, count: int) -> float:  # 
 
 
 @inner
-def _excess(
-    q: float, values: NDArray, ranked: NDArray, means: NDArray, count: int
-) -> float:  # pragma: no cover
+def _excess(q: float, data: tuple[NDArray, NDArray, NDArray, int]) -> float:  # pragma: no cover
     r"""Returns how much brighter a quantile is than asked for, in units of the mean above it."""
 
+    values, ranked, means, count = data
     k = count - 1 - int(q * (count - 1))
 
     return values[ranked[k]] / means[k] - RATIO if k < ranked.size else -RATIO
 
 
-@inner
-def _quantile(
-    values: NDArray, ranked: NDArray, means: NDArray, count: int
-) -> float:  # pragma: no cover
-    r"""Finds where the excess changes its sign, as Brent's search does it, with its rounding."""
-
-    # The last and the best abscissa, and one on the other side of the root
-    last, x, other = 0.0, 1.0, 0.0
-    f_last = _excess(last, values, ranked, means, count)
-    f = _excess(x, values, ranked, means, count)
-    f_other, move, before = f_last, 1.0, 1.0
-    if f_last == 0.0:
-        return last
-    for _ in range(100):
-        if f_last != 0.0 and f != 0.0 and (f_last > 0.0) != (f > 0.0):
-            other, f_other, move = last, f_last, x - last
-            before = move
-        if abs(f_other) < abs(f):
-            last, x, other = x, other, x
-            f_last, f, f_other = f, f_other, f
-        delta = (1.0 / count + 4 * np.finfo(np.float64).eps * abs(x)) / 2
-        half = (other - x) / 2
-        if f == 0.0 or abs(half) < delta:
-            break
-        step = half
-        if abs(before) > delta and abs(f) < abs(f_last):
-            step = _step(x, last, other, f, f_last, f_other)
-        if 2 * abs(step) < min(abs(before), 3 * abs(half) - delta):
-            before, move = move, step
-        else:
-            before, move = half, half
-        last, f_last = x, f
-        x += move if abs(move) > delta else math.copysign(delta, half)
-        f = _excess(x, values, ranked, means, count)
-
-    return x
-
-
-@inner
-def _step(
-    x: float, last: float, other: float, f: float, f_last: float, f_other: float
-) -> float:  # pragma: no cover
-    r"""Returns the step to the root of a line, or of an inverse parabola."""
-
-    # On a step, where both are the same, these are no numbers, and the interval is halved
-    if last == other:
-        return -f * (x - last) / (f - f_last)
-    slope, beyond = (f_last - f) / (last - x), (f_other - f) / (other - x)
-
-    return -f * (f_other * beyond - f_last * slope) / (beyond * slope * (f_other - f_last))
+_root = root_of(_excess)
 
 
 @inner

@@ -36,12 +36,11 @@ from pipeline.morphometry.moments import centroid, shape
 from pipeline.morphometry.multimode import multimode
 from pipeline.morphometry.outline import outline, reach
 from pipeline.morphometry.petrosian import petrosian_radius
-from pipeline.morphometry.pieces import ascending
+from pipeline.morphometry.pieces import ascending, boxcar
 from pipeline.morphometry.psf import Kernel
 from pipeline.morphometry.sersic import Sersic, sersic
 from pipeline.morphometry.skybox import noise, skybox, white_asymmetry, white_smoothness
 from pipeline.morphometry.smoothness import (
-    boxcar,
     noise_smoothness,
     sky_smoothness,
     smoothness,
@@ -51,9 +50,6 @@ from pipeline.morphometry.smoothness import (
 from pipeline.morphometry.spiral import spiral
 from pipeline.morphometry.stamp import doubts, weights
 from pipeline.morphometry.uncertainty import of_growth, of_light, of_place, of_turn
-
-MODULUS, PHASE = 0.01, 0.01
-r"""The tolerances of the gradient pattern, in units of the longest gradient and in radians."""
 
 PROFILE = tuple(f"sersic_{name}" for name in Sersic._fields[:-1])
 r"""The names of what is fitted."""
@@ -234,7 +230,7 @@ def _place(
     x0, y0, _, f0 = centroid(image, segment)
     first, _, theta0, _, _, f1 = shape(image, segment, x0, y0)
     central, f2 = petrosian_radius(sums, x0, y0, 1.0, 0.0, parity)
-    x, y, _, f3 = centre(image, mask, segment, x0, y0, central, turned, parity)
+    x, y, f3 = centre(image, mask, segment, x0, y0, central, turned, parity)
     ellipticity, elongation, theta, _, _, f4 = shape(image, segment, x, y)
     q = 1 / elongation
     circ, f5 = petrosian_radius(sums, x, y, 1.0, 0.0, parity)
@@ -330,11 +326,10 @@ def _light(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     m, m_error, f2 = m20(image, weight, lit, order)
     sn, sn_error, f3 = sn_per_pixel(image, weight, lit)
     h, h_error, f4 = entropy(image, stamp.mask, lit, BINS)
-    g2, _, _, f5 = gradient_pattern(image, stamp.mask, lit, known.x, known.y, MODULUS, PHASE)
+    g2, f5 = gradient_pattern(image, stamp.mask, lit, known.x, known.y)
     order = ascending(image, stamp.segment & ~stamp.mask)
     inside, f6 = mid_segment(image, stamp.mask, stamp.segment, lit, order)
-    # At all levels, bright galaxies would fall into two pixels somewhere: those of statmorph do
-    parts, f7 = multimode(image, inside, order, True)
+    parts, f7 = multimode(image, inside, order)
     own = np.where(stamp.segment, image, 0.0)
     intensity, i_error, deviation, d_error, f8 = intensity_deviation(own, weight, inside)
 

@@ -12,7 +12,7 @@ from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.forest import forest, merge, positive, rimmed, touching
 
 STEP = 0.02
-r"""The coarsest step in which quantiles are tried in parity with statmorph."""
+r"""The coarsest step in which quantiles are tried."""
 
 CALLS = 200
 r"""The most energies that a simplex asks for."""
@@ -35,7 +35,6 @@ def multimode(
     image: NDArray[np.float64],
     inside: NDArray[np.bool_],
     order: NDArray[np.int64],
-    parity: bool,
 ) -> tuple[float, int]:  # pragma: no cover
     r"""Compares the areas of the two largest parts, at the level where they are most equal.
 
@@ -44,8 +43,10 @@ def multimode(
     .. math:: M = \frac{A_2}{A_1} \quad \mathrm{where} \quad \frac{A_2^2}{A_1}
         \quad \mathrm{is\ largest}
 
-    All levels are looked at: pixels are added one by one, brightest first, to pieces that grow
-    and merge.
+    The areas are known at all levels: pixels are added one by one, brightest first, to pieces
+    that grow and merge. The levels that are looked at are those of statmorph, by chance but
+    always the same ones, which may miss the largest value: among all levels, bright galaxies
+    fall into two pixels somewhere.
 
     References:
         | New Image Statistics for Detecting Disturbed Galaxy Morphologies at High Redshift
@@ -60,8 +61,6 @@ def multimode(
         inside: The segment of :func:`mid_segment`, with shape `(H, W)`, contiguous.
         order: The target's own pixels, not masked, faintest first: see
             :func:`pieces.ascending`.
-        parity: Whether to look only at the levels that statmorph does, by chance but always the
-            same ones. It may miss the largest value.
 
     Returns:
         The statistic, from 0 (one piece at all levels) to 1, and flags. NaN if no pixel is
@@ -79,13 +78,10 @@ def multimode(
     if count == 0:
         return np.nan, flags.UNDEFINED
     first, second = _areas(values, ranked, image.shape)
-    if parity:
-        total = 0.0
-        for p in ranked:
-            total += values[p]
-        k = order.size - 1 - _searched(first, second, order.size, total)
-    else:
-        k = _most_equal(first, second)
+    total = 0.0
+    for p in ranked:
+        total += values[p]
+    k = order.size - 1 - _searched(first, second, order.size, total)
     if k >= count:
         return 0.0, 0
 
@@ -137,19 +133,6 @@ def _two_largest(
         next_one -= 1
 
     return largest, next_one
-
-
-@inner
-def _most_equal(first: NDArray, second: NDArray) -> int:  # pragma: no cover
-    r"""Returns where the two largest pieces are large and equal. Past the end if never."""
-
-    best, at = 0.0, first.size
-    for k in range(first.size):
-        value = second[k] ** 2 / first[k]
-        if second[k] > 0 and value >= best:
-            best, at = value, k
-
-    return at
 
 
 @inner

@@ -78,7 +78,7 @@ def outline(
         return segment & ~mask, flags.NO_SKY
 
     mode, spread = _clipped(around)
-    smooth = boxcar(image, BOXCAR)
+    smooth = boxcar(image, BOXCAR)[:-1, :-1].copy()
     above = smooth >= mode + spread
     brightest = smooth.argmax()
     i, j = brightest // image.shape[1], brightest % image.shape[1]

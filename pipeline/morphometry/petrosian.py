@@ -1,6 +1,6 @@
 r"""The radius at which the surface brightness falls below a fraction of the mean within."""
 
-__all__ = ["ETA", "petrosian", "petrosian_radius", "petrosian_ratio"]
+__all__ = ["ETA", "petrosian_radius", "petrosian_ratio"]
 
 import math
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import NEGATIVE_FLUX, RADIUS_NOT_REACHED, UNDEFINED
-from pipeline.morphometry.geometry import cumulate, sketch, within
+from pipeline.morphometry.geometry import sketch, within
 from pipeline.morphometry.roots import polish_of, root_of
 
 ETA = 0.2
@@ -39,21 +39,6 @@ r"""The tolerance of the radius, in pixels, with parity."""
 
 FAST = 1e-2
 r"""The tolerance of the radius, in pixels, otherwise."""
-
-
-@njit(error_model="numpy")
-def petrosian(
-    image: NDArray[np.float64],
-    mask: NDArray[np.bool_],
-    x: float,
-    y: float,
-    q: float,
-    theta: float,
-    parity: bool,
-) -> tuple[float, int]:  # pragma: no cover
-    r"""Returns the Petrosian radius of an image: :func:`petrosian_radius` of its sums."""
-
-    return petrosian_radius(cumulate(image, mask), x, y, q, theta, parity)
 
 
 @entry

@@ -30,57 +30,53 @@ r"""By how many places a number is moved on average, at most, when what is left 
 WAVES = ((1.68, 3.735, 1.783, 0.6318), (-0.6803, -0.2598, 1.723, 1.997))
 
 
-@njit(error_model="numpy")
+@entry
 def boxcar(image: NDArray[np.float64], size: int) -> NDArray[np.float64]:  # pragma: no cover
-    r"""Averages over squares, the image mirrored at its edges.
+    r"""Averages an image over squares, by running sums; beyond its edges it is mirrored.
 
-    .. math:: S_{yx} = \frac{1}{k^2} \sum_{i, j = -\lfloor k / 2 \rfloor}
-        ^{k - \lfloor k / 2 \rfloor - 1} I_{y + i, x + j}
+    A square of an even side has no pixel in its middle. As in `scipy.ndimage.uniform_filter`
+    it reaches one pixel further up and left. There is one more row and column of squares, so
+    that those that reach further down and right are at the pixels one row and column on.
 
     Arguments:
         image: The image, with shape `(H, W)`.
-        size: The side :math:`k` of the square, in pixels. If it is even, the square reaches
-            one pixel further to the lower side.
+        size: The side of the square. Below 2, the averages are the image.
 
     Returns:
-        The smooth image, with shape `(H, W)`. The image itself if the side is not over 1.
+        The averages, with shape `(H + 1, W + 1)`.
     """
 
-    if size <= 1:
-        return image.copy()
-    rows = _running(image, size)
-
-    return _running(rows.T.copy(), size).T.copy()
-
-
-@inner
-def _running(image: NDArray, size: int) -> NDArray:  # pragma: no cover
-    r"""Averages along columns, by a sum from which rows leave as others enter."""
-
     height, width = image.shape
-    first = -(size // 2)
-    out = np.empty((height, width))
-    total = np.zeros(width)
-    for i in range(first, first + size):
-        put(total, total + image[_mirrored(i, height)])
-    put(out[0], total / size)
-    for i in range(1, height):
-        old = image[_mirrored(i + first - 1, height)]
-        new = image[_mirrored(i + first + size - 1, height)]
-        for j in range(width):
-            total[j] += new[j] - old[j]
-            out[i, j] = total[j] / size
+    size = max(size, 1)
+    half = size // 2
+    out, line = np.empty((height + 1, width + 1)), np.zeros(width)
+    for t in range(-half, size - half):
+        line += image[_mirrored(t, height)]
+    for i in range(height + 1):
+        put(out[i, :width], line / size)
+        line += image[_mirrored(i + size - half, height)] - image[_mirrored(i - half, height)]
+    row = np.empty(width)
+    for i in range(height + 1):
+        put(row, out[i, :width])
+        total = 0.0
+        for t in range(-half, size - half):
+            total += row[_mirrored(t, width)]
+        for j in range(width + 1):
+            out[i, j] = total / size
+            total += row[_mirrored(j + size - half, width)] - row[_mirrored(j - half, width)]
 
     return out
 
 
 @inner
-def _mirrored(i: int, size: int) -> int:  # pragma: no cover
-    r"""Returns the index that is seen outside of an edge, as often as it takes."""
+def _mirrored(i: int, length: int) -> int:  # pragma: no cover
+    r"""Returns the pixel of which one beyond an edge is the mirror image."""
 
-    i %= 2 * size
+    if 0 <= i < length:
+        return i
+    i %= 2 * length
 
-    return i if i < size else 2 * size - 1 - i
+    return i if i < length else 2 * length - 1 - i
 
 
 @njit(error_model="numpy")

@@ -1,7 +1,6 @@
 r"""How much of the light of a galaxy is in clumps."""
 
 __all__ = [
-    "boxcar",
     "noise_smoothness",
     "sky_smoothness",
     "smoothness",
@@ -15,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.morphometry import geometry
-from pipeline.morphometry.compiled import entry, inner, put
+from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import NEGATIVE_FLUX, UNDEFINED
+from pipeline.morphometry.pieces import boxcar
 from pipeline.morphometry.skybox import FEWEST, table, within
 from pipeline.morphometry.unfolding import unfolded
 
@@ -32,55 +32,6 @@ def width(rpetro: float) -> int:  # pragma: no cover
     r"""Returns the side of the boxcar for a Petrosian radius, both in pixels."""
 
     return int(INNER * rpetro) if rpetro > 0 and math.isfinite(rpetro) else 0
-
-
-@entry
-def boxcar(image: NDArray[np.float64], size: int) -> NDArray[np.float64]:  # pragma: no cover
-    r"""Averages an image over squares, by running sums; beyond its edges it is mirrored.
-
-    A square of an even side has no pixel in its middle. As in `scipy.ndimage.uniform_filter`
-    it reaches one pixel further up and left. There is one more row and column of squares, so
-    that those that reach further down and right are at the pixels one row and column on.
-
-    Arguments:
-        image: The image, with shape `(H, W)`.
-        size: The side of the square. Below 2, the averages are the image.
-
-    Returns:
-        The averages, with shape `(H + 1, W + 1)`.
-    """
-
-    height, width = image.shape
-    size = max(size, 1)
-    half = size // 2
-    out, line = np.empty((height + 1, width + 1)), np.zeros(width)
-    for t in range(-half, size - half):
-        line += image[_mirrored(t, height)]
-    for i in range(height + 1):
-        put(out[i, :width], line / size)
-        line += image[_mirrored(i + size - half, height)] - image[_mirrored(i - half, height)]
-    row = np.empty(width)
-    for i in range(height + 1):
-        put(row, out[i, :width])
-        total = 0.0
-        for t in range(-half, size - half):
-            total += row[_mirrored(t, width)]
-        for j in range(width + 1):
-            out[i, j] = total / size
-            total += row[_mirrored(j + size - half, width)] - row[_mirrored(j - half, width)]
-
-    return out
-
-
-@inner
-def _mirrored(i: int, length: int) -> int:  # pragma: no cover
-    r"""Returns the pixel of which one beyond an edge is the mirror image."""
-
-    if 0 <= i < length:
-        return i
-    i %= 2 * length
-
-    return i if i < length else 2 * length - 1 - i
 
 
 @entry

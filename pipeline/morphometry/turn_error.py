@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.geometry import Aperture
-
-FOLDED = 2.0 / math.pi
-r"""The share of the variance of a Gaussian that the mean of its absolute value takes."""
+from pipeline.morphometry.unfolding import folded
 
 
 @inner
@@ -112,7 +110,7 @@ def outer_error(
     """
 
     inner, outer = apertures
-    spread = 1.0 + turned_share(outer.x, outer.y)
+    spread = math.sqrt(1.0 + turned_share(outer.x, outer.y))
     cos, sin = math.cos(outer.theta), math.sin(outer.theta)
     light, pixels, change, own = 0.0, 0, 0.0, 0.0
     for i in _span(outer.y, outer.a, image.shape[0]):
@@ -121,11 +119,11 @@ def outer_error(
             v = ((i - outer.y) * cos - (j - outer.x) * sin) / outer.q
             if hidden[i, j] or not inner.a**2 < u * u + v * v <= outer.a**2:
                 continue
-            variance = sigma[i, j] ** 2
+            noise = spread * sigma[i, j]
             light += abs(image[i, j])
             pixels += 1
-            change += spread * variance * _unfolded(difference[i, j] ** 2, spread * variance)
-            own += variance * _unfolded(image[i, j] ** 2, variance)
+            change += noise**2 * folded(difference[i, j], noise)
+            own += sigma[i, j] ** 2 * folded(image[i, j], sigma[i, j])
     total = 2.0 * change + value**2 * own + (pixels * sky[0] * sky[1]) ** 2
 
     return math.sqrt(total) / light
@@ -140,10 +138,3 @@ def _span(place: float, radius: float, length: int) -> range:  # pragma: no cove
     first, last = max(math.ceil(place - radius), 0), min(math.floor(place + radius), length - 1)
 
     return range(int(first), int(last) + 1)
-
-
-@inner
-def _unfolded(square: float, variance: float) -> float:  # pragma: no cover
-    r"""Returns the share of the variance that is left of an absolute value."""
-
-    return 1.0 - FOLDED * (min(variance / square, 1.0) if square > 0.0 else 1.0)

@@ -1,6 +1,6 @@
 r"""Sums of absolute values without what noise adds to them."""
 
-__all__ = ["RINGS", "unfolded"]
+__all__ = ["RINGS", "folded", "unfolded"]
 
 import math
 
@@ -21,6 +21,19 @@ r"""The distance of the corners of a pixel from its centre, rounded up."""
 
 FLOOR = 0.625
 r"""The size of a noisy square below which the error of its root is that of no signal."""
+
+
+@inner
+def folded(value: float, sigma: float) -> float:  # pragma: no cover
+    r"""Returns the share of the variance of noise that an absolute value keeps.
+
+    It goes from that of a folded Gaussian, where there is only noise, to 1 where the sign is
+    sure:
+
+    .. math:: f = 1 - \frac{2}{\pi} \min\left(\frac{\sigma^2}{v^2}, 1\right)
+    """
+
+    return 1.0 - 2.0 / math.pi * min((sigma / value) ** 2 if value != 0.0 else 1.0, 1.0)
 
 
 @inner
@@ -74,7 +87,7 @@ def unfolded(
             k = min(max(int(k), 0), RINGS - 1)
             total[k] += share * size[i, j]
             idle[k] += share * BELOW * sigma[i, j]
-            spread[k] += share * sigma[i, j] ** 2 * _scatter(size[i, j], sigma[i, j])
+            spread[k] += share * sigma[i, j] ** 2 * folded(size[i, j], sigma[i, j])
 
     return _roots(total, idle, repeats * spread)
 
@@ -87,16 +100,6 @@ def _share(dx: float, dy: float, r: float, a: float) -> float:  # pragma: no cov
         return 0.0
 
     return 1.0 if r <= a - CORNER else overlap(dx, dy, a, 1.0, 0.0)
-
-
-@inner
-def _scatter(size: float, sigma: float) -> float:  # pragma: no cover
-    r"""Returns the variance of an absolute value, in units of that of the noise.
-
-    It goes from that of a folded Gaussian to 1 where the sign is sure.
-    """
-
-    return 1 - 2 / math.pi * min((sigma / size) ** 2, 1.0) if size > 0 else 1 - 2 / math.pi
 
 
 @inner

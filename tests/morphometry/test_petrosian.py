@@ -9,7 +9,7 @@ from scipy.special import gamma, gammainc
 from pipeline.morphometry.flags import NEGATIVE_FLUX, RADIUS_NOT_REACHED, UNDEFINED
 from pipeline.morphometry.geometry import cumulate
 from pipeline.morphometry.overlap import overlap
-from pipeline.morphometry.petrosian import petrosian, petrosian_radius, petrosian_ratio
+from pipeline.morphometry.petrosian import petrosian_radius, petrosian_ratio
 
 SIDE = 97
 
@@ -19,6 +19,10 @@ def radius(x: float, y: float, q: float, theta: float, side: int = SIDE) -> np.n
     u, v = dx * np.cos(theta) + dy * np.sin(theta), dy * np.cos(theta) - dx * np.sin(theta)
 
     return np.hypot(u, v / q)
+
+
+def petrosian(image: np.ndarray, mask: np.ndarray, *where: float) -> tuple[float, int]:
+    return petrosian_radius(cumulate(image, mask), *where)
 
 
 def sersic(r: np.ndarray, scale: float, n: float) -> np.ndarray:

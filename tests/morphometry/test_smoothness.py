@@ -6,9 +6,9 @@ from scipy.ndimage import uniform_filter
 
 from pipeline.morphometry.flags import NEGATIVE_FLUX, UNDEFINED
 from pipeline.morphometry.overlap import overlap
+from pipeline.morphometry.pieces import boxcar
 from pipeline.morphometry.skybox import white_smoothness
 from pipeline.morphometry.smoothness import (
-    boxcar,
     noise_smoothness,
     sky_smoothness,
     smoothness,
@@ -28,24 +28,6 @@ def galaxy(noise=0.5, seed=0):
         image += 15 * np.exp(-((columns - X - x) ** 2 + (rows - Y - y) ** 2) / 2)
 
     return image + noise * rng.normal(size=image.shape)
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 8, 15, 30, 61])
-@pytest.mark.parametrize("shape", [(1, 1), (9, 14), (30, 5)])
-def test_boxcar_is_that_of_scipy(size, shape):
-    image = np.random.default_rng(size).normal(size=shape)
-
-    expected = uniform_filter(image, size)
-
-    assert boxcar(image, size)[:-1, :-1] == pytest.approx(expected, abs=1e-12)
-
-
-@pytest.mark.parametrize("size", [2, 4, 8, 30])
-def test_even_boxcar_has_all_its_places(size):
-    image = np.random.default_rng(size).normal(size=(20, 23))
-    other = uniform_filter(image[::-1, ::-1], size)[::-1, ::-1]
-
-    assert boxcar(image, size)[1:, 1:] == pytest.approx(other, abs=1e-12)
 
 
 def test_smoothness_is_the_definition():
