@@ -71,19 +71,42 @@ def m20(
         return np.nan, np.nan, flags.UNDEFINED
 
     edge = _square(order, rank, image.shape[1], x, y)
-    pull_x, pull_y = 2 * bright / flux * (bright_x - x), 2 * bright / flux * (bright_y - y)
+    pull = 2 * bright / flux * (bright_x - x), 2 * bright / flux * (bright_y - y)
+    bounds = least, edge, inner, moment
+    variance = _variance(image, sigma, segment, (x, y), pull, bounds)
+
+    return math.log10(inner / moment), math.sqrt(variance) / math.log(10.0), 0
+
+
+@inner
+def _variance(
+    image: NDArray,
+    sigma: NDArray,
+    segment: NDArray,
+    centre: tuple[float, float],
+    pull: tuple[float, float],
+    bounds: tuple[float, float, float, float],
+) -> float:  # pragma: no cover
+    r"""Sums what the noise of each pixel does to the natural logarithm of the ratio.
+
+    The bounds are the threshold, the squared distance there, and the moments of the brightest
+    pixels and of all.
+    """
+
+    x, y = centre
+    least, edge, inner, moment = bounds
     variance = 0.0
     for i in range(image.shape[0]):
         for j in range(image.shape[1]):
             if segment[i, j]:
                 square = (j - x) ** 2 + (i - y) ** 2
-                change = BRIGHTEST * edge - pull_x * (j - x) - pull_y * (i - y)
+                change = BRIGHTEST * edge - pull[0] * (j - x) - pull[1] * (i - y)
                 change += (square - edge) * (image[i, j] >= least)
                 variance += ((change / inner - square / moment) * sigma[i, j]) ** 2
                 swap = least * (square - edge) / inner
                 variance += swap**2 * _undecided(image[i, j] - least, sigma[i, j])
 
-    return math.log10(inner / moment), math.sqrt(variance) / math.log(10.0), 0
+    return variance
 
 
 @inner

@@ -182,16 +182,10 @@ def intensity_deviation(
     of the image; what is brightest there belongs to the peak whose light reaches it first, as
     the levels go down.
 
-    The errors are those of sums over the pixels that are lit, and of the place of the peak,
+    The error of :math:`D` is in :func:`_away`. That of :math:`I` is, with the variances
+    :math:`V` of the pixels that are lit, and peaks that are known to be the two brightest,
 
-    .. math:: \frac{\sigma_I^2}{I^2} = \frac{V_1}{F_1^2} + \frac{V_2}{F_2^2}, \quad
-        \sigma_D^2 = \frac{\pi}{n} \left(
-        \sum_i \frac{(e \cdot (x_i - c))^2 \sigma_i^2}{F^2} + s^2 \right)
-
-    with the variance :math:`V` of the pixels of a peak and the direction :math:`e` from the
-    centroid to the first one, of which :math:`s^2` is the variance along it. Before it is put
-    into a pixel it is :math:`\sigma^2 / (8 \pi \kappa^2)`, :math:`\kappa` being the curvature of
-    the smooth light: see :func:`_jumps`. Which peak is the second one is taken to be known.
+    .. math:: \frac{\sigma_I^2}{I^2} = \frac{V_1}{F_1^2} + \frac{V_2}{F_2^2}
 
     References:
         | New Image Statistics for Detecting Disturbed Galaxy Morphologies at High Redshift
@@ -227,16 +221,41 @@ def intensity_deviation(
     first, second = sums[0, peak], sums[0, other] if other != peak else 0.0
     if not first > 0.0:
         return nothing
-    i, j = peak // (right - left), peak % (right - left)
     ratio = second / first if second > 0.0 else 0.0
     relative = math.sqrt(sums[1, peak] / first**2 + sums[1, other] / second**2)
-    dx, dy = j - x / total + left, i - y / total + top
-    scale, away = math.sqrt(math.pi / inside.sum()), math.hypot(dx, dy)
+    away, error = _away(light, smooth, noise, (x / total, y / total), (left, top), peak)
+    scale = math.sqrt(math.pi / inside.sum())
+
+    return ratio, ratio * relative, scale * away, scale * error, 0
+
+
+@inner
+def _away(
+    light: NDArray,
+    smooth: NDArray,
+    noise: NDArray,
+    centre: tuple[float, float],
+    corner: tuple[int, int],
+    peak: int,
+) -> tuple[float, float]:  # pragma: no cover
+    r"""Returns how far a peak is from the centroid, and the error of that.
+
+    .. math:: \sigma^2 = \sum_i \frac{(e \cdot (x_i - c))^2 \sigma_i^2}{F^2} + s^2
+
+    with the direction :math:`e` from the centroid to the peak, of which :math:`s^2` is the
+    variance along it. Before it is put into a pixel it is :math:`\sigma^2 / (8 \pi \kappa^2)`,
+    :math:`\kappa` being the curvature of the smooth light: see :func:`_jumps`.
+    """
+
+    (x, y), (left, top) = centre, corner
+    i, j = peak // light.shape[1], peak % light.shape[1]
+    dx, dy = j - x + left, i - y + top
+    away = math.hypot(dx, dy)
     ex, ey = (dx / away, dy / away) if away > 0.0 else (1.0, 0.0)
-    moved = _moved(light, noise, (x / total - left, y / total - top), ex, ey)
+    moved = _moved(light, noise, (x - left, y - top), ex, ey)
     moved += ex * ex * _jumps(smooth, noise, i, j, 1) + ey * ey * _jumps(smooth, noise, i, j, 0)
 
-    return ratio, ratio * relative, scale * away, scale * math.sqrt(moved), 0
+    return away, math.sqrt(moved)
 
 
 @inner

@@ -40,6 +40,10 @@ r"""The tolerance of the radius, in pixels, with parity."""
 FAST = 1e-2
 r"""The tolerance of the radius, in pixels, otherwise."""
 
+Apertures = tuple[NDArray, float, float, float, float, bool]
+r"""The cumulative sums of an image, the centre and the shape of apertures, and whether they are
+sketched."""
+
 
 @entry
 def petrosian_radius(
@@ -89,11 +93,8 @@ def petrosian_radius(
             value = _excess(radius, exact)
         if value <= 0:
             flags = RADIUS_NOT_REACHED if k == 0 and value < 0 else 0
-            if k > 0 and value < 0 and parity:
-                radius = _root(exact, before, radius, EXACT)
-            elif k > 0 and value < 0:
-                near = _root(data, before, radius, FAST)
-                radius = _polish((data, exact), near, before, radius, FAST)
+            if k > 0 and value < 0:
+                radius = _crossing(exact, data, before, radius, parity)
             return radius, flags | _doubts(radius, data)
         before = radius
 
@@ -108,9 +109,7 @@ def _tried(k: int, last: float) -> float:  # pragma: no cover
 
 
 @inner
-def _skip(
-    last: float, data: tuple[NDArray, float, float, float, float, bool]
-) -> int:  # pragma: no cover
+def _skip(last: float, data: Apertures) -> int:  # pragma: no cover
     r"""Returns from which on radii must be tried one by one, as the ratio is no longer high."""
 
     k = 0
@@ -158,9 +157,7 @@ def petrosian_ratio(
 
 
 @inner
-def _excess(
-    radius: float, data: tuple[NDArray, float, float, float, float, bool]
-) -> float:  # pragma: no cover
+def _excess(radius: float, data: Apertures) -> float:  # pragma: no cover
     sums, x, y, q, theta, rough = data
 
     return petrosian_ratio(sums, x, y, radius, q, theta, rough) - ETA
@@ -170,8 +167,21 @@ _root, _polish = root_of(_excess), polish_of(_excess)
 
 
 @inner
+def _crossing(
+    exact: Apertures, rough: Apertures, low: float, high: float, parity: bool
+) -> float:  # pragma: no cover
+    r"""Finds where the ratio crosses its limit; without parity, by sketches first."""
+
+    if parity:
+        return _root(exact, low, high, EXACT)
+    near = _root(rough, low, high, FAST)
+
+    return _polish((rough, exact), near, low, high, FAST)
+
+
+@inner
 def _means(
-    radius: float, data: tuple[NDArray, float, float, float, float, bool]
+    radius: float, data: Apertures
 ) -> tuple[float, float, float, float]:  # pragma: no cover
     r"""Returns the flux and the area within a radius, and in the ring around it."""
 
@@ -191,9 +201,7 @@ def _means(
 
 
 @inner
-def _doubts(
-    radius: float, data: tuple[NDArray, float, float, float, float, bool]
-) -> int:  # pragma: no cover
+def _doubts(radius: float, data: Apertures) -> int:  # pragma: no cover
     r"""Returns the flags of a radius: of no flux within, or of an end of the image."""
 
     total, _, _, ring = _means(radius, data)

@@ -124,18 +124,34 @@ def sersic(
     fit = Fit(np.inf, 0.0, False, False)
     pixels = 0
     for stage in range(3 if parity else 2):
-        galaxy = ellipse(p)
-        found, pixels, total = gather(image, weight, galaxy, FINENESS[stage], cells)
-        if pixels <= UNKNOWNS or not 0.0 < total < np.inf:
+        data = _data(image, weight, ellipse(p), stage, kernel, sampled, cells)
+        pixels = data.pixels
+        if pixels <= UNKNOWNS or not 0.0 < data.total < np.inf:
             return _nothing()
-        box = _box(galaxy, image.shape, kernel, stage)
-        used = kernel if stage else Kernel(kernel.columns[:0], kernel.rows[:0], 0.0, 0.0, 0.0)
-        data = Data(image, weight, used, box, sampled, cells[:found], pixels, total)
         fit = descend(data, p, bounds, TOLERANCE[stage], normal)
     if not math.isfinite(fit.chi2):
         return _nothing()
 
     return _result(p, fit, pixels, normal)
+
+
+@inner
+def _data(
+    image: NDArray,
+    weight: NDArray,
+    galaxy: Aperture,
+    stage: int,
+    kernel: Kernel,
+    sampled: bool,
+    cells: NDArray,
+) -> Data:  # pragma: no cover
+    r"""Returns what a stage fits: the image in its squares, and with which kernel."""
+
+    found, pixels, total = gather(image, weight, galaxy, FINENESS[stage], cells)
+    box = _box(galaxy, image.shape, kernel, stage)
+    used = kernel if stage else Kernel(kernel.columns[:0], kernel.rows[:0], 0.0, 0.0, 0.0)
+
+    return Data(image, weight, used, box, sampled, cells[:found], pixels, total)
 
 
 @inner

@@ -334,14 +334,18 @@ def _around(data: Data, galaxy: Profile) -> NDArray:  # pragma: no cover
     bottom, right = data.box.bottom + (tall - 1) // 2, data.box.right + (wide - 1) // 2
     height, width = data.image.shape
     out = np.zeros((UNKNOWNS, bottom - top, right - left))
+    first, last, start, stop = top, bottom, left, right
+    if data.sampled:  # nothing is outside of the image
+        first, last = max(top, 0), min(bottom, height)
+        start, stop = max(left, 0), min(right, width)
     column, stack = np.empty(UNKNOWNS), np.empty((64, 3))
-    for y in range(top, bottom):
-        for x in range(left, right):
+    for y in range(first, last):
+        for x in range(start, stop):
             column[:] = 0.0
-            if not data.sampled:
-                _average(x - galaxy.x, y - galaxy.y, 1.0, 0.0, galaxy, stack, column)
-            elif 0 <= y < height and 0 <= x < width:
+            if data.sampled:
                 _add(x - galaxy.x, y - galaxy.y, 0.0, 1.0, galaxy, column)
+            else:
+                _average(x - galaxy.x, y - galaxy.y, 1.0, 0.0, galaxy, stack, column)
             put(out[:, y - top, x - left], column)
 
     return out

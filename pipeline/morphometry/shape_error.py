@@ -45,16 +45,8 @@ def moment_errors(
         \sigma_\theta^2 = \frac{1}{F^2}
         \sum_i \left( \frac{u_i v_i}{a^2 - b^2} \right)^2 \sigma_i^2
 
-    :math:`x_c` being the centroid. Noise also moves the rim of the segment, by the smoothed noise
-    over the gradient. That of a pixel at a distance :math:`d` from the rim counts
-    :math:`h \phi(d)` times more, where the light falls by :math:`e` in :math:`h` pixels and
-    :math:`\phi` is the Gaussian of 1 pixel by which the image is smoothed before its segment is
-    found; together,
-
-    .. math:: \int (1_{d < 0} + h \phi)^2 - 1_{d < 0} \, dd = h + \frac{h^2}{2 \sqrt{\pi}}
-
-    pixels for each that the rim is long. A map of sources that is found otherwise may have less
-    of it. What moves a centre that is no centroid is not in them.
+    :math:`x_c` being the centroid. That noise also moves the rim of the segment is in the
+    variances, see :func:`_propagated`. What moves a centre that is no centroid is not.
 
     Of what is nearly round, the ellipticity is not negative, so that it scatters less, and the
     angle is anything, which is the largest error that it has.
@@ -75,7 +67,28 @@ def moment_errors(
         and of the angle, in radians. NaN if the flux or a moment is not positive.
     """
 
-    cos, sin = math.cos(theta), math.sin(theta)
+    axes = x, y, math.cos(theta), math.sin(theta)
+    means = _means(image, segment, axes)
+    total, _, _, uu, vv = means
+    if not (total > 0.0 and uu > 0.0 and vv > 0.0):
+        return np.nan, np.nan, np.nan, np.nan
+
+    along, across, lean, round_, skew = _propagated(sigma, segment, axes, means, depth)
+    _, _, cos, sin = axes
+    xx = cos * cos * along - 2.0 * sin * cos * lean + sin * sin * across
+    yy = sin * sin * along + 2.0 * sin * cos * lean + cos * cos * across
+    tilt = math.sqrt(skew) / (uu - vv) if uu > vv else np.inf
+
+    return math.sqrt(xx), math.sqrt(yy), 0.5 * q * math.sqrt(round_), min(tilt, ANY)
+
+
+@inner
+def _means(
+    image: NDArray, segment: NDArray, axes: tuple[float, float, float, float]
+) -> tuple[float, float, float, float, float]:  # pragma: no cover
+    r"""Returns the flux, and the means of :math:`u, v, u^2, v^2`, along the axes of an ellipse."""
+
+    x, y, cos, sin = axes
     total, first, second, uu, vv = 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(image.shape[0]):
         for j in range(image.shape[1]):
@@ -86,14 +99,41 @@ def moment_errors(
                 second += image[i, j] * v
                 uu += image[i, j] * u * u
                 vv += image[i, j] * v * v
-    if not (total > 0.0 and uu > 0.0 and vv > 0.0):
-        return np.nan, np.nan, np.nan, np.nan
 
-    first, second, uu, vv = first / total, second / total, uu / total, vv / total
+    return total, first / total, second / total, uu / total, vv / total
+
+
+@inner
+def _propagated(
+    sigma: NDArray,
+    segment: NDArray,
+    axes: tuple[float, float, float, float],
+    means: tuple[float, float, float, float, float],
+    depth: float,
+) -> tuple[float, float, float, float, float]:  # pragma: no cover
+    r"""Sums the variances that noise gives to the means, with that of the rim.
+
+    Noise moves the rim of the segment by the smoothed noise over the gradient. That of a pixel
+    at a distance :math:`d` from the rim counts :math:`h \phi(d)` times more, where the light
+    falls by :math:`e` in :math:`h` pixels and :math:`\phi` is the Gaussian of 1 pixel by which
+    the image is smoothed before its segment is found; together,
+
+    .. math:: \int (1_{d < 0} + h \phi)^2 - 1_{d < 0} \, dd = h + \frac{h^2}{2 \sqrt{\pi}}
+
+    pixels for each that the rim is long. A map of sources that is found otherwise may have less
+    of it.
+
+    Returns:
+        The variances of the means of :math:`u` and :math:`v`, their covariance, and the
+        variances of the means of :math:`v^2 / b^2 - u^2 / a^2` and :math:`u v`.
+    """
+
+    x, y, cos, sin = axes
+    total, first, second, uu, vv = means
     along, across, lean, round_, skew = 0.0, 0.0, 0.0, 0.0, 0.0
     rim = CROFTON * (depth + depth**2 / (2.0 * math.sqrt(math.pi)))
-    for i in range(image.shape[0]):
-        for j in range(image.shape[1]):
+    for i in range(sigma.shape[0]):
+        for j in range(sigma.shape[1]):
             if segment[i, j]:
                 u, v = (j - x) * cos + (i - y) * sin, (i - y) * cos - (j - x) * sin
                 edges = _edges(segment, i, j)
@@ -103,11 +143,8 @@ def moment_errors(
                 lean += (u - first) * (v - second) * variance
                 round_ += (v * v / vv - u * u / uu) ** 2 * variance
                 skew += (u * v) ** 2 * variance
-    xx = cos * cos * along - 2.0 * sin * cos * lean + sin * sin * across
-    yy = sin * sin * along + 2.0 * sin * cos * lean + cos * cos * across
-    tilt = math.sqrt(skew) / (uu - vv) if uu > vv else np.inf
 
-    return math.sqrt(xx), math.sqrt(yy), 0.5 * q * math.sqrt(round_), min(tilt, ANY)
+    return along, across, lean, round_, skew
 
 
 @inner
@@ -169,7 +206,21 @@ def centre_error(
         The errors of the column and of the row, in pixels. NaN if noise is all that there is.
     """
 
-    spread = math.sqrt(1.0 + turned_share(x, y))
+    push, bend = _forces(image, difference, math.sqrt(1.0 + turned_share(x, y)), sigma, segment)
+    xx, yy = _sandwich(push, bend)
+    force_x, force_y = bend[0] / (PULL * pull), bend[2] / (PULL * pull)
+    xx += 1.0 / (force_x**2 + REACH**-2)
+    yy += 1.0 / (force_y**2 + REACH**-2)
+
+    return math.sqrt(xx), math.sqrt(yy)
+
+
+@inner
+def _forces(
+    image: NDArray, difference: NDArray, spread: float, sigma: NDArray, segment: NDArray
+) -> tuple[NDArray, NDArray]:  # pragma: no cover
+    r"""Returns :math:`\sum_i 8 g_i g_i^T` and :math:`H`, of xx, xy and yy."""
+
     push, bend = np.zeros(3), np.zeros(3)
     for i in range(1, image.shape[0] - 1):
         for j in range(1, image.shape[1] - 1):
@@ -184,12 +235,7 @@ def centre_error(
                 push[k] += 8.0 * square
                 bend[k] += 8.0 * kink * square
 
-    xx, yy = _sandwich(push, bend)
-    force_x, force_y = bend[0] / (PULL * pull), bend[2] / (PULL * pull)
-    xx += 1.0 / (force_x**2 + REACH**-2)
-    yy += 1.0 / (force_y**2 + REACH**-2)
-
-    return math.sqrt(xx), math.sqrt(yy)
+    return push, bend
 
 
 @inner
