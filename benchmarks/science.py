@@ -28,6 +28,7 @@ from pipeline import runs
 from pipeline.baselines import fit_baseline, measurements, probabilities
 from pipeline.catalogue import read_table
 from pipeline.config import Experiment, load
+from pipeline.descriptors import mean_of_bands
 from pipeline.metrics import bootstrap
 from pipeline.morphometry.cutouts import measure_cutouts
 from pipeline.runs.data import sample, store_folder
@@ -250,8 +251,8 @@ def hand(pixels: NDArray, wound: NDArray) -> tuple[float, float, float]:
         The share that is right, and the interval of 95 % of the bootstrap resamples.
     """
 
-    mean = pixels.astype(np.float64).mean(axis=1, keepdims=True)
-    right = np.sign(measure_cutouts(mean, ("all",))["winding_all"]) == wound
+    measured = measure_cutouts(mean_of_bands(pixels), ("all",))
+    right = np.sign(measured["winding_all"]) == wound
     drawn = np.random.default_rng(0).choice(right, size=(RESAMPLES, len(right))).mean(axis=1)
     low, high = np.percentile(drawn, [2.5, 97.5])
 

@@ -1,6 +1,6 @@
 r"""Numbers of a galaxy, for the baselines."""
 
-__all__ = ["numbers", "simple_numbers"]
+__all__ = ["mean_of_bands", "numbers", "simple_numbers"]
 
 from collections.abc import Sequence
 
@@ -32,11 +32,29 @@ def numbers(pixels: NDArray, bands: Sequence[str]) -> tuple[NDArray[np.float32],
     """
 
     simple, names = simple_numbers(pixels, bands)
-    with np.errstate(invalid="ignore"):  # infinities of both signs
-        mean = pixels.astype(np.float64).mean(axis=1, keepdims=True)
-    measured = features(mean, (MEAN,)).astype(np.float32)
+    measured = features(mean_of_bands(pixels), (MEAN,)).astype(np.float32)
 
     return np.concatenate([simple, measured], axis=1), (*names, *feature_names((MEAN,)))
+
+
+def mean_of_bands(pixels: NDArray) -> NDArray[np.float64]:
+    r"""Averages the bands, each pixel over those that cover it.
+
+    Arguments:
+        pixels: The images, NaN where not covered, with shape `(B, C, H, W)`.
+
+    Returns:
+        The means, NaN where no band covers, with shape `(B, 1, H, W)`.
+
+    Example:
+        >>> mean_of_bands(np.array([[[[1.0, np.nan]], [[3.0, np.nan]], [[np.nan, np.nan]]]]))
+        array([[[[ 2., nan]]]])
+    """
+
+    covered = ~np.isnan(pixels)
+    with np.errstate(invalid="ignore"):  # infinities of both signs, and none of none
+        total = np.where(covered, pixels, 0).sum(axis=1, keepdims=True, dtype=np.float64)
+        return total / covered.sum(axis=1, keepdims=True)
 
 
 def simple_numbers(

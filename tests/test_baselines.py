@@ -93,6 +93,14 @@ def test_numbers(tmp_path, monkeypatch):
         assert found[0, names.index(f"{name}_mean")] == pytest.approx(getattr(one, name))
     assert np.isnan(found[4, names.index("gini_mean")]) and not np.isinf(found).any()
 
+    # A band that nothing was observed in costs a galaxy nothing of the others
+    without = pixels[:1].copy()
+    without[:, 1] = np.nan
+    one = measure(pixels[0, ::2].astype(float).mean(axis=0))
+    for name in ("gini", "sersic_n", *SIGNED):
+        value = every_number(without, BANDS)[0][0, names.index(f"{name}_mean")]
+        assert value == pytest.approx(getattr(one, name))
+
     store = Store.create(tmp_path, StoreInfo(BANDS, *pixels.shape[2:], "native", "x"))
     store.commit(pixels, [{"id": f"{i}", "status": "ok"} for i in range(5)])
     rows = np.array([4, 0, 3])

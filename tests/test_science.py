@@ -40,6 +40,9 @@ def test_hand():
 
     assert science.hand(pixels, wound) == (1, 1, 1)
     assert science.hand(pixels[..., ::-1], wound) == (0, 0, 0)
+    half = pixels.copy()
+    half[:, 0] = np.nan  # a band that nothing was observed in
+    assert science.hand(half, wound) == (1, 1, 1)
     value, low, high = science.hand(pixels, np.array([1, -1, 1, -1, 1, -1]))
     assert value == pytest.approx(4 / 6) and low < value < high
 
