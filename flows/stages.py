@@ -21,7 +21,6 @@ from flows.results import flatten, plain
 from pipeline import errors, runs
 from pipeline.config import load
 from pipeline.errors import ConfigError, PipelineError
-from pipeline.runs.whole import STAGES
 
 DELAYS: list[float] = [10, 60, 300]
 r"""The seconds before the first, second and third new attempt."""
@@ -56,7 +55,7 @@ AGAIN: dict[str, Any] = {
 def perform(stage: str, config: str, settings: Sequence[str]) -> dict:
     r"""Does one stage of an experiment, once."""
 
-    return STAGES[stage](load(Path(config), settings))
+    return runs.STAGES[stage](load(Path(config), settings))
 
 
 persist = perform.with_options(name="persist", **AGAIN)

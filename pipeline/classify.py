@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pipeline import __version__
+from pipeline.admission import refused, scale_misfit
 from pipeline.calibration import apply
 from pipeline.card import Card, load_card
 from pipeline.catalogue import Column, contents, in_parts
 from pipeline.dataset import Batch
 from pipeline.errors import DataError
-from pipeline.feeds import ABOUT, STATUS, Feed, Records, describe, refused, scale_misfit
+from pipeline.feeds import ABOUT, STATUS, Feed, Records, describe
 from pipeline.prediction import predict
 from pipeline.stretch import Stretch
 

@@ -1,14 +1,16 @@
-r"""The kernels of the measurements, compiled beside other work.
+r"""The kernels of the measurements, compiled beside other work, or before it.
 
 It takes minutes on a new machine, and no time once it is done.
 """
 
-__all__ = ["compiled_meanwhile"]
+__all__ = ["compile_once", "compiled_meanwhile"]
 
+import logging
 import multiprocessing
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,20 @@ import numpy as np
 from pipeline.morphometry.cutouts import measure_cutouts
 
 SIDE = 48
+
+_log = logging.getLogger(__name__)
+
+
+def compile_once() -> None:
+    r"""Compiles in one process what each of several would else compile for itself."""
+
+    if _done().exists():
+        return
+
+    _log.info("compiling the measurements: it takes minutes, once for each version of them")
+    process = _compiler()
+    process.start()
+    process.join()
 
 
 @contextmanager
@@ -26,14 +42,18 @@ def compiled_meanwhile() -> Iterator[None]:
         yield
         return
 
-    context = multiprocessing.get_context("forkserver")
-    process = context.Process(target=_compile, daemon=True)
+    process = _compiler()
     process.start()
     try:
         yield
     finally:
         process.kill()
         process.join()
+
+
+def _compiler() -> BaseProcess:
+    # The server that workers are forked from would begin without what they need
+    return multiprocessing.get_context("spawn").Process(target=_compile, daemon=True)
 
 
 def _compile() -> None:

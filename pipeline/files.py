@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from pipeline.errors import PipelineError
 
@@ -64,16 +64,24 @@ def locked(folder: Path) -> Iterator[None]:
         PipelineError: If the folder cannot be written.
     """
 
-    with _explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("a")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _log.warning("another process is writing to %s, waiting for it to end", folder)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    held = False
+    while not held:
+        with _explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            file = (folder / ".lock").open("a")
+        with file:
+            _wait(file, folder)
+            # Whoever was waited for may have deleted the file: its lock keeps nobody out
+            if held := os.fstat(file.fileno()).st_nlink > 0:
+                yield
+
+
+def _wait(file: TextIO, folder: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        _log.warning("another process is writing to %s, waiting for it to end", folder)
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _settle(file: BinaryIO, sync: bool) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline import KERNEL_VERSION, __version__
 from pipeline.catalogue import Column, contents, in_parts
+from pipeline.compilation import compile_once
 from pipeline.errors import DataError
 from pipeline.feeds import ABOUT, STATUS, Feed, Records, describe
 from pipeline.morphometry import FLAGS, Morphology, names
@@ -94,8 +95,8 @@ def measure(
         galaxies by flag of each band.
 
     Raises:
-        ConfigError: If the catalogue is of no known format.
-        DataError: If there are no inputs.
+        ConfigError: If the catalogue is of no known format, or would replace another file.
+        DataError: If there are no inputs, or if all are rejected. A catalogue that is there stays.
     """
 
     if not len(feed):
@@ -107,13 +108,23 @@ def measure(
     with in_parts(to, columns(feed.info.bands), plan, -(-len(feed) // size)) as parts:
         start = parts.done * size
         _log.info("%d inputs, %d are done", len(feed), min(start, len(feed)))
+        if workers > 1:
+            compile_once()
         tasks = ((*one, feed.info.bands, options) for one in feed.stream(start, TASK))
         tables = in_order(_measure, tasks, workers)
         parts.add(_joined(tables, size, start, len(feed), progress))
-        metadata = _metadata(feed, options)
-        metadata["data"] = feed.fingerprint or contents(parts.files)
-        parts.finish(metadata)
         counts = _counts(parts.files, feed.info.bands)
+        if counts["measured"]:
+            metadata = _metadata(feed, options)
+            metadata["data"] = feed.fingerprint or contents(parts.files)
+            parts.finish(metadata)
+        else:
+            why = pq.read_table(parts.files[0], columns=["reason"])["reason"][0]
+
+    if not counts["measured"]:
+        raise DataError(
+            f"{to} is not written: all {len(feed)} inputs are rejected, the first as: {why}"
+        )
 
     return {"catalogue": str(to), "inputs": len(feed), "parts_found_done": parts.done} | counts
 

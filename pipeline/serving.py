@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.admission import images, refused, scale_misfit
 from pipeline.calibration import apply
 from pipeline.card import load_card
 from pipeline.dataset import Batches
 from pipeline.errors import DataError
-from pipeline.feeds import images, refused, scale_misfit
 from pipeline.prediction import predict
 from pipeline.sources import Source
 from pipeline.stretch import Stretch

@@ -12,12 +12,13 @@ from astropy.table import Table
 
 from models import build
 from pipeline import classify as module
+from pipeline.admission import images
 from pipeline.calibration import apply
 from pipeline.card import Card, load_card, save_card
 from pipeline.catalogue import read_table
 from pipeline.classify import classify
 from pipeline.errors import ConfigError, DataError
-from pipeline.feeds import FileFeed, StoreFeed, images
+from pipeline.feeds import FileFeed, StoreFeed
 from pipeline.fits import write_extensions, write_image
 from pipeline.ingest import Recipe, ingest
 from pipeline.serving import Server

@@ -170,3 +170,14 @@ def test_help_is_light(verb):
     assert not {name.partition(".")[0] for name in imported} & HEAVY
     # To print the help of a verb, typer itself imports pydantic.
     assert verb or "pydantic" not in imported
+
+
+def test_measure_is_light():
+    r"""What measures needs no network: none of its processes imports what trains or draws."""
+
+    code = "import sys, flows.measure, pipeline.runs.measurement; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = {name.partition(".")[0] for name in done.stdout.split()}
+
+    assert {"prefect", "numba"} <= imported
+    assert not imported & {"lightning", "matplotlib", "mlflow", "sklearn", "timm", "torch"}

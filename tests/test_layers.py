@@ -18,7 +18,7 @@ LAYERS = [
     "pipeline.descriptors pipeline.filters pipeline.metrics pipeline.morphometry "
     "pipeline.optimization pipeline.quality pipeline.regrid pipeline.split "
     "pipeline.stretch models",
-    "pipeline.baselines pipeline.card pipeline.classify pipeline.comparison "
+    "pipeline.admission pipeline.baselines pipeline.card pipeline.classify pipeline.comparison "
     "pipeline.compilation pipeline.dataset pipeline.evaluation pipeline.feeds "
     "pipeline.figures pipeline.ingest pipeline.measurement pipeline.pictures "
     "pipeline.prediction pipeline.report pipeline.rows pipeline.serving pipeline.sources "

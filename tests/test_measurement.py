@@ -203,6 +203,39 @@ def test_refusals(tmp_path):
         measure_cutouts(np.zeros((2, *SHAPE)), "gr")
 
 
+def test_what_is_there_stays(tmp_path):
+    r"""Only a catalogue of its own is replaced, and only by one that has measurements."""
+
+    feed = StoreFeed(fill(tmp_path / "store", 2))
+    for suffix in ("fits", "parquet", "vot", "csv"):
+        to = tmp_path / f"c.{suffix}"
+        to.touch()
+        measure(feed, to)
+        first = to.read_bytes()
+        measure(feed, to, Options(gain=2.0))
+        assert to.read_bytes() != first
+
+    labels = tmp_path / "labels.csv"
+    labels.write_text("id,class\nJ000,spiral\n")
+    with pytest.raises(ConfigError, match=r"labels\.csv is there already and is no catalogue"):
+        measure(feed, labels)
+    assert labels.read_text() == "id,class\nJ000,spiral\n"
+    (tmp_path / "folder.fits").mkdir()
+    with pytest.raises(ConfigError, match=r"folder\.fits is a folder, expected the name"):
+        measure(feed, tmp_path / "folder.fits")
+
+    rejected = Store.create(tmp_path / "rejected", INFO)
+    rejected.commit(
+        np.zeros((0, 2, *SHAPE), np.float16),
+        [{"id": "a", "status": "rejected", "reason": "a.fits is empty"}],
+    )
+    before = to.read_bytes()
+    with pytest.raises(DataError, match=r"not written: all 1 inputs .* as: a\.fits is empty"):
+        measure(StoreFeed(rejected), to)
+    assert to.read_bytes() == before
+    assert not list(tmp_path.glob("*.parts"))
+
+
 @pytest.fixture
 def images(tmp_path):
     folder = tmp_path / "images"
@@ -234,6 +267,7 @@ def test_images(tmp_path, images):
     [
         (["morphometry.mode=exact"], "morphometry.mode='exact', expected one of fast, parity"),
         (["morphometry.gian=2"], "did you mean 'gain'"),
+        (["morphometry.gain=GAIN"], "morphometry.gain='GAIN', .*valid number"),
         (["morphometry.psf=nowhere.fits"], r"nowhere\.fits cannot be read"),
         (["data.bands=[g, r, i]"], "all 4 inputs are rejected"),
     ],
@@ -260,6 +294,12 @@ def test_wrong_inputs(tmp_path, images):
     psf = tmp_path / "psf.fits"
     write_image(psf, np.ones((8, 9), np.float32), {})
     with pytest.raises(DataError, match=r"psf\.fits: a PSF of shape \(8, 9\), expected odd sides"):
+        runs.measure(store, tmp_path / "c.csv", [f"morphometry.psf={psf}"])
+    write_image(psf, np.where(np.eye(9) > 0, np.nan, 1).astype(np.float32), {})
+    with pytest.raises(DataError, match=r"psf\.fits: 9 of the 81 pixels of the PSF are NaN"):
+        runs.measure(store, tmp_path / "c.csv", [f"morphometry.psf={psf}"])
+    write_image(psf, np.full((9, 9), -1, np.float32), {})
+    with pytest.raises(DataError, match=r"psf\.fits: .*expected a finite image of positive sum"):
         runs.measure(store, tmp_path / "c.csv", [f"morphometry.psf={psf}"])
 
 

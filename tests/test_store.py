@@ -1,5 +1,8 @@
 import errno
 import os
+import shutil
+import threading
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -142,3 +145,22 @@ def test_full_disk(store, monkeypatch, writes):
 
     assert repr(Store.open(store.folder).manifest.to_pydict()) == repr(before.to_pydict())
     assert not list(store.folder.rglob("*.part"))
+
+
+def test_lock_of_a_deleted_folder(tmp_path):
+    r"""Whoever waits while the folder is deleted has a lock that keeps others out, too."""
+
+    folder, found = tmp_path / "parts", []
+
+    def wait():
+        with locked(folder):
+            found.append((folder / ".lock").exists())
+
+    waiting = threading.Thread(target=wait)
+    with locked(folder):
+        waiting.start()
+        time.sleep(0.2)
+        shutil.rmtree(folder)
+    waiting.join()
+
+    assert found == [True]

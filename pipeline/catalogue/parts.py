@@ -3,6 +3,7 @@ r"""Catalogues that take long to make: part by part, and on from there after a k
 __all__ = ["contents", "in_parts"]
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,8 +21,14 @@ from pipeline.catalogue.writing import concatenate
 from pipeline.errors import ConfigError, suggest
 from pipeline.files import locked, replacing
 
+METADATA = 2**20
+r"""The bytes at either end of a catalogue that hold its metadata."""
+
 MOST_COLUMNS = 999
 r"""What a table of FITS can have."""
+
+SIGNATURE = b"tuningfork "
+r"""What the metadata `software` of all catalogues begins with."""
 
 
 @dataclass(frozen=True)
@@ -69,26 +76,52 @@ def in_parts(
         parts: How many there are to be.
 
     Raises:
-        ConfigError: If the catalogue is of no known format, or of one that cannot hold it.
+        ConfigError: If the catalogue is of no known format, or of one that cannot hold it, or if
+            it would replace what is no catalogue of this package.
     """
 
-    suffix = Path(to).suffix.lower()
-    if suffix not in FORMATS:
-        raise ConfigError(f"{to} ends in {suffix!r}, {suggest(suffix, FORMATS)}")
-    if suffix == ".fits" and len(columns) > MOST_COLUMNS:
-        raise ConfigError(
-            f"{to} would have {len(columns)} columns, expected {MOST_COLUMNS} at most in FITS:"
-            " choose .parquet, .vot or .csv"
-        )
-
+    to = Path(to)
+    _check(to, len(columns))
     folder = Path(f"{to}.parts")
     with locked(folder):
         _follow(plan, folder)
         found = {int(part.stem) for part in folder.glob("[0-9]*.parquet")}
         done = next(number for number in count() if number not in found)
         files = [folder / f"{part:06d}.parquet" for part in range(parts)]
-        yield Parts(Path(to), columns, files, done)
+        yield Parts(to, columns, files, done)
         shutil.rmtree(folder)
+
+
+def _check(to: Path, columns: int) -> None:
+    r"""Refuses before any work what would fail, or be regretted, after it."""
+
+    suffix = to.suffix.lower()
+    if suffix not in FORMATS:
+        raise ConfigError(f"{to} ends in {suffix!r}, {suggest(suffix, FORMATS)}")
+    if suffix == ".fits" and columns > MOST_COLUMNS:
+        raise ConfigError(
+            f"{to} would have {columns} columns, expected {MOST_COLUMNS} at most in FITS:"
+            " choose .parquet, .vot or .csv"
+        )
+    if to.is_dir():
+        raise ConfigError(f"{to} is a folder, expected the name of a file to write")
+    if to.exists() and not _is_ours(to):
+        raise ConfigError(
+            f"{to} is there already and is no catalogue of tuningfork, expected a new name:"
+            " choose another one, or delete that file"
+        )
+
+
+def _is_ours(to: Path) -> bool:
+    r"""Tells whether a file is empty, or says in its metadata that it was written here."""
+
+    with to.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        head = file.read(METADATA)
+        file.seek(max(size - METADATA, 0))
+
+        return not size or SIGNATURE in head or SIGNATURE in file.read()  # a footer in Parquet
 
 
 def contents(files: Sequence[Path]) -> str:

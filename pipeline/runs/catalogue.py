@@ -8,15 +8,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline import config
+from pipeline.admission import images
 from pipeline.card import load_card, recover
 from pipeline.catalogue import read_table
 from pipeline.classify import classify as classify_feed
 from pipeline.config import Experiment
 from pipeline.errors import ConfigError, DataError
-from pipeline.feeds import Feed, StoreFeed, images
-from pipeline.runs.data import feed, store_folder
+from pipeline.feeds import Feed, StoreFeed
+from pipeline.runs.data import store_folder
 from pipeline.runs.home import MODEL, RUN
 from pipeline.runs.images import find_images
+from pipeline.runs.inputs import feed
 from pipeline.store import Store
 from pipeline.tracking import resolve, run_page, store_uri, version_of
 

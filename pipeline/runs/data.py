@@ -1,81 +1,29 @@
 r"""From files to a store and a split."""
 
-__all__ = [
-    "Sample",
-    "feed",
-    "ingest",
-    "progress_bar",
-    "sample",
-    "scheme",
-    "simulate",
-    "store_folder",
-]
+__all__ = ["Sample", "ingest", "sample", "scheme", "store_folder"]
 
-import json
 import logging
 import math
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline import split as splitting
-from pipeline.config import Data, Experiment
-from pipeline.errors import ConfigError, DataError, suggest
-from pipeline.feeds import FileFeed
-from pipeline.files import write_json
-from pipeline.ingest import Recipe
+from pipeline.config import Experiment
+from pipeline.errors import ConfigError, DataError
 from pipeline.ingest import ingest as ingest_sources
 from pipeline.labels import Scheme
-from pipeline.objects import Columns
-from pipeline.runs.inspection import count
-from pipeline.simulate import simulate as draw_survey
-from pipeline.sources import Source, find
-from pipeline.store import Store, StoreInfo
-from pipeline.surveys import SURVEYS
+from pipeline.runs.counts import count
+from pipeline.runs.inputs import info_of, progress_bar, recipe_of, sources_of
+from pipeline.runs.simulation import simulate
+from pipeline.store import Store
 
 SAME_SCALE = 1.05
 r"""The ratio of two pixel scales above which they are different."""
 
 _log = logging.getLogger(__name__)
-
-
-def simulate(
-    folder: Path, galaxies: int = 2000, seed: int = 0, side: int = 64, faults: float = 0.04
-) -> dict:
-    r"""Draws a survey, unless the folder already has it.
-
-    Raises:
-        ConfigError: If the folder holds what was not drawn here, which might be replaced.
-    """
-
-    folder = Path(folder)
-    if folder.is_file():
-        raise ConfigError(f"{folder} is a file, expected a folder to write a survey to")
-    asked: dict[str, Any] = {"galaxies": galaxies, "seed": seed, "side": side, "faults": faults}
-    receipt = folder / "survey.json"
-    told = json.loads(receipt.read_text()) if receipt.exists() else {}
-    if not told and folder.exists() and (found := sorted(p.name for p in folder.iterdir())):
-        raise ConfigError(
-            f"{folder} holds {', '.join(found[:3])}, which the simulator has not drawn; expected"
-            " an empty folder, or an experiment without `simulate`"
-        )
-    if told != asked:
-        for leftover in folder.glob("cutouts/tf*.fits") if told else ():
-            leftover.unlink()
-        write_json(receipt, asked | {"complete": False})
-        draw_survey(folder, **asked)
-        write_json(receipt, asked)
-
-    return {"survey": str(folder), "drawn": told != asked, **asked}
 
 
 def ingest(experiment: Experiment) -> dict:
@@ -85,10 +33,10 @@ def ingest(experiment: Experiment) -> dict:
     if experiment.simulate:
         simulate(data.root, **experiment.simulate.model_dump())
 
-    recipe = _recipe(data)
+    recipe = recipe_of(data)
     # Nothing is left of an experiment that finds no file
-    sources = _sources(data, experiment.home / "headers.json")
-    store = Store.create(store_folder(experiment), _info(data))
+    sources = sources_of(data, experiment.home / "headers.json")
+    store = Store.create(store_folder(experiment), info_of(data))
     with progress_bar("ingest") as progress:
         counts = ingest_sources(
             sources,
@@ -202,19 +150,6 @@ def store_folder(experiment: Experiment) -> Path:
     return experiment.data.store or experiment.home / "store"
 
 
-def feed(data: Data, sources: Sequence[Source] | None = None) -> FileFeed:
-    r"""Prepares files to be read without being kept.
-
-    Arguments:
-        data: How to read them.
-        sources: The files. By default, those of the experiment.
-    """
-
-    found = _sources(data) if sources is None else sources
-
-    return FileFeed(found, _recipe(data), _info(data), workers=data.workers)
-
-
 def _parts(
     experiment: Experiment, store: Store, ids: list[str], labels: list[str]
 ) -> NDArray[np.str_]:
@@ -277,76 +212,3 @@ def _made(path: Path, experiment: Experiment) -> dict[str, float]:
         )
 
     return made
-
-
-def _sources(data: Data, memory: Path | None = None) -> list[Source]:
-    return find(
-        data.root,
-        data.pattern,
-        data.bands,
-        band_text=data.band_text,
-        table=_columns(data),
-        match_arcsec=data.table.match_arcsec if data.table else None,
-        hdu=data.hdu,
-        memory=memory,
-        workers=data.workers,
-    )
-
-
-def _columns(data: Data) -> Columns | None:
-    if data.table is None:
-        return None
-
-    columns = data.table.model_dump(exclude={"match_arcsec"})
-    if data.labels:
-        columns |= data.labels.model_dump(exclude={"mirror", "column"})
-        columns["label"] = data.labels.column
-
-    return Columns(**columns)
-
-
-def _recipe(data: Data) -> Recipe:
-    survey = SURVEYS.get(data.survey)
-    if not survey and (near := get_close_matches(data.survey, SURVEYS, n=1, cutoff=0.8)):
-        _log.warning("data.survey=%r is not known, did you mean %r?", data.survey, near[0])
-    points = dict(zip(survey.bands, survey.zero_points, strict=True)) if survey else {}
-
-    recipe = Recipe(
-        bands=data.bands,
-        size=data.shape,
-        scale=data.scale,
-        hdu=data.hdu,
-        pixel_scale=data.pixel_scale,
-        at=data.cut_at,
-        zero_points=tuple(points.get(band, float("nan")) for band in data.bands if points),
-    )
-    known = data.table.size if data.table else None
-    if recipe.size_column and recipe.size_column != known:
-        expected = suggest(recipe.size_column, [known]) if known else "data.table.size has none"
-        raise ConfigError(
-            f"data.scale={data.scale!r} is in units of {recipe.size_column!r}, {expected}"
-        )
-
-    return recipe
-
-
-def _info(data: Data) -> StoreInfo:
-    height, width = data.shape
-    classes = data.labels.classes if data.labels else ()
-    scale = _recipe(data).scale_text
-
-    return StoreInfo(data.bands, height, width, scale, data.survey, classes)
-
-
-@contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
-    r"""Shows a progress bar on a terminal, and nothing elsewhere."""
-
-    if not sys.stderr.isatty():
-        yield None
-        return
-
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

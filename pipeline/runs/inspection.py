@@ -1,20 +1,19 @@
 r"""What is in a store."""
 
-__all__ = ["PER_CLASS", "count", "inspect", "sheet"]
+__all__ = ["PER_CLASS", "inspect", "noises", "sheet"]
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.files import replacing
 from pipeline.pictures import contact_sheet, galaxy_sheet
+from pipeline.runs.counts import count
 from pipeline.store import Store
 
 PER_CLASS = 10
@@ -45,23 +44,6 @@ def inspect(store_folder: Path, out_folder: Path, id: str | None = None) -> dict
             figures[name or "unlabelled"] = str(path)
 
     return {"inputs": len(store.manifest), **count(store.manifest), "figures": figures}
-
-
-def count(manifest: pa.Table) -> dict[str, dict[str, int]]:
-    r"""Counts a manifest by status, flag and reason, whatever file and number a reason names."""
-
-    flags = [flag for text in manifest["flags"].to_pylist() for flag in text.split(",") if flag]
-    rejected = [
-        _kind(reason)
-        for status, reason in zip(*_texts(manifest, "status", "reason"), strict=True)
-        if status == "rejected"
-    ]
-
-    return {
-        "status": dict(Counter(manifest["status"].to_pylist()).most_common()),
-        "flags": dict(Counter(flags).most_common()),
-        "reasons": dict(Counter(rejected).most_common()),
-    }
 
 
 def sheet(store: Store, rows: NDArray[np.int64], columns: int = PER_CLASS) -> Figure:
@@ -120,17 +102,7 @@ def _file_name(text: str) -> str:
     return re.sub(r"[^\w .+#-]", lambda found: f"%{ord(found[0]):02X}", text)
 
 
-def _kind(reason: str) -> str:
-    words = [word for word in reason.split() if "/" not in word]
-
-    return re.sub(r"\d+(\.\d+)?", "N", " ".join(words))
-
-
 def _spread(rows: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
     r"""Takes at most `limit` rows, from all over."""
 
     return rows[np.unique(np.linspace(0, len(rows) - 1, min(limit, len(rows))).astype(int))]
-
-
-def _texts(manifest: pa.Table, *names: str) -> list[Sequence[str]]:
-    return [manifest[name].to_pylist() for name in names]

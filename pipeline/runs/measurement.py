@@ -7,7 +7,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import config
+import numpy as np
+
+from pipeline import config, runs
 from pipeline.config import Experiment, Morphometry
 from pipeline.errors import ConfigError, DataError
 from pipeline.feeds import Feed, StoreFeed
@@ -15,8 +17,8 @@ from pipeline.fits import read_frame
 from pipeline.measurement import Options
 from pipeline.measurement import measure as measure_feed
 from pipeline.morphometry.psf import Kernel, separate
-from pipeline.runs.data import feed, progress_bar, simulate
 from pipeline.runs.images import find_images, layout
+from pipeline.runs.inputs import feed, progress_bar
 from pipeline.store import Store
 
 OF_IMAGES = tuple(
@@ -45,11 +47,7 @@ def measure(input: Path, to: Path, overrides: Sequence[str] = ()) -> dict:
     options = Options(settings.mode, settings.gain or math.inf, _psfs(settings, inputs.info.bands))
 
     with progress_bar("measure") as progress:
-        found = measure_feed(inputs, to, options, workers=_workers(settings), progress=progress)
-    if not found["measured"]:
-        raise DataError(f"{to}: all {found['inputs']} inputs are rejected, its `reason` says why")
-
-    return found
+        return measure_feed(inputs, to, options, workers=_workers(settings), progress=progress)
 
 
 def _inputs(input: Path, overrides: Sequence[str]) -> tuple[Feed, Morphometry]:
@@ -58,7 +56,7 @@ def _inputs(input: Path, overrides: Sequence[str]) -> tuple[Feed, Morphometry]:
     if input.suffix in {".yaml", ".yml"}:
         experiment = config.load(input, overrides)
         if experiment.simulate:
-            simulate(experiment.data.root, **experiment.simulate.model_dump())
+            runs.simulate(experiment.data.root, **experiment.simulate.model_dump())
         return feed(experiment.data), experiment.morphometry
 
     if (input / "store.json").exists():
@@ -110,6 +108,11 @@ def _psfs(settings: Morphometry, bands: Sequence[str]) -> tuple[Kernel, ...]:
         pixels = read_frame(path).pixels
         if not all(side % 2 for side in pixels.shape):
             raise DataError(f"{path}: a PSF of shape {pixels.shape}, expected odd sides")
+        if unknown := int((~np.isfinite(pixels)).sum()):
+            raise DataError(
+                f"{path}: {unknown} of the {pixels.size} pixels of the PSF are NaN or infinite,"
+                " expected a number in each"
+            )
         try:
             found.append(separate(pixels))
         except DataError as error:

@@ -17,9 +17,10 @@ from pipeline.files import write_json
 from pipeline.pictures import gallery
 from pipeline.provenance import provenance
 from pipeline.report import Report, Table
+from pipeline.runs.counts import count
 from pipeline.runs.data import Sample
 from pipeline.runs.home import HISTORY, MODEL, RUN, tracker
-from pipeline.runs.inspection import count, noises, sheet
+from pipeline.runs.inspection import noises, sheet
 from pipeline.split import PARTS
 from pipeline.tracking import Verdict, promote
 

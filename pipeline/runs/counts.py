@@ -1,0 +1,36 @@
+r"""What a manifest holds, in numbers."""
+
+__all__ = ["count"]
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+
+def count(manifest: pa.Table) -> dict[str, dict[str, int]]:
+    r"""Counts a manifest by status, flag and reason, whatever file and number a reason names."""
+
+    flags = [flag for text in manifest["flags"].to_pylist() for flag in text.split(",") if flag]
+    rejected = [
+        _kind(reason)
+        for status, reason in zip(*_texts(manifest, "status", "reason"), strict=True)
+        if status == "rejected"
+    ]
+
+    return {
+        "status": dict(Counter(manifest["status"].to_pylist()).most_common()),
+        "flags": dict(Counter(flags).most_common()),
+        "reasons": dict(Counter(rejected).most_common()),
+    }
+
+
+def _kind(reason: str) -> str:
+    words = [word for word in reason.split() if "/" not in word]
+
+    return re.sub(r"\d+(\.\d+)?", "N", " ".join(words))
+
+
+def _texts(manifest: pa.Table, *names: str) -> list[Sequence[str]]:
+    return [manifest[name].to_pylist() for name in names]
