@@ -82,30 +82,35 @@ def fit_baseline(kind: str, numbers: NDArray, labels: NDArray, seed: int = 0) ->
     if (counts >= 2).sum() < 2:
         raise DataError(f"{kind}: classes of {counts.tolist()} galaxies, expected 2 in 2 or more")
 
-    if kind == "forest":
-        forest = RandomForestClassifier(
-            500, max_features=0.3, min_samples_leaf=2, random_state=seed, n_jobs=-1
-        )
-        weights = counts[labels[known]] ** -0.5
-        fitted = make_pipeline(forest)
-        fitted.fit(numbers[known], labels[known], randomforestclassifier__sample_weight=weights)
-        forest.n_jobs = 1  # threads add up the trees in any order, which shows in the last digit
-        return fitted
+    fit = _forest if kind == "forest" else _machine
 
-    folds = StratifiedKFold(
-        int(min(5, counts[counts >= 2].min())), shuffle=True, random_state=seed
+    return fit(numbers[known], labels[known], seed)
+
+
+def _forest(numbers: NDArray, labels: NDArray, seed: int) -> Pipeline:
+    forest = RandomForestClassifier(
+        500, max_features=0.3, min_samples_leaf=2, random_state=seed, n_jobs=-1
     )
+    weights = np.bincount(labels)[labels] ** -0.5
+    fitted = make_pipeline(forest)
+    fitted.fit(numbers, labels, randomforestclassifier__sample_weight=weights)
+    forest.n_jobs = 1  # threads add up the trees in any order, which shows in the last digit
+
+    return fitted
+
+
+def _machine(numbers: NDArray, labels: NDArray, seed: int) -> Pipeline:
+    counts = np.bincount(labels)
+    folds = StratifiedKFold(int(min(5, counts[counts > 0].min())), shuffle=True, random_state=seed)
     ranks = QuantileTransformer(
-        n_quantiles=min(QUANTILES, int(known.sum())),
-        output_distribution="normal",
-        random_state=seed,
+        n_quantiles=min(QUANTILES, len(labels)), output_distribution="normal", random_state=seed
     )
 
     return make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True),
         ranks,
         CalibratedClassifierCV(SVC(C=3.0), cv=folds, ensemble=False),
-    ).fit(numbers[known], labels[known])
+    ).fit(numbers, labels)
 
 
 def probabilities(baseline: Pipeline, numbers: NDArray, num_classes: int) -> NDArray[np.float64]:

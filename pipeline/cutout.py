@@ -84,15 +84,7 @@ def cut(
 
     reference = frames[0]
     native = reference.scale_arcsec or pixel_scale
-    zoom = 1.0
-    if scale_arcsec is not None:
-        if not native:
-            raise DataError(
-                "has no sky coordinates, so that its pixels cannot be brought to"
-                f" {scale_arcsec:g} arcsec: give pixel_scale, or keep the native scale"
-            )
-        zoom = scale_arcsec / native
-
+    zoom = _zoom(native, scale_arcsec)
     grid = _grid(reference, size, zoom, position)
     maps = [grid if _same_grid(reference, f) else _onto(grid, reference, f, size) for f in frames]
     planes = [_resample(frame, place, size) for frame, place in zip(frames, maps, strict=True)]
@@ -108,6 +100,20 @@ def cut(
         position=position or _sky(reference, grid, size),
         quantum=np.array(rounding),
     )
+
+
+def _zoom(native: float | None, scale_arcsec: float | None) -> float:
+    r"""Returns the side of an output pixel in pixels of the first frame."""
+
+    if scale_arcsec is None:
+        return 1.0
+    if not native:
+        raise DataError(
+            "has no sky coordinates, so that its pixels cannot be brought to"
+            f" {scale_arcsec:g} arcsec: give pixel_scale, or keep the native scale"
+        )
+
+    return scale_arcsec / native
 
 
 def _nowhere(frames: Sequence[Frame], position: tuple[float, float] | None) -> str:

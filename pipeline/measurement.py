@@ -103,8 +103,7 @@ def measure(
         raise DataError("nothing to measure: there is no input")
 
     size = TASK * max(PART, -(-len(feed) // (TASK * PARTS)))
-    plan = {"feed": feed.stamp, "inputs": len(feed), "part": size, "options": options.digest}
-    plan["software"] = f"{__version__} {KERNEL_VERSION}, numpy {np.__version__}"
+    plan = _plan(feed, options, size)
     with in_parts(to, columns(feed.info.bands), plan, -(-len(feed) // size)) as parts:
         start = parts.done * size
         _log.info("%d inputs, %d are done", len(feed), min(start, len(feed)))
@@ -127,6 +126,18 @@ def measure(
         )
 
     return {"catalogue": str(to), "inputs": len(feed), "parts_found_done": parts.done} | counts
+
+
+def _plan(feed: Feed, options: Options, size: int) -> dict[str, Any]:
+    r"""Returns all that numbers depend on, and how many inputs there are to a part."""
+
+    return {
+        "feed": feed.stamp,
+        "inputs": len(feed),
+        "part": size,
+        "options": options.digest,
+        "software": f"{__version__} {KERNEL_VERSION}, numpy {np.__version__}",
+    }
 
 
 def columns(bands: Sequence[str]) -> list[Column]:

@@ -4,7 +4,7 @@ __all__ = ["BLOCK", "CARD", "STRUCTURAL", "Header", "Odd", "Value", "header_byte
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -32,6 +32,14 @@ _VALUE = re.compile(
     re.DOTALL,
 )
 _PRINTABLE = re.compile(rb"[ -~]{80}")
+_CONVERT: dict[int, Callable[[bytes], Value]] = {
+    1: lambda text: text.decode().replace("''", "'").rstrip(),
+    2: lambda flag: flag == b"T",
+    3: int,
+    4: lambda real: float(real.replace(b"D", b"E")),
+}
+r"""What makes a value of each group of :data:`_VALUE`."""
+
 _COMMENTARY = (b"COMMENT ", b"HISTORY ", b"        ")
 
 
@@ -89,18 +97,9 @@ def _parse_card(card: bytes) -> tuple[str | None, Value | None]:
     if match is None:
         return None, None
 
-    text, flag, whole, real = match.groups()
-    value: Value | None = None
-    if text is not None:
-        value = text.decode().replace("''", "'").rstrip()
-    elif flag:
-        value = flag == b"T"
-    elif whole:
-        value = int(whole)
-    elif real:
-        value = float(real.replace(b"D", b"E"))
+    group = match.lastindex
 
-    return key.decode(), value
+    return key.decode(), _CONVERT[group](match[group]) if group else None
 
 
 def _split(card: bytes) -> tuple[bytes, bytes]:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -61,29 +62,13 @@ def evaluate(experiment: Experiment) -> dict:
         resamples=experiment.evaluation.resamples,
     )
     evaluation.save(home / EVALUATION)
-    reached = evaluation.metrics[card.model]["accuracy"].value
-    if reached <= evaluation.majority_rate:
-        _log.warning(
-            "%s: accuracy %.3f, where always the commonest class gives %.3f; do not use it",
-            home / MODEL,
-            reached,
-            evaluation.majority_rate,
-        )
-    card = save_card(home / MODEL, replace(card, metrics=evaluation.summary()), network)
-
+    _warn_if_useless(home / MODEL, evaluation)
+    save_card(home / MODEL, replace(card, metrics=evaluation.summary()), network)
     verdict, run = publish(experiment, found, evaluation, predictions)
-    scores = {
-        name: {metric: score[metric].value for metric in ("accuracy", "macro_f1")}
-        for name, score in evaluation.metrics.items()
-    }
 
     return {
         "report": str(home / REPORT),
-        "galaxies": evaluation.galaxies,
-        "majority_rate": evaluation.majority_rate,
-        "models": scores,
-        "recall": dict(zip(card.classes, _recall(evaluation), strict=True)),
-        "calibration_error": evaluation.metrics[card.model]["calibration_error"].value,
+        **_scores(evaluation),
         "version": verdict.version,
         "champion": verdict.promoted,
         "verdict": verdict.reason,
@@ -109,9 +94,7 @@ def _check_unseen(members: Path, ids: Sequence[str]) -> None:
         )
 
 
-def _with_both(
-    model: str, network: NDArray, baselines: dict[str, NDArray]
-) -> dict[str, NDArray]:
+def _with_both(model: str, network: NDArray, baselines: dict[str, NDArray]) -> dict[str, NDArray]:
     r"""Returns what each says, and the mean of the network and the forest.
 
     The one has seen pixels, the other numbers: where the mean is better than both, each knows
@@ -125,8 +108,32 @@ def _with_both(
     return said
 
 
-def _recall(evaluation: Evaluation) -> list[float]:
-    return [interval.value for interval in evaluation.per_class[evaluation.model]["recall"]]
+def _warn_if_useless(model: Path, evaluation: Evaluation) -> None:
+    reached = evaluation.metrics[evaluation.model]["accuracy"].value
+    if reached <= evaluation.majority_rate:
+        _log.warning(
+            "%s: accuracy %.3f, where always the commonest class gives %.3f; do not use it",
+            model,
+            reached,
+            evaluation.majority_rate,
+        )
+
+
+def _scores(evaluation: Evaluation) -> dict[str, Any]:
+    r"""Returns what was reached by all, and by the network on each class."""
+
+    recall = [interval.value for interval in evaluation.per_class[evaluation.model]["recall"]]
+
+    return {
+        "galaxies": evaluation.galaxies,
+        "majority_rate": evaluation.majority_rate,
+        "models": {
+            name: {metric: score[metric].value for metric in ("accuracy", "macro_f1")}
+            for name, score in evaluation.metrics.items()
+        },
+        "recall": dict(zip(evaluation.classes, recall, strict=True)),
+        "calibration_error": evaluation.metrics[evaluation.model]["calibration_error"].value,
+    }
 
 
 def _baselines(experiment: Experiment, found: Sample) -> dict[str, NDArray]:
