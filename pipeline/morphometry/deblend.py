@@ -15,6 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.morphometry.compiled import inner
+from pipeline.morphometry.moments import PIXEL
 
 
 class Rules(NamedTuple):
@@ -42,12 +43,16 @@ def deblend(
     :math:`n_i` pixels and the share :math:`f_i = \sum (I - v) / \sum I` of the flux above it, of
     all that is connected above the threshold, they are two sources if
 
-    .. math:: p_i - v \ge 3 \sigma, \quad n_i \ge n_0, \quad \min(f_1, f_2) (f_1 + f_2)^2 \ge c
+    .. math:: p_i - v \ge 3 \sigma, \quad n_i \ge n_0, \quad
+        \min(f_1, f_2) (f_1 + f_2)^2 \ge c, \quad
+        (x_1 - x_2)^T S_i^{-1} (x_1 - x_2) \ge 1
 
-    All three are the easier to meet the lower the level, so that two sources once told apart
-    stay so. The sum is what tells knots and arms from companions: the saddle of a knot inside
-    of a galaxy is so high that much of the galaxy is below it. Where the two are one source,
-    the basins that touch at the saddle are joined.
+    where :math:`x_i` is the centroid and :math:`S_i` the covariance of the pixels above the
+    level of the two sources that touch there. The sum is what tells knots and arms from
+    companions: the saddle of a knot inside of a galaxy is so high that much of the galaxy is
+    below it. The last tells rings from companions: what lies beside an ellipse is more than 2
+    of its standard deviations from its centroid, but the bulge within a ring, or within an arc
+    of two thirds of one, less than 1. Else the two are one source.
 
     References:
         | Building the Component Tree in Quasi-Linear Time (Najman & Couprie, 2006)
@@ -184,9 +189,8 @@ class Tree(NamedTuple):
         peaks: The peak of each.
         flux: The flux of what is connected, at its first basin.
         size: The number of its pixels, at its first basin.
-        saddles: The two basins that touch where two sources meet, and the first ones of the two
-            components.
-        above: The flux of the two components above the saddle.
+        sums: The sums over the pixels of a source, of 1, y, x, y y, y x and x x, at its first
+            basin.
     """
 
     piece: NDArray[np.int64]
@@ -194,8 +198,7 @@ class Tree(NamedTuple):
     peaks: NDArray[np.float64]
     flux: NDArray[np.float64]
     size: NDArray[np.int64]
-    saddles: NDArray[np.int64]
-    above: NDArray[np.float64]
+    sums: NDArray[np.float64]
 
 
 @inner
@@ -210,13 +213,13 @@ def _flood(
     """
 
     steps = np.array((-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1))
+    totals = _totals(values, order, steps)
     most = order.size + 1
     basin = np.zeros(values.size, np.int64)
-    empty = np.empty((most, 4), np.int64), np.empty((most, 2))
-    zeros = np.zeros(most), np.zeros(most), np.zeros(most, np.int64)
-    tree = Tree(np.arange(most), np.arange(most), *zeros, *empty)
-    count = pairs = 0
-    for p in order:
+    zeros = np.zeros(most), np.zeros(most), np.zeros(most, np.int64), np.zeros((most, 6))
+    tree = Tree(np.arange(most), np.arange(most), *zeros)
+    count = 0
+    for k, p in enumerate(order):
         a, several = _brightest(values, basin, steps, p)
         if a == 0:
             count += 1
@@ -224,23 +227,40 @@ def _flood(
             tree.peaks[a] = values[p]
         if several:
             for step in steps:
-                pairs = _meet(tree, rules, a, basin[p + step], values[p], pairs)
+                _meet(tree, rules, a, basin[p + step], values[p], totals[k])
         basin[p] = a
-        root = _root(tree.piece, a)
-        tree.flux[root] += values[p]
-        tree.size[root] += 1
+        i, m = _root(tree.piece, a), _root(tree.owner, a)
+        tree.flux[i] += values[p]
+        tree.size[i] += 1
+        y, x = divmod(p, width)
+        for n, term in enumerate((1, y, x, y * y, y * x, x * x)):
+            tree.sums[m, n] += term
 
-    for k in range(pairs):
-        a, b, i, _ = tree.saddles[k]
-        total = tree.flux[_root(tree.piece, i)]
-        first, second = tree.above[k] / total
-        if min(first, second) * (first + second) ** 2 < rules.contrast:
-            _join(tree.owner, a, b)
     large = np.zeros(count + 1, np.bool_)
     for b in range(1, count + 1):
         large[b] = tree.size[_root(tree.piece, b)] >= rules.least
 
     return basin, tree.peaks[: count + 1], large, tree.owner
+
+
+@inner
+def _totals(values: NDArray, order: NDArray, steps: NDArray) -> NDArray:  # pragma: no cover
+    r"""Returns for each pixel the flux of all that it is connected to."""
+
+    place, parent = np.full(values.size, -1), np.arange(order.size)
+    for k, p in enumerate(order):
+        place[p] = k
+    for k, p in enumerate(order):
+        for step in steps[:4]:
+            if place[p + step] >= 0:
+                _join(parent, k, place[p + step])
+    out = np.zeros(order.size)
+    for k, p in enumerate(order):
+        out[_root(parent, k)] += values[p]
+    for k in range(order.size):
+        out[k] = out[_root(parent, k)]
+
+    return out
 
 
 @inner
@@ -263,32 +283,56 @@ def _brightest(
 
 @inner
 def _meet(
-    tree: Tree, rules: Rules, a: int, b: int, level: float, pairs: int
-) -> int:  # pragma: no cover
-    r"""Connects two basins at a level, and notes that if both may be sources."""
+    tree: Tree, rules: Rules, a: int, b: int, level: float, total: float
+) -> None:  # pragma: no cover
+    r"""Connects two basins at a level, and makes them one source if they are not two."""
 
     i, j = _root(tree.piece, a), _root(tree.piece, b)
     if b == 0 or i == j:
-        return pairs
-    first = _stands(tree.peaks[i], level, tree.size[i], rules)
-    second = _stands(tree.peaks[j], level, tree.size[j], rules)
-    if first and second:
-        tree.saddles[pairs] = a, b, i, j
-        tree.above[pairs, 0] = tree.flux[i] - tree.size[i] * level
-        tree.above[pairs, 1] = tree.flux[j] - tree.size[j] * level
-        pairs += 1
-    else:
-        _join(tree.owner, a, b)
+        return
+    m, n = _root(tree.owner, a), _root(tree.owner, b)
+    if not (_apart(tree, rules, i, j, level, total) and _beside(tree.sums[m], tree.sums[n])):
+        _join(tree.owner, m, n)
+        for k in range(tree.sums.shape[1]):
+            tree.sums[min(m, n), k] += tree.sums[max(m, n), k]
     _join(tree.piece, i, j)
     low, high = min(i, j), max(i, j)
     tree.flux[low] += tree.flux[high]
     tree.size[low] += tree.size[high]
 
-    return pairs
+
+@inner
+def _apart(
+    tree: Tree, rules: Rules, i: int, j: int, level: float, total: float
+) -> bool:  # pragma: no cover
+    r"""Says whether two components stand out of a level, with enough of the flux above it."""
+
+    if min(tree.peaks[i], tree.peaks[j]) - level < 3 * rules.noise:
+        return False
+    if min(tree.size[i], tree.size[j]) < rules.least:
+        return False
+    first = (tree.flux[i] - tree.size[i] * level) / total
+    second = (tree.flux[j] - tree.size[j] * level) / total
+
+    return min(first, second) * (first + second) ** 2 >= rules.contrast
 
 
 @inner
-def _stands(peak: float, level: float, size: int, rules: Rules) -> bool:  # pragma: no cover
-    r"""Says whether a component stands out of a level."""
+def _beside(one: NDArray, other: NDArray) -> bool:  # pragma: no cover
+    r"""Says whether the centroid of neither source is within the other one."""
 
-    return peak - level >= 3 * rules.noise and size >= rules.least
+    y, x = other[1] / other[0] - one[1] / one[0], other[2] / other[0] - one[2] / one[0]
+
+    return min(_distance2(one, y, x), _distance2(other, y, x)) >= 1
+
+
+@inner
+def _distance2(sums: NDArray, y: float, x: float) -> float:  # pragma: no cover
+    r"""Returns the square of the distance from a centroid in units of the standard deviation."""
+
+    n, at_y, at_x = sums[0], sums[1] / sums[0], sums[2] / sums[0]
+    yy = sums[3] / n - at_y * at_y + PIXEL
+    yx = sums[4] / n - at_y * at_x
+    xx = sums[5] / n - at_x * at_x + PIXEL
+
+    return (xx * y * y - 2 * yx * y * x + yy * x * x) / (yy * xx - yx * yx)

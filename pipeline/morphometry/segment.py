@@ -12,6 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.background import LAG
 from pipeline.morphometry.compiled import entry, inner, put
 from pipeline.morphometry.coverage import covered_pixels, smooth
 from pipeline.morphometry.deblend import Rules, deblend
@@ -36,9 +37,6 @@ r"""The share of the flux of the target below which pieces may be parts of its f
 HALO = 1.25
 r"""The distance, in units of the furthest pixel of the target, within which faint pieces are
 taken for parts of its fringe."""
-
-LAG = 4
-r"""The distance, in pixels, at which noise is taken to be uncorrelated."""
 
 WHITE = 70 / 256
 r"""What the smoothing leaves of white noise."""

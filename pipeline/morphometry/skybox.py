@@ -23,14 +23,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.background import LAG
 from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import NO_SKY
 
 SIDE = 32
 r"""The side of the box in which the sky is looked for first, in pixels."""
-
-LAG = 4
-r"""The distance, in pixels, at which noise is taken to be uncorrelated."""
 
 FEWEST = 64
 r"""The number of pairs, or of pixels, below which a mean over the sky is not trusted."""

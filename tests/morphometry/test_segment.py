@@ -9,11 +9,20 @@ from pipeline.morphometry.deblend import Rules, deblend, shell_sort
 from pipeline.morphometry.flags import EDGE, LOW_SIGNAL, MASKED_CENTRE, NO_SKY, NO_SOURCE
 from pipeline.morphometry.level import sky_plane
 from pipeline.morphometry.segment import segment
+from pipeline.simulate.scene import label
+from pipeline.simulate.write import render
 
 
 def disk(shape, x, y, flux, h=3.0, q=1.0):
     r = np.hypot(np.arange(shape[1]) - x, (np.arange(shape[0])[:, None] - y) / q)
     model = np.exp(-r / h)
+    return flux * model / model.sum()
+
+
+def arc(shape, x, y, flux, radius, width, around=360):
+    dy, dx = np.indices(shape) - np.array([y, x])[:, None, None]
+    model = np.exp(-0.5 * ((np.hypot(dx, dy) - radius) / width) ** 2)
+    model *= np.abs(np.degrees(np.arctan2(dy, dx))) <= around / 2
     return flux * model / model.sum()
 
 
@@ -29,11 +38,17 @@ def measure(image, x=np.nan, y=np.nan):
 
 
 TWO = scene((64, 64), 1, (30, 33, 3000.0), (47, 40, 1500.0, 2.0))
+RING = scene((64, 64), 1, (27, 33, 1200.0, 1.5), (50, 44, 1500.0, 2.0))
+RING += arc((64, 64), 27, 33, 5000.0, 11, 2)
 
 
 @pytest.mark.parametrize("turn", range(4))
 @pytest.mark.parametrize("mirror", [False, True])
-@pytest.mark.parametrize("image", [TWO, TWO[3:, :57], np.round(3 * TWO)], ids=["", "odd", "whole"])
+@pytest.mark.parametrize(
+    "image",
+    [TWO, TWO[3:, :57], np.round(3 * TWO), RING, RING[3:, :61]],
+    ids=["", "odd", "whole", "ring", "odd ring"],
+)
 def test_symmetries(image, turn, mirror):
     labels, sky, noise, flags = measure(image)
     seen = np.rot90(image.T if mirror else image, turn)
@@ -44,11 +59,12 @@ def test_symmetries(image, turn, mirror):
     assert found[1:3] == pytest.approx((sky, noise), rel=1e-9, abs=1e-9) and found[3] == flags
 
 
+@pytest.mark.parametrize("image", [TWO, RING], ids=["", "ring"])
 @pytest.mark.parametrize("factor", [1e-12, 3.7, 1e4])
 @pytest.mark.parametrize("offset", [0.0, -1000.0, 30.0])
-def test_unit_and_offset(factor, offset):
-    labels, sky, noise, _ = measure(TWO)
-    found = measure(factor * (TWO + offset))
+def test_unit_and_offset(factor, offset, image):
+    labels, sky, noise, _ = measure(image)
+    found = measure(factor * (image + offset))
 
     assert np.array_equal(found[0], labels)
     assert found[1] == pytest.approx(factor * (sky + offset), rel=1e-9, abs=1e-9 * factor)
@@ -125,6 +141,53 @@ def test_saddle():
         assert labels[1, 3] == 1 and labels[1, 7] == count
     assert deblend(image, 0.5, Rules(1.4, 3, 0.0))[1].size == 2  # 8 - 4 is less than 3 * 1.4
     assert deblend(image, 0.5, Rules(0.1, 6, 0.0))[1].size == 2
+
+
+@pytest.mark.parametrize(("around", "count"), [(360, 1), (270, 1), (180, 2), (90, 2)])
+@pytest.mark.parametrize("corner", [0, 2000])
+def test_surrounded(around, count, corner):
+    image = disk((64, 64), 30.0, 31.0, 500.0, 1.5)
+    image += arc((64, 64), 30.0, 31.0, 1500.0, 12, 2, around)
+    image = np.pad(image, ((0, 0), (corner, 0)))
+    labels, peaks = deblend(image, 0.01, Rules(0.01, 5, 0.005))
+
+    assert peaks.size == count + 1
+    assert labels[31, corner + 30] == 1 and labels[31, corner + 42] == count
+
+
+def test_within_a_group():
+    # What surrounds the one in the middle are four sources
+    image = disk((80, 80), 40, 40, 12.0, 1.5)
+    for x, y in ((24, 24), (24, 56), (56, 24), (56, 56)):
+        image += disk((80, 80), x, y, 100.0, 4.0)
+    labels, peaks = deblend(image, 0.005, Rules(0.001, 5, 0.005))
+
+    assert peaks.size == 6
+    assert len({labels[40, 40], labels[24, 24], labels[24, 56], labels[56, 24]}) == 4
+
+
+@pytest.mark.parametrize("index", [i for i in range(96) if label(0, i) == "ring"])
+@pytest.mark.parametrize("depth", [30, 300])
+def test_rings_are_whole(index, depth):
+    light = render(range(index, index + 1), 0, 64)[1][0, 1].double().numpy()
+    noise = light.max() / depth / 3
+    labels = measure(light + np.random.default_rng(index).normal(size=light.shape) * noise)[0]
+    seen = smooth(light, np.ones(light.shape, bool)) > 4 * 70 / 256 * noise
+
+    assert light[seen & (labels == 1)].sum() > 0.9 * light[seen].sum()
+
+
+@pytest.mark.parametrize("direction", range(0, 360, 45))
+def test_companion_of_a_ring(direction):
+    y, x = 40 + 20 * np.array([np.sin(np.radians(direction)), np.cos(np.radians(direction))])
+    target = disk((80, 80), 40, 40, 3000.0, 1.5) + arc((80, 80), 40, 40, 9000.0, 10, 2.5)
+    companion = disk((80, 80), x, y, 4000.0, 1.5)
+    image = np.random.default_rng(7).normal(size=(80, 80)) + target + companion
+    labels = measure(image)[0]
+
+    assert labels.max() == 2
+    assert companion[labels == 1].sum() < 0.15 * companion.sum()
+    assert target[labels == 2].sum() < 0.05 * target.sum()
 
 
 def test_companion():
