@@ -14,7 +14,14 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits, votable
 from astropy.table import MaskedColumn, Table
 
-from pipeline.catalogue import Column, concatenate, match_positions, read_table, write_table
+from pipeline.catalogue import (
+    Column,
+    concatenate,
+    in_parts,
+    match_positions,
+    read_table,
+    write_table,
+)
 from pipeline.errors import ConfigError, DataError
 
 SUFFIXES = [".parquet", ".fits", ".vot", ".xml", ".csv", ".ecsv"]
@@ -165,6 +172,26 @@ def test_refusals(parts, tmp_path):
     with pytest.raises(DataError, match=r"part1.parquet is not a part"):
         concatenate(parts, path, COLUMNS, {})
     assert not path.exists()
+
+
+def test_parts_of_another_plan(tmp_path, caplog):
+    r"""They are used again by the same plan, and deleted by another one, which says so."""
+
+    def broken():
+        yield part(0, 3)
+        raise DataError("the disk went away")
+
+    to, columns = tmp_path / "c.csv", COLUMNS[:2]
+    for _ in range(2):
+        with pytest.raises(DataError, match="went away"), in_parts(to, columns, {}, 9) as parts:
+            parts.add(broken())
+    assert parts.done == 1 and not caplog.text
+
+    with in_parts(to, columns, {"gain": 2.0}, 1) as parts:
+        parts.add(iter([part(5, 7)]))
+        parts.finish({"software": "tuningfork 1"})
+    assert "c.csv.parts: parts of other inputs or settings, 2, are deleted" in caplog.text
+    assert read_table(to)["id"].tolist() == ["000005", "000006"]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

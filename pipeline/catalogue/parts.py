@@ -3,6 +3,7 @@ r"""Catalogues that take long to make: part by part, and on from there after a k
 __all__ = ["contents", "in_parts"]
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,8 @@ r"""What a table of FITS can have."""
 
 SIGNATURE = b"tuningfork "
 r"""What the metadata `software` of all catalogues begins with."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,10 @@ def _follow(plan: Mapping[str, Any], folder: Path) -> None:
     if path.exists() and path.read_text() == text:
         return
 
-    for other in folder.glob("[0-9]*.parquet"):
+    others = list(folder.glob("[0-9]*.parquet"))
+    if others:
+        _log.warning("%s: parts of other inputs or settings, %d, are deleted", folder, len(others))
+    for other in others:
         other.unlink()
     with replacing(path) as file:
         file.write(text.encode())
