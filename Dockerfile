@@ -19,10 +19,10 @@ COPY models models
 COPY flows flows
 RUN python -m pip install --no-deps .
 
-# Runs, stores and the tracking database are written to the work folder; mount a volume there
+# Runs, stores and the tracking database are written to /work/runs: mount a volume there
 RUN useradd --create-home galaxy \
-    && mkdir /work \
-    && chown galaxy:galaxy /work
+    && mkdir --parents /work/runs \
+    && chown --recursive galaxy:galaxy /work
 USER galaxy
 WORKDIR /work
 COPY --chown=galaxy:galaxy configs configs

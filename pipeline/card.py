@@ -4,7 +4,6 @@ __all__ = ["Card", "common_scale", "load_card", "recover", "save_card"]
 
 import errno
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -22,6 +21,7 @@ from torch import nn
 from models import build
 from pipeline import __version__
 from pipeline.errors import DataError, suggest
+from pipeline.files import replacing
 
 FORMAT = 2
 RECIPE = "card.json"
@@ -148,9 +148,9 @@ def save_card(folder: Path, card: Card, model: nn.Module) -> Card:
     aside, old = _beside(folder, "new"), _beside(folder, "old")
     for leftover in (aside, old):
         shutil.rmtree(leftover, ignore_errors=True)
-    aside.mkdir(parents=True)
-    _write(aside / WEIGHTS, weights)
-    _write(aside / RECIPE, card.to_json().encode())
+    for name, content in ((WEIGHTS, weights), (RECIPE, card.to_json().encode())):
+        with replacing(aside / name, sync=True) as file:
+            file.write(content)
     _swap(aside, folder, old)
     shutil.rmtree(old, ignore_errors=True)
 
@@ -242,10 +242,3 @@ def _swap(aside: Path, folder: Path, old: Path) -> None:
 
 def _digest(weights: bytes) -> str:
     return blake2b(weights, digest_size=16).hexdigest()
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

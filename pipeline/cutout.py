@@ -170,11 +170,6 @@ def _grid(
     return Affine(np.diag(step), offset)
 
 
-WCS_CARDS = tuple(
-    f"{stem}{axis}" for stem in ("CRPIX", "CRVAL", "CTYPE", "CDELT", "CROTA") for axis in (1, 2)
-) + tuple(f"{stem}{i}_{j}" for stem in ("CD", "PC") for i in (1, 2) for j in (1, 2))
-
-
 def _same_grid(first: Frame, other: Frame) -> bool:
     if other is first:
         return True
@@ -183,7 +178,7 @@ def _same_grid(first: Frame, other: Frame) -> bool:
     if first.header is other.header or None in (first.scale_arcsec, other.scale_arcsec):
         return True
 
-    return all(first.header.get(card) == other.header.get(card) for card in WCS_CARDS)
+    return first.sky_cards == other.sky_cards
 
 
 def _onto(grid: Affine, first: Frame, other: Frame, size: tuple[int, int]) -> Affine:

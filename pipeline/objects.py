@@ -81,7 +81,7 @@ def read_entries(columns: Columns) -> list[Entry]:
     r"""Reads a table of galaxies, in its order.
 
     Raises:
-        ConfigError: If the table has no such column.
+        ConfigError: If the table has no such column, or one in a unit of something else.
         DataError: If identifiers were stored as numbers too large to be exact.
     """
 
@@ -95,9 +95,9 @@ def read_entries(columns: Columns) -> list[Entry]:
     labels = _labels(table, columns)
     values = zip(
         _identifiers(table[columns.id], columns.path),
-        _numbers(table, columns.ra, u.deg, hours=True),
-        _numbers(table, columns.dec, u.deg),
-        _numbers(table, columns.size, u.arcsec),
+        _angles(table, columns.ra, u.deg, columns.path, hours=True),
+        _angles(table, columns.dec, u.deg, columns.path),
+        _angles(table, columns.size, u.arcsec, columns.path),
         labels,
         strict=True,
     )
@@ -142,25 +142,31 @@ def _identifiers(column: Column, path: Path) -> list[str]:
     return [text.removesuffix(".0") for text in _texts(column)]
 
 
-def _numbers(
-    table: Table, name: str | None, unit: u.UnitBase, hours: bool = False
+def _angles(
+    table: Table, name: str | None, unit: u.UnitBase, path: Path, hours: bool = False
 ) -> Sequence[float]:
     if name is None:
         return [math.nan] * len(table)
-    if np.asarray(table[name]).dtype.kind not in "iuf":
-        return [_number(text, hours) for text in _texts(table[name])]
 
-    factor = _factor(table[name].unit, unit)
-    values = np.ma.filled(np.ma.masked_array(table[name]).astype(np.float64), math.nan)
+    values, found = _numbers(table[name], hours), table[name].unit
+    if found in (None, u.one) or table[name].dtype.kind not in "iuf":  # text says it by itself
+        return values
+    if found == u.hour and hours:
+        found = u.hourangle
+    if not found.is_equivalent(unit):
+        raise ConfigError(
+            f"{path}: column {name!r} is in {found}, expected {unit} or another angle"
+        )
 
-    return (values * factor).tolist()
+    return [float(found.to(unit)) * value for value in values]
 
 
-def _factor(found: u.UnitBase | None, wanted: u.UnitBase) -> float:
-    if found is None or not found.is_equivalent(wanted):
-        return 1.0
+def _numbers(column: Column, hours: bool = False) -> list[float]:
+    values = np.ma.masked_array(column)
+    if values.dtype.kind not in "iuf":
+        return [_number(text, hours) for text in _texts(column)]
 
-    return float(found.to(wanted))
+    return np.ma.filled(values.astype(np.float64), math.nan).tolist()
 
 
 def _number(text: str, hours: bool) -> float:
@@ -181,7 +187,7 @@ def _labels(table: Table, columns: Columns) -> list[tuple[str, str]]:
         return [("", "")] * len(table)
     texts = _texts(table[columns.label])
     if columns.threshold is not None:
-        values = _numbers(table, columns.label, u.one)
+        values = _numbers(table[columns.label])
         return [_side(*pair, columns) for pair in zip(texts, values, strict=True)]
 
     return [_label(text, columns) for text in texts]

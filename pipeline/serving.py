@@ -52,13 +52,17 @@ class Server:
             that cannot be used has NaN and no class, and its `reason` then stands beside it.
 
         Raises:
-            DataError: If the cutouts are not what the model has learnt from.
+            DataError: If the cutouts are not what the model has learnt from, or if a table of
+                paths has other columns too.
         """
 
         values = data.to_numpy() if isinstance(data, pd.DataFrame | pd.Series) else data
         values = np.asarray(values)
-        if values.size and isinstance(values.reshape(-1)[0], str):
-            return self._files([str(path) for path in values.reshape(-1)])
+        if values.size and isinstance(values.flat[-1], str):
+            if values.size != len(values):
+                told = f"columns {', '.join(map(str, getattr(data, 'columns', values.shape)))}"
+                raise DataError(f"a table with the {told}, expected one column of paths")
+            return self._files([str(path) for path in values.flat])
 
         return self._table(self._cutouts(values))
 

@@ -224,7 +224,10 @@ def _by_position(
         else:
             yield _untold(image, f"{table} has no row within {radius:g} arcsec of its centre")
     for i in sorted(set(range(len(rows))) - set(nearest.tolist())):
-        problem = f"no image: none has its centre within {radius:g} arcsec of this row of {table}"
+        problem = (
+            f"no image: no centre within {radius:g} arcsec of this row of {table}, or only such"
+            " as are nearer to another row"
+        )
         yield replace(_told(Source(rows[i].id), rows[i]), problem=problem)
 
 

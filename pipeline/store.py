@@ -88,8 +88,10 @@ class Store:
         self.folder = Path(folder)
         try:
             self.info = StoreInfo.from_json((self.folder / "store.json").read_text())
-        except FileNotFoundError as error:
-            raise DataError(f"{folder} is not a store, it has no store.json") from error
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise DataError(
+                f"{folder} is not a store, expected a folder with a store.json"
+            ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{folder}/store.json is not that of a store: {error}") from error
 

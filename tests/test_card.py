@@ -9,7 +9,7 @@ import torch
 
 from models import build
 from pipeline.card import Card, common_scale, load_card, save_card
-from pipeline.errors import DataError
+from pipeline.errors import DataError, PipelineError
 
 CARD = Card(
     model="cutout_resnet",
@@ -62,7 +62,7 @@ def test_replaced_or_left(tmp_path, model, monkeypatch):
 
     with monkeypatch.context() as broken:
         broken.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "disk full")))
-        with pytest.raises(OSError, match="disk full"):
+        with pytest.raises(PipelineError, match=r"weights\.\w+ cannot be written: the disk"):
             save_card(folder, CARD, build("cutout_resnet", bands=3, classes=3))
     assert load_card(folder)[0] == first
 

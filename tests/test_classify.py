@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from astropy.table import Table
@@ -326,6 +327,10 @@ def test_other_scale(tmp_path):
     served = Server(tmp_path / "model").predict(paths)
     assert served["reason"][1] == reason
     assert np.allclose(served["disk"][[0, 2]], table["p_disk"][[0, 2]], atol=1e-5)
+
+    table = pd.DataFrame({"id": ["a", "b", "c"], "path": paths})
+    with pytest.raises(DataError, match="with the columns id, path, expected one column of paths"):
+        Server(tmp_path / "model").predict(table)
 
     # Unknown is not wrong, and a grid of a fixed scale is made
     for changes in ({"pixel_arcsec": None}, {"scale": "0.2 arcsec"}):

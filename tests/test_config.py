@@ -56,6 +56,8 @@ def test_every_file_builds(path):
         ("name.first=x", "name is a value, not a section"),
         ("training", "expected section.key=value"),
         ("data.size=[1,", "is not a YAML value"),
+        ("name=../b", r"name='../b', expected letters, digits, and"),
+        ("tracking.register_as=a/b", r"tracking.register_as='a/b', expected letters"),
     ],
 )
 def test_wrong_settings(path, setting, message):
@@ -81,6 +83,7 @@ def test_wrong_files(path, tmp_path):
 def test_settings_and_variables(path, monkeypatch):
     path.write_text(SMALL.replace("root: a", "root: '${ROOT:-b}/c'"))
     assert config.load(path).data.root == Path("b/c")
+    path.write_text(path.read_text() + "\n# what ${NOBODY} set in a comment does not matter\n")
 
     monkeypatch.setenv("ROOT", "d")
     experiment = config.load(path, ["training.lr=0.5", "data.size=[48, 64]", "seed=3"])
@@ -88,6 +91,8 @@ def test_settings_and_variables(path, monkeypatch):
     assert experiment.training.lr == 0.5
     assert experiment.data.shape == (48, 64)
     assert experiment.seed == 3
+    for pattern in ("{id}", "{band}/{id}.fits", "{id}/{band}.fits"):
+        assert config.load(path, [f"data.pattern={pattern}"]).data.pattern == pattern
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,20 @@ def test_bands_meet_on_the_sky():
     assert np.nansum(two) == pytest.approx(np.nansum(one), rel=1e-3)
 
 
+def test_grids_differ_in_any_card():
+    r"""Bands whose linear cards agree may still differ by a distortion."""
+
+    shape = (40, 40)
+    first = on_sky(shape, north_up(1.0), lambda east, north: np.exp(-np.hypot(east, north) / 9))
+    distorted = {"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "A_ORDER": 2, "B_ORDER": 2}
+    cards = first.header | distorted | {"A_2_0": 1e-3}
+    other = Frame(first.pixels, cards, "distorted")
+    one, two = cut([first, other], (32, 32)).pixels
+
+    assert np.array_equal(one, cut([first], (32, 32)).pixels[0])
+    assert np.abs(one - two).max() > 1e-3
+
+
 def test_zeros():
     rng = np.random.default_rng(1)
     sky = rng.normal(0, 1, (60, 70)).astype(np.float32)

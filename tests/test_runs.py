@@ -1,6 +1,7 @@
 r"""The verbs, from files to a catalogue."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pipeline.catalogue import read_table
 from pipeline.config import load
 from pipeline.errors import ConfigError, DataError
 from pipeline.fits import write_image
+from pipeline.runs import training
 from pipeline.runs.data import sample
 from pipeline.serving import Server
 from pipeline.store import Store, StoreInfo
@@ -75,6 +77,10 @@ def test_run_again_does_nothing_anew(demo):
     weights = (experiment.home / "model/weights.safetensors").read_bytes()
     again = runs.train(experiment)
     assert again["epochs"] == 2
+    found = sample(experiment)
+    alike = replace(found, scheme=replace(found.scheme, mirror=tuple(range(8))))
+    assert found.scheme.mirror != alike.scheme.mirror  # views of spirals were other labels
+    assert training._digest(experiment, alike) != training._digest(experiment, found)
     assert (experiment.home / "model/weights.safetensors").read_bytes() == weights
 
 

@@ -3,6 +3,8 @@ import math
 
 import numpy as np
 import pytest
+from astropy import units as u
+from astropy.table import Table
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.fits import FitsFile, Frame, write_extensions, write_image
@@ -89,6 +91,21 @@ def test_joined_by_id(tmp_path):
     assert len(found) == 8
 
 
+def test_units_of_a_table(tmp_path):
+    touch(tmp_path, "1.fits")
+    columns = Columns(tmp_path / "t.ecsv", ra="ra", dec="dec", size="size")
+    made = Table({"id": ["1"], "ra": [12.5] * u.hour, "dec": [-90] * u.arcmin})
+    made["size"] = [0.5] * u.arcmin
+    made.write(columns.path)
+    (found,) = find(tmp_path, "{id}.fits", ["r"], table=columns)
+    np.testing.assert_allclose((found.ra, found.dec, found.size_arcsec), (187.5, -1.5, 30))
+
+    made["size"] = [10] * u.kpc
+    made.write(columns.path, overwrite=True)
+    with pytest.raises(ConfigError, match=r"t\.ecsv: column 'size' is in kpc, expected arcsec"):
+        find(tmp_path, "{id}.fits", ["r"], table=columns)
+
+
 def test_two_files_of_one_id(tmp_path):
     touch(tmp_path, "a/x.fits", "b/x.fits", "b/x~2.fits")
     found = {s.id: s for s in find(tmp_path, "*/{id}.fits", ["r"])}
@@ -121,7 +138,7 @@ def test_joined_by_position(tmp_path):
     assert found["x"].label == "S" and found["x"].ra == 0.0001
     assert found["y"].flags == ("not_in_table",) and "within 2 arcsec" in found["y"].reason
     assert found["z"].flags == ("not_in_table",) and "no sky coordinates" in found["z"].reason
-    assert "no image: none has its centre within 2 arcsec" in found["8"].problem
+    assert "no image: no centre within 2 arcsec" in found["8"].problem
     assert "7" not in found
 
 

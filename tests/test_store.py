@@ -121,6 +121,9 @@ def test_made_otherwise(store, tmp_path):
 
     with pytest.raises(ConfigError, match=r"bands=\('g', 'r'\), not \('g', 'i'\)"):
         Store.create(store.folder, other)
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="file is not a store, expected a folder"):
+        Store.open(tmp_path / "file")
     with pytest.raises(DataError, match="is not a store"):
         Store.open(tmp_path)
     (store.folder / "manifest/000001.parquet").unlink()

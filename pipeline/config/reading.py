@@ -35,7 +35,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
         raise ConfigError(f"{path}: cannot be read as a configuration ({error})") from error
 
     try:
-        tree = yaml.safe_load(_expand(text, path))
+        tree = _expand(yaml.safe_load(text), path)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML ({error})") from error
     if not isinstance(tree, dict):
@@ -66,14 +66,21 @@ def build(tree: dict[str, Any], overrides: Sequence[str], origin: Path) -> Exper
         raise ConfigError("; ".join(_explain(e, origin) for e in error.errors())) from error
 
 
-def _expand(text: str, path: Path) -> str:
+def _expand(node: Any, path: Path) -> Any:
     def value(match: re.Match) -> str:
         found = os.environ.get(match[1], match[3])
         if found is None:
             raise ConfigError(f"{path}: the environment has no variable {match[1]}")
         return found
 
-    return re.sub(r"\$\{(\w+)(:-([^}]*))?\}", value, text)
+    if isinstance(node, dict):
+        return {key: _expand(item, path) for key, item in node.items()}
+    if isinstance(node, list):
+        return [_expand(item, path) for item in node]
+    if isinstance(node, str):
+        return re.sub(r"\$\{(\w+)(:-([^}]*))?\}", value, node)
+
+    return node
 
 
 def _override(tree: dict, setting: str) -> None:
@@ -91,8 +98,10 @@ def _override(tree: dict, setting: str) -> None:
     try:
         tree[last] = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        if not text.startswith("{id}"):  # as patterns do
+        if "{id}" not in text:  # as patterns do
             raise ConfigError(f"--set {setting!r}: {text!r} is not a YAML value") from error
+        tree[last] = text
+    if text == "{id}":  # the shortest pattern, which is YAML too
         tree[last] = text
 
 

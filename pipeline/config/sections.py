@@ -25,6 +25,13 @@ def _different(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _file_name(name: str | None) -> str | None:
+    if name is not None and not re.fullmatch(r"\w[\w .+-]*", name):
+        raise ValueError("expected letters, digits, and ' ', '.', '+' or '-' but at the beginning")
+
+    return name
+
+
 def _large_enough(size: int | tuple[int, int]) -> int | tuple[int, int]:
     if min(size if isinstance(size, tuple) else (size,)) < 8:
         raise ValueError("expected 8 pixels or more")
@@ -295,7 +302,7 @@ class Tracking(Config):
     experiment: str | None = None
     r"""The MLflow experiment. By default, `name`."""
 
-    register_as: str | None = None
+    register_as: Annotated[str | None, AfterValidator(_file_name)] = None
     r"""The name of the registered model. By default, `name`."""
 
     system_metrics: bool = True
@@ -305,7 +312,7 @@ class Tracking(Config):
 class Experiment(Config):
     r"""All that a run is made of."""
 
-    name: str
+    name: Annotated[str, AfterValidator(_file_name)]
     folder: Path = Path("runs")
     r"""Where everything goes, in a folder called `name`."""
 

@@ -61,10 +61,16 @@ class Frame:
         return str(self.header.get("BUNIT", "")).strip()
 
     @cached_property
+    def sky_cards(self) -> Header:
+        r"""The cards of the header that say where pixels point."""
+
+        return {key: self.header[key] for key in self.header if _SKY_CARDS.fullmatch(key)}
+
+    @cached_property
     def wcs(self) -> WCS | None:
         r"""The celestial part of the WCS, or None if there is none or it makes no sense."""
 
-        cards = {key: self.header[key] for key in self.header if _SKY_CARDS.fullmatch(key)}
+        cards = self.sky_cards
         axes = cards.get("WCSAXES", 2)
         # The C library of astropy would end the process on some thousands of axes
         if "CTYPE1" not in cards or not isinstance(axes, int) or not 2 <= axes <= MOST_AXES:
