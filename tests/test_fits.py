@@ -207,7 +207,14 @@ def test_zero_point(cards, zero_point):
 
 
 def test_saturation():
-    assert Frame(np.zeros((H, W)), {"SATURATE": 65535}, "x").saturation == 65535
+    cards = {"SATURATE": 65535, "SATUR0": 100, "SATUR1": 300}
+
+    assert Frame(np.zeros((H, W)), cards, "x").saturation == 65535
+    assert [Frame(np.zeros((H, W)), cards, "x", k).saturation for k in range(3)] == [
+        100,
+        300,
+        65535,
+    ]
 
 
 CARDS = {

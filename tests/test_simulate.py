@@ -97,7 +97,8 @@ def test_files_are_real(survey):
         pixels, header = fits.getdata(survey / f"cutouts/{row.id}.fits", header=True)
         assert pixels.shape == (4, 64, 64) and header["BUNIT"] == "nanomaggy"
         assert [header[f"BAND{k}"] for k in range(4)] == list("griz")
-        assert {"EXPTIME", "MAGZERO", "GAIN", "SATURATE", "FILTER"} <= set(header)
+        assert {"EXPTIME", "MAGZERO", "GAIN0", "SATUR3", "FILTER"} <= set(header)
+        assert not {"GAIN", "SATURATE"} & set(header)  # of no one value in all bands
         assert header["OBJECT"] == row.id
 
         wcs = WCS(header).celestial
@@ -109,6 +110,8 @@ def test_files_are_real(survey):
         bands=4
     )
     assert len(frames) == 4 and not frames[0].mirrored
+    full = CAMERA.full_well / np.array(CAMERA.electrons) - CAMERA.sky_flux
+    assert [frame.saturation for frame in frames] == pytest.approx(full, abs=1e-3)
 
 
 def test_labels_are_balanced():

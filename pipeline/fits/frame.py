@@ -48,11 +48,13 @@ class Frame:
             or float64 where the values of the file need it. Blank pixels are NaN.
         header: The cards of its HDU, and those that it inherits from the primary one.
         source: Where it came from, e.g. `m51.fits[1]`, for messages.
+        plane: The index of its plane, from 0 on, if its HDU is a cube.
     """
 
     pixels: NDArray[np.floating]
     header: Header
     source: str
+    plane: int | None = None
 
     @property
     def unit(self) -> str:
@@ -236,9 +238,14 @@ class Frame:
 
     @property
     def saturation(self) -> float | None:
-        r"""The value at which pixels saturate, in :attr:`unit`. None if the header is silent."""
+        r"""The value at which pixels saturate, in :attr:`unit`. None if the header is silent.
 
-        return self._number(*_SATURATION)
+        A cube may say `SATUR0`, `SATUR1`, ... of its planes.
+        """
+
+        own = () if self.plane is None else (f"SATUR{self.plane}",)
+
+        return self._number(*own, *_SATURATION)
 
     def _number(self, *keys: str) -> float | None:
         for key in keys:

@@ -87,9 +87,10 @@ class FitsFile:
 
         source = f"{self.path}[{image.index}]"
         planes = image.pixels.reshape(bands, *image.pixels.shape[-2:])
-        names = [source] if bands == 1 else [f"{source}[{i}]" for i in range(bands)]
+        if bands == 1:
+            return [Frame(planes[0], image.header, source)]
 
-        return [Frame(p, image.header, name) for p, name in zip(planes, names, strict=True)]
+        return [Frame(p, image.header, f"{source}[{i}]", i) for i, p in enumerate(planes)]
 
 
 def read_frame(path: Path, hdu: int | str | None = None) -> Frame:

@@ -224,8 +224,6 @@ def cards(row: dict[str, str | float], seeing: Tensor, side: int) -> dict[str, s
         "MAGZERO": CAMERA.zero_point,
         "EXPTIME": CAMERA.exposure,
         "FILTER": "".join(CAMERA.bands),
-        "SATURATE": round(float(saturate.min()), 3),
-        "GAIN": CAMERA.electrons[1],
         "CTYPE1": "RA---TAN",
         "CTYPE2": "DEC--TAN",
         "CUNIT1": "deg",
