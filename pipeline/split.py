@@ -4,11 +4,12 @@ Cutouts of one galaxy, or of neighbours that see each other's light, are alike: 
 trained on one knows the other. So galaxies are grouped on the sky, and a group is never divided.
 """
 
-__all__ = ["PARTS", "check", "extend", "group", "load", "options", "save", "split"]
+__all__ = ["PARTS", "check", "extend", "group", "load", "options", "places", "save", "split"]
 
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from itertools import compress
 from pathlib import Path
@@ -192,6 +193,7 @@ def save(
     ids: Sequence[str],
     parts: Sequence[str],
     options: Mapping[str, float] | None = None,
+    places: Mapping[str, tuple[float, float]] | None = None,
 ) -> None:
     r"""Writes the parts as a table `id, part`. What is in no part is left out.
 
@@ -200,10 +202,14 @@ def save(
         ids: The identifiers, with length `N`.
         parts: The part of each, with length `N`.
         options: How they were divided, to be kept with them. See :func:`options`.
+        places: Where they are, to be kept in columns `ra, dec`. See :func:`places`.
     """
 
     rows = [(str(id), str(part)) for id, part in zip(ids, parts, strict=True) if part]
     table = Table(rows=rows, names=["id", "part"], dtype=[str, str])
+    if places:
+        nowhere = (math.nan, math.nan)
+        table["ra"], table["dec"] = np.array([places.get(id, nowhere) for id, _ in rows]).T
     if options:
         table.meta[_OPTIONS] = json.dumps(dict(options), sort_keys=True)
     write_table(table, path)
@@ -213,6 +219,17 @@ def options(path: Path) -> dict[str, float]:
     r"""Reads how the galaxies of a table were divided, empty if it does not say."""
 
     return dict(json.loads(read_table(path).meta.get(_OPTIONS, "{}")))
+
+
+def places(path: Path) -> dict[str, tuple[float, float]]:
+    r"""Reads the position in degrees of each galaxy of a table, if it says so."""
+
+    table = read_table(path)
+    if not {"ra", "dec"} <= set(table.colnames):
+        return {}
+    found = zip(map(str, table["id"]), table["ra"].tolist(), table["dec"].tolist(), strict=True)
+
+    return {id: (ra, dec) for id, ra, dec in found if not math.isnan(ra)}
 
 
 def load(path: Path) -> dict[str, str]:
@@ -272,8 +289,12 @@ def _follow(
     if len(homes) == 1:
         return np.full_like(known, homes[0])
 
-    for i in members[known == ""]:
+    strangers = members[known == ""]
+    for i in strangers:
         _log.warning("%s is in no part, it has neighbours in %s", ids[i], " and ".join(homes))
+    if not len(strangers):
+        examples = [f"{ids[members[known == home][0]]} ({home})" for home in homes]
+        _log.warning("neighbours are in different parts, e.g. %s", " and ".join(examples))
 
     return known
 

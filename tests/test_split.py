@@ -140,6 +140,43 @@ def test_other_options_are_told(tmp_path, caplog):
     assert not caplog.records
 
 
+def test_away_for_a_night(tmp_path, caplog):
+    r"""What cannot be used for a while holds its place, and its new neighbours follow it."""
+
+    labels = Labels(column="kind", classes=("a", "b"))
+    data = Data(root=tmp_path, bands=("r",), size=8, labels=labels)
+    experiment = Experiment(name="x", folder=tmp_path, data=data, split=Split(radius_arcsec=9))
+    store = Store.create(tmp_path / "x/store", StoreInfo(("r",), 8, 8, "native", "s", ("a", "b")))
+
+    def deliver(names, dec, **values):
+        rows = [
+            {"id": f"{name}{i}", "status": "ok", "label": "ab"[i % 2], "ra": float(i), "dec": dec}
+            for name in names
+            for i in range(30)
+        ]
+        kept = 0 if "status" in values else len(rows)
+        store.commit(np.zeros((kept, 1, 8, 8), np.float16), [row | values for row in rows])
+
+    deliver("ng", 0.0)
+    old = dict(zip((found := sample(experiment)).ids, found.parts, strict=True))
+    deliver("g", np.nan, status="rejected")
+    deliver("n", 0.5)  # far from where they were
+    deliver("f", 1 / 3600)
+    sample(experiment)
+    deliver("g", 0.0)
+    parts = dict(zip((found := sample(experiment)).ids, found.parts, strict=True))
+
+    assert old.items() <= parts.items()
+    assert all(parts[f"f{i}"] == parts[f"g{i}"] for i in range(30))
+    assert not caplog.records
+
+    # Of one that was divided before positions were kept, it is told
+    straddling = {id: "test" if id[0] == "f" else "train" for id in parts} | {"n3": "validation"}
+    save(tmp_path / "x/split.parquet", list(straddling), list(straddling.values()))
+    sample(experiment)
+    assert "neighbours are in different parts, e.g. f0 (test) and g0 (train)" in caplog.text
+
+
 def test_given_split(tmp_path):
     path = tmp_path / "split.csv"
     path.write_text("id,part\na,train\nb,valid\n")

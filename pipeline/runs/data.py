@@ -170,21 +170,26 @@ def _parts(
 
     path = experiment.home / "split.parquet"
     existing = splitting.load(path) if path.exists() else {}
+    before = splitting.places(path) if path.exists() else {}
     made = _made(path, experiment)
+    here = zip(ids, ra.tolist(), dec.tolist(), strict=True)
+    places = before | {id: (x, y) for id, x, y in here if not math.isnan(x + y)}
+    # What cannot be used for a while has neighbours, and keeps its part until it comes back
+    away = sorted(existing.keys() - set(ids))
+    nowhere = (math.nan, math.nan)
     parts = splitting.extend(
         existing,
-        ids,
-        labels,
-        ra,
-        dec,
+        [*ids, *away],
+        [*labels, *[""] * len(away)],
+        *np.array([places.get(id, nowhere) for id in (*ids, *away)]).T,
         fractions=(1 - options.validation - options.test, options.validation, options.test),
         seed=experiment.seed,
         radius_arcsec=radius,
-    )
-    # What cannot be used for a while keeps its part until it comes back
+    )[: len(ids)]
     known = existing | {id: part for id, part in zip(ids, parts.tolist(), strict=True) if part}
-    if known != existing:
-        splitting.save(path, list(known), list(known.values()), made)
+    places = {id: place for id, place in places.items() if id in known}
+    if (known, places) != (existing, before):
+        splitting.save(path, list(known), list(known.values()), made, places)
 
     return np.where(np.array(labels) == "", "", parts)
 
