@@ -46,6 +46,7 @@ from benchmarks.gallery.looks import save
 from benchmarks.harness import parser, write_json
 from benchmarks.pages import PAGE, TABLES, renew, table
 from pipeline.morphometry import measure, names
+from pipeline.morphometry.flags import STRUCTURE
 from pipeline.morphometry.segment import segment
 from pipeline.simulate.camera import blur
 from pipeline.simulate.profiles import moffat
@@ -183,7 +184,7 @@ def ours(image: NDArray[np.float64], labels: NDArray[np.int64], psf: NDArray) ->
 
     found = measure(image, labels, psf=psf)
 
-    return found._asdict(), names(found.flags)
+    return found._asdict(), names(found.flags & ~STRUCTURE)
 
 
 def theirs(image: NDArray[np.float64], labels: NDArray[np.int64], psf: NDArray) -> Measured:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.morphometry.compiled import entry, inner
-from pipeline.morphometry.flags import LOW_SIGNAL, RADIUS_NOT_REACHED, UNDEFINED
+from pipeline.morphometry.flags import NO_BAR
 from pipeline.morphometry.known import Disk
 from pipeline.morphometry.polar import axis_ratio, directions, harmonic, polar
 from pipeline.morphometry.shape_error import ANY
@@ -20,7 +20,7 @@ r"""The number of rings, in equal steps of the radius."""
 ANGLES = 64
 r"""The number of samples in each ring."""
 
-LEAST = 3.0  # the S/N that the mean of a ring must have
+LEAST = 3.0  # the S/N that the mean of a ring must have, and a bar
 ROUNDING = 1e-10  # an amplitude that is none
 
 
@@ -34,7 +34,8 @@ class Bar(NamedTuple):
             :math:`\pi`, in radians.
         theta_error: Its error.
         length: The radius at which it ends, in the plane, in pixels.
-        flags: Why not to trust it.
+        flags: `NO_BAR` where the strength is less than three times its error, or is large up to
+            the last ring: the length is that of the rings then.
     """
 
     strength: float
@@ -87,7 +88,7 @@ def bar(
     """
 
     if not 0.0 < disk.inner < disk.outer:
-        return Bar(np.nan, np.nan, np.nan, np.nan, np.nan, UNDEFINED)
+        return Bar(np.nan, np.nan, np.nan, np.nan, np.nan, NO_BAR)
     q = axis_ratio(disk.q)
     radii = np.linspace(disk.inner, disk.outer, RINGS)
     around = directions(ANGLES)
@@ -96,19 +97,18 @@ def bar(
     errors = _errors(profiles[0], radii, q, sigma)
     best = _largest(profiles[1], errors)
     if best < 0:
-        return Bar(np.nan, np.nan, np.nan, np.nan, np.nan, UNDEFINED)
+        return Bar(np.nan, np.nan, np.nan, np.nan, np.nan, NO_BAR)
     strength, error = profiles[1, best], math.sqrt(2.0) * errors[best]
-    flag = LOW_SIGNAL if strength < LEAST * error else 0
     if not strength > ROUNDING:
-        return Bar(0.0, error, np.nan, np.nan, np.nan, flag | UNDEFINED)
+        return Bar(0.0, error, np.nan, np.nan, np.nan, NO_BAR)
 
     along, across = math.cos(profiles[2, best]), q * math.sin(profiles[2, best])
     theta = (disk.theta + math.atan2(across, along)) % math.pi
     theta_error = _turned(error / (2.0 * strength), q / (along**2 + across**2))
     length, reached = _length(profiles[3], errors, radii)
-    flag |= 0 if reached else RADIUS_NOT_REACHED
+    certain = reached and strength >= LEAST * error
 
-    return Bar(strength, error, theta, theta_error, length, flag)
+    return Bar(strength, error, theta, theta_error, length, 0 if certain else NO_BAR)
 
 
 @inner

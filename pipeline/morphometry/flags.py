@@ -1,6 +1,6 @@
 r"""Why a measurement is not to be trusted, as bits with names."""
 
-__all__ = ["FLAGS", "names"]
+__all__ = ["FLAGS", "STRUCTURE", "names"]
 
 FLAGS = (
     "no_source",
@@ -15,6 +15,9 @@ FLAGS = (
     "several_pieces",
     "negative_flux",
     "undefined",
+    "no_bar",
+    "no_arms",
+    "no_twist",
 )
 r"""The names of the bits, from the lowest on."""
 
@@ -26,10 +29,16 @@ NO_SKY = 1 << 4  # no empty sky to measure, or its level is not zero
 RADIUS_NOT_REACHED = 1 << 5  # the profile does not fall to the Petrosian ratio, or starts below it
 FIT_AT_BOUND = 1 << 6  # a parameter of the Sersic fit is at its limit
 FIT_FAILED = 1 << 7  # the Sersic fit did not converge
-LOW_SIGNAL = 1 << 8  # the signal is less than what a statistic needs
+LOW_SIGNAL = 1 << 8  # the signal, a S/N per pixel of 2.5 first of all, is less than needed
 SEVERAL_PIECES = 1 << 9  # what should be one piece is several
 NEGATIVE_FLUX = 1 << 10  # the total flux is not positive
 UNDEFINED = 1 << 11  # a statistic has no value
+NO_BAR = 1 << 12  # m = 2 is below three standard errors, or does not end
+NO_ARMS = 1 << 13  # the winding is below three standard errors
+NO_TWIST = 1 << 14  # the twist of the isophotes is below three standard errors
+
+STRUCTURE = NO_BAR | NO_ARMS | NO_TWIST
+r"""What a galaxy may well lack: these bits say nothing against its other statistics."""
 
 
 def names(bits: int) -> tuple[str, ...]:

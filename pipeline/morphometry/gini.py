@@ -18,6 +18,9 @@ r"""The standard deviation of the smoothing, in Petrosian radii."""
 RING = 1.0
 r"""The width of the annulus that gives the threshold, in pixels along its major axis."""
 
+LEAST = 2.5
+r"""The signal to noise per pixel below which statistics are not to be trusted."""
+
 
 @entry
 def gini_segment(
@@ -175,8 +178,9 @@ def sn_per_pixel(
         segment: The pixels of the galaxy, with shape `(H, W)`.
 
     Returns:
-        The signal to noise of a pixel; its uncertainty, :math:`n^{-1/2}`; flags. NaN if no pixel
-        counts.
+        The signal to noise of a pixel; its uncertainty, :math:`n^{-1/2}`; flags: it is less than
+        the 2.5 below which Lotz et al. trust neither :math:`A`, :math:`S`, :math:`G` nor
+        :math:`M_{20}`. NaN if no pixel counts.
     """
 
     total, count = 0.0, 0
@@ -186,6 +190,7 @@ def sn_per_pixel(
                 total += image[i, j] / sigma[i, j]
                 count += 1
     if count == 0:
-        return np.nan, np.nan, flags.UNDEFINED
+        noisy = flags.LOW_SIGNAL if sigma.max() > 0.0 else 0
+        return np.nan, np.nan, noisy | flags.UNDEFINED
 
-    return total / count, 1.0 / math.sqrt(count), 0
+    return total / count, 1.0 / math.sqrt(count), flags.LOW_SIGNAL if total < LEAST * count else 0

@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.morphometry.compiled import entry, inner
-from pipeline.morphometry.flags import LOW_SIGNAL, UNDEFINED
+from pipeline.morphometry.flags import NO_TWIST
 from pipeline.morphometry.known import Disk
 from pipeline.morphometry.polar import directions, harmonic, polar
 
@@ -29,6 +29,7 @@ ROUNDEST, FLATTEST = 0.0, 0.9
 STEEP = 3.0  # the S/N of the gradient below which an ellipse is not fitted
 SETTLED = 1e-4
 ROUND = 1e-9  # an ellipticity that has no angle
+LEAST = 3.0  # the twist of isophotes that turn, in units of its error
 UNSURE = 0.2  # the error of an angle that is left out
 
 
@@ -55,7 +56,7 @@ class Twist(NamedTuple):
         twist: How far the angle of the major axis turns, in radians.
         twist_error: Its error.
         ellipticity_change: The largest ellipticity less the smallest one.
-        flags: Why not to trust it.
+        flags: `NO_TWIST` where the twist is less than three times its error, or has no value.
     """
 
     twist: float
@@ -87,7 +88,7 @@ def isophote_twist(
 
     first = max(disk.inner, INNERMOST)
     if not first < disk.outer < np.inf:
-        return Twist(np.nan, np.nan, np.nan, UNDEFINED)
+        return Twist(np.nan, np.nan, np.nan, NO_TWIST)
     radii = first * (disk.outer / first) ** np.linspace(0.0, 1.0, RUNGS)
 
     return twist(isophotes(image, mask, disk.x, disk.y, disk.q, disk.theta, radii, sigma))
@@ -233,13 +234,12 @@ def twist(found: Isophotes) -> Twist:  # pragma: no cover
     """
 
     low, high, low_error, high_error, last, used = np.inf, -np.inf, 0.0, 0.0, 0.0, 0
-    roundest, flattest, flag = np.inf, -np.inf, 0
+    roundest, flattest = np.inf, -np.inf
     for k in range(found.theta.size):
         shape, angle, error = found.ellipticity[k], found.theta[k], found.theta_error[k]
         if not math.isnan(shape):
             roundest, flattest = min(roundest, shape), max(flattest, shape)
         if math.isnan(angle) or not error < UNSURE:
-            flag |= 0 if math.isnan(shape) else LOW_SIGNAL
             continue
         last = angle - math.pi * math.floor((angle - last) / math.pi + 0.5)
         used += 1
@@ -249,6 +249,7 @@ def twist(found: Isophotes) -> Twist:  # pragma: no cover
             high, high_error = last, error
     change = flattest - roundest if flattest >= roundest else np.nan
     if used < 2:
-        return Twist(np.nan, np.nan, change, flag | UNDEFINED)
+        return Twist(np.nan, np.nan, change, NO_TWIST)
+    error = math.sqrt(low_error**2 + high_error**2)
 
-    return Twist(high - low, math.sqrt(low_error**2 + high_error**2), change, flag)
+    return Twist(high - low, error, change, 0 if high - low >= LEAST * error else NO_TWIST)

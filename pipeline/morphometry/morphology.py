@@ -345,10 +345,7 @@ def _light(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
 
 
 def _arms(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
-    r"""Measures bar, arms and isophotes between 0.1 and 1 Petrosian radius.
-
-    Their flags are those of faint galaxies, and left out.
-    """
+    r"""Measures bar, arms and isophotes between 0.1 and 1 Petrosian radius."""
 
     disk = Disk(known.x, known.y, known.q, known.theta, 0.1 * known.ellip, known.ellip)
     seen = stamp.image, stamp.mask, disk, known.sky.sigma if known.sky.sigma > 0 else 0.0
@@ -361,7 +358,7 @@ def _arms(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     found |= {"pitch": wound.pitch, "pitch_error": wound.pitch_error, "twist": turned.twist}
     found |= {"twist_error": turned.twist_error, "ellipticity_change": turned.ellipticity_change}
 
-    return found, 0
+    return found, long.flags | wound.flags | turned.flags
 
 
 def _profile(stamp: Stamp, known: Known, values: dict[str, float], psf: Kernel) -> Found:

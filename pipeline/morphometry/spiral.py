@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.morphometry.compiled import entry, inner
-from pipeline.morphometry.flags import LOW_SIGNAL, UNDEFINED
+from pipeline.morphometry.flags import NO_ARMS
 from pipeline.morphometry.known import Disk
 from pipeline.morphometry.polar import axis_ratio, contrast, directions, polar
 
@@ -29,6 +29,7 @@ LARGEST = 20.0
 r"""The largest radial wave number: two arms of 6 degrees, four of 11."""
 
 FLOOR = 0.02  # rings fainter than this share of the brightest one are not made as bright
+LEAST = 3.0  # the winding of arms, in units of its error
 NOTHING = 1e-20  # a power that is due to rounding
 
 
@@ -41,7 +42,7 @@ class Spiral(NamedTuple):
         arms: The number of arms.
         pitch: The pitch angle, in radians, with the sign of :math:`W`.
         pitch_error: Its error.
-        flags: Why not to trust it.
+        flags: `NO_ARMS` where the winding is less than three times its error, or has no arms.
     """
 
     winding: float
@@ -105,27 +106,28 @@ def spiral(
     """
 
     if not 0.0 < disk.inner < disk.outer:
-        return Spiral(np.nan, np.nan, np.nan, np.nan, np.nan, UNDEFINED)
+        return Spiral(np.nan, np.nan, np.nan, np.nan, np.nan, NO_ARMS)
     u = np.linspace(math.log(disk.inner), math.log(disk.outer), RINGS)
     q = axis_ratio(disk.q)
     around = directions(ANGLES)
     values, bad = polar(image, mask, disk.x, disk.y, q, disk.theta, np.exp(u), around)
     window, noise = _window(values, bad, u, q, sigma)
     if not window.sum() > 0.0:
-        return Spiral(np.nan, np.nan, np.nan, np.nan, np.nan, UNDEFINED)
+        return Spiral(np.nan, np.nan, np.nan, np.nan, np.nan, NO_ARMS)
     window /= window.sum()
     delta = contrast(values, bad, FLOOR * _brightest(values, bad))
     plus, minus = _transform(_around(delta, window, around), u)
     winding, error = _winding(plus, minus, u, window, noise)
-    flag = LOW_SIGNAL if abs(winding) < 3.0 * error else 0
     side = plus if winding < 0.0 else minus
     m, k = _highest(side)
     if k < 0:
-        return Spiral(winding, error, np.nan, np.nan, np.nan, flag | UNDEFINED)
+        return Spiral(winding, error, np.nan, np.nan, np.nan, NO_ARMS)
     p, p_error = _vertex(side[m - ORDERS[0]], k, u, window, noise)
     pitch = math.copysign(math.atan2(float(m), p), winding)
+    pitch_error = m / (p * p + m * m) * p_error
+    certain = abs(winding) >= LEAST * error
 
-    return Spiral(winding, error, float(m), pitch, m / (p * p + m * m) * p_error, flag)
+    return Spiral(winding, error, float(m), pitch, pitch_error, 0 if certain else NO_ARMS)
 
 
 @inner

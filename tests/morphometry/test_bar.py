@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.morphometry.bar import bar
-from pipeline.morphometry.flags import LOW_SIGNAL, RADIUS_NOT_REACHED, UNDEFINED
+from pipeline.morphometry.flags import NO_BAR
 from pipeline.morphometry.known import Disk
 from tests.morphometry import disks
 
@@ -79,7 +79,7 @@ def test_error_is_that_of_noise():
 
 def test_a_disk_has_no_bar():
     assert measure(barred(0.0)).strength < 0.02
-    assert measure(barred(0.0), sigma=1.0).flags & LOW_SIGNAL
+    assert measure(barred(0.0), sigma=1.0).flags & NO_BAR
     assert measure(barred(0.0), sigma=1.0).theta_error == pytest.approx(np.pi / np.sqrt(12))
 
 
@@ -87,7 +87,7 @@ def test_a_bar_without_end():
     r, phi = plane()
     growing = 100 * np.exp(-r / 7) * (1 + 0.02 * r * np.cos(2 * phi))
 
-    assert measure(growing).flags & RADIUS_NOT_REACHED
+    assert measure(growing).flags & NO_BAR
 
 
 def test_constant():
@@ -95,14 +95,14 @@ def test_constant():
 
     assert (found.strength, found.strength_error) == (0, 0)
     assert np.isnan([found.theta, found.theta_error, found.length]).all()
-    assert found.flags & UNDEFINED
+    assert found.flags & NO_BAR
 
 
 @pytest.mark.parametrize("image", [np.zeros(SHAPE), np.full(SHAPE, -1.0)])
 def test_no_light(image):
     *values, flag = measure(image)
 
-    assert np.isnan(values).all() and flag == UNDEFINED
+    assert np.isnan(values).all() and flag == NO_BAR
 
 
 @pytest.mark.parametrize(
@@ -112,11 +112,11 @@ def test_no_light(image):
 def test_impossible_apertures(x, inner, outer):
     *values, flag = bar(barred(), CLEAR, Disk(x, Y, Q, THETA, inner, outer), 1.0)
 
-    assert np.isnan(values).all() and flag == UNDEFINED
+    assert np.isnan(values).all() and flag == NO_BAR
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (3, 2)])
 def test_small_images(shape):
     disk = Disk(0.0, 0.0, 1.0, 0.0, 1.0, 9.0)
 
-    assert bar(np.ones(shape), np.zeros(shape, bool), disk, 1.0).flags & UNDEFINED
+    assert bar(np.ones(shape), np.zeros(shape, bool), disk, 1.0).flags & NO_BAR

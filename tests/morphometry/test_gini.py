@@ -135,4 +135,6 @@ def test_signal_to_noise():
     sigma = np.array([[2.0, 1.0, 0.0, 3.0]])
     segment = np.ones((1, 4), bool)
     assert sn_per_pixel(image, sigma, segment) == pytest.approx((2.5, 2**-0.5, 0))
-    assert sn_per_pixel(image, sigma, ~segment)[2] == flags.UNDEFINED
+    assert sn_per_pixel(0.99 * image, sigma, segment)[2] == flags.LOW_SIGNAL
+    assert sn_per_pixel(image, sigma, ~segment)[2] == flags.UNDEFINED | flags.LOW_SIGNAL
+    assert sn_per_pixel(image, 0 * sigma, segment)[2] == flags.UNDEFINED

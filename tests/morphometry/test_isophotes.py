@@ -3,7 +3,7 @@ r"""Ellipses by radius, and how they turn."""
 import numpy as np
 import pytest
 
-from pipeline.morphometry.flags import UNDEFINED
+from pipeline.morphometry.flags import NO_TWIST
 from pipeline.morphometry.isophotes import Isophotes, isophote_twist, isophotes, twist
 from pipeline.morphometry.known import Disk
 from tests.morphometry import disks
@@ -120,17 +120,19 @@ def test_twist_of_a_galaxy(turns, mirrored):
 
 def test_twist_of_noise_is_within_its_error():
     generator = np.random.default_rng(5)
-    draws = [turn(disk() + generator.normal(0, 1, SHAPE), sigma=1.0)[:2] for _ in range(60)]
-    value, error = np.array(draws).T
+    draws = [turn(disk() + generator.normal(0, 1, SHAPE), sigma=1.0) for _ in range(60)]
+    value, error, _, flags = np.array(draws).T
 
     assert 0.3 < np.median(value / error) < 3
+    assert np.array_equal(flags == NO_TWIST, value < 3 * error) and 0 < flags.sum()
+    assert turn(twisted() + generator.normal(0, 0.3, SHAPE), sigma=0.3).flags == 0
 
 
 @pytest.mark.parametrize("outer", [1.0, np.nan, np.inf])
 def test_no_ladder(outer):
     result = isophote_twist(disk(), CLEAR, Disk(X, Y, 0.8, 0.2, 0.1, outer), 0.0)
 
-    assert np.isnan(result[:3]).all() and result[3] == UNDEFINED
+    assert np.isnan(result[:3]).all() and result[3] == NO_TWIST
 
 
 def test_twist_follows_angles_past_the_end():
@@ -147,7 +149,7 @@ def test_no_isophotes(image):
 
     assert np.isnan(results).all()
     *values, flag = twist(results)
-    assert np.isnan(values).all() and flag == UNDEFINED
+    assert np.isnan(values).all() and flag == NO_TWIST
 
 
 @pytest.mark.parametrize("x", [np.nan, -1e9])

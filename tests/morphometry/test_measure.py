@@ -7,8 +7,10 @@ import pytest
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.morphometry import MEASURED, Morphology, Sky, measure, names
+from pipeline.morphometry.flags import STRUCTURE
 from pipeline.morphometry.segment import segment
 from pipeline.morphometry.stamp import bounds
+from tests.morphometry.disks import plane
 
 INVARIANT = (
     *("ellipticity", "rpetro_circ", "rpetro_ellip", "rmax_circ", "rhalf_circ", "r20", "r50"),
@@ -55,7 +57,23 @@ def test_numbers(found):
     assert found.sersic_r_eff == pytest.approx(1.678 * 4.5, rel=0.15)
     assert 2.3 < found.concentration < 3.3 and 0.4 < found.gini < 0.65 and -2.2 < found.m20 < -1
     assert found.sky_sigma == pytest.approx(1, abs=0.08)
-    assert names(found.flags) == ()
+    assert found.sn_per_pixel > 2.5 and names(found.flags & ~STRUCTURE) == ()
+
+
+def test_flags_of_noise_and_of_structure(image):
+    r"""Each statistic that the noise hides says so, and those of other galaxies do not."""
+
+    r, phi = plane(image.shape, 34.3, 31.6, 0.7, 0.0)
+    disk = 80 * np.exp(-r / 4.5)
+    noise = np.random.default_rng(5).normal(size=image.shape)
+    wave = np.cos(2 * (phi - np.log(np.maximum(r, 0.5)) / np.tan(0.4)))
+    wound, smooth = (measure(disk * (1 + part * wave) + 0.3 * noise) for part in (0.5, 0.0))
+    faint = measure(disk + 40 * noise)
+
+    assert not {"no_arms", "low_signal"} & {*names(wound.flags)}
+    assert {"no_bar", "no_arms"} & {*names(smooth.flags)} and smooth.flags & ~STRUCTURE == 0
+    assert abs(smooth.winding) < 3 * smooth.winding_error or "no_arms" not in names(smooth.flags)
+    assert faint.sn_per_pixel < 2.5 and "low_signal" in names(faint.flags)
 
 
 def seen(found: Morphology, width: int, height: int, turns: int, mirrored: bool) -> dict:
@@ -288,6 +306,8 @@ def test_refused(image):
         measure(image, mask=np.zeros((2, 2)))
     with pytest.raises(DataError, match="expected numbers"):
         measure(np.array([["a", "b"]]))
+    with pytest.raises(DataError, match=r"psf of shape \(3, 4\), expected odd sides"):
+        measure(image, psf=np.ones((3, 4)))
     with pytest.raises(ConfigError, match="did you mean 'parity'"):
         measure(image, mode="parit")
 

@@ -3,7 +3,7 @@ r"""Spiral arms: handedness, pitch angle and number."""
 import numpy as np
 import pytest
 
-from pipeline.morphometry.flags import LOW_SIGNAL, UNDEFINED
+from pipeline.morphometry.flags import NO_ARMS
 from pipeline.morphometry.known import Disk
 from pipeline.morphometry.polar import contrast, directions, polar
 from pipeline.morphometry.spiral import ANGLES, RINGS, spiral
@@ -109,7 +109,7 @@ def test_noise_has_no_hand():
     )
 
     assert abs(results[:, 0].mean()) < 3 * results[:, 0].std() / 10
-    assert np.mean(results[:, -1].astype(int) & LOW_SIGNAL > 0) > 0.9
+    assert np.mean(results[:, -1].astype(int) & NO_ARMS > 0) > 0.9
 
 
 @pytest.mark.parametrize("q", [1.0, 0.5])
@@ -132,14 +132,14 @@ def test_constant(level):
 
     assert (found.winding, found.winding_error) == (0, 0)
     assert np.isnan(found.arms) and np.isnan(found.pitch)
-    assert found.flags == UNDEFINED
+    assert found.flags == NO_ARMS
 
 
 @pytest.mark.parametrize("image", [np.zeros(SHAPE), np.full(SHAPE, -1.0)])
 def test_no_light(image):
     *values, flag = measure(image)
 
-    assert np.isnan(values).all() and flag == UNDEFINED
+    assert np.isnan(values).all() and flag == NO_ARMS
 
 
 @pytest.mark.parametrize(
@@ -157,14 +157,14 @@ def test_no_light(image):
 def test_impossible_apertures(x, y, q, theta, inner, outer):
     *values, flag = spiral(arms(2, 0.3), CLEAR, Disk(x, y, q, theta, inner, outer), 1.0)
 
-    assert np.isnan(values).all() and flag == UNDEFINED
+    assert np.isnan(values).all() and flag == NO_ARMS
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (3, 2)])
 def test_small_images(shape):
     disk = Disk(0.0, 0.0, 1.0, 0.0, 1.0, 9.0)
 
-    assert spiral(np.ones(shape), np.zeros(shape, bool), disk, 1.0).flags & UNDEFINED
+    assert spiral(np.ones(shape), np.zeros(shape, bool), disk, 1.0).flags & NO_ARMS
 
 
 def test_masked():
