@@ -4,9 +4,10 @@ __all__ = ["Options", "measure"]
 
 import logging
 import math
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from astropy.units import Unit, UnitsWarning
 from numpy.typing import NDArray
 
 from pipeline import KERNEL_VERSION, __version__
@@ -76,8 +78,8 @@ def measure(
 
     One row per input, in order: position, the scale of its pixels, the fields of
     :class:`Morphology` in each band, the colour gradients between neighbouring bands, flags,
-    status and reason. Lengths are in pixels of the cutout, fluxes in the unit of the image. A
-    rejected input has NaN for numbers.
+    status and reason. Lengths are in pixels of the cutout, fluxes in the unit of the image, which
+    their columns have too if it is the same for all. A rejected input has NaN for numbers.
 
     Parts are written as they are done, see :func:`pipeline.catalogue.in_parts`: run again after
     a kill, with the same options and inputs, it ends with the bytes it would have ended with,
@@ -116,7 +118,8 @@ def measure(
         if counts["measured"]:
             metadata = _metadata(feed, options)
             metadata["data"] = feed.fingerprint or contents(parts.files)
-            parts.finish(metadata)
+            units = columns(feed.info.bands, _unit_of_fluxes(parts.files))
+            replace(parts, columns=units).finish(metadata)
         else:
             why = pq.read_table(parts.files[0], columns=["reason"])["reason"][0]
 
@@ -140,11 +143,17 @@ def _plan(feed: Feed, options: Options, size: int) -> dict[str, Any]:
     }
 
 
-def columns(bands: Sequence[str]) -> list[Column]:
-    r"""Returns the columns of a catalogue, with units and descriptions."""
+def columns(bands: Sequence[str], flux: str = "") -> list[Column]:
+    r"""Returns the columns of a catalogue, with units and descriptions.
 
+    Arguments:
+        bands: The names of the bands, from blue to red.
+        flux: The unit of all fluxes, empty if rows differ.
+    """
+
+    units = {field: flux if _is_flux(field) else unit(field) for field in Morphology._fields}
     measured = [
-        Column(f"{field}_{band}", unit(field), f"{meaning(field)}, in {band}")
+        Column(f"{field}_{band}", units[field], f"{meaning(field)}, in {band}")
         for band in bands
         for field in Morphology._fields
     ]
@@ -180,9 +189,8 @@ def _measure(
     found = measure_cutouts(
         pixels, bands, mode=options.mode, gain=options.gain * noise, psfs=options.psfs
     )
-    fluxes = [field for field in Morphology._fields if field.removesuffix("_error") in FLUXES]
     for c, band in enumerate(bands):
-        for field in fluxes:
+        for field in filter(_is_flux, Morphology._fields):
             found[f"{field}_{band}"] = found[f"{field}_{band}"] * noise[:, c]
 
     readable = np.array([record["status"] != "rejected" for record in records])
@@ -193,6 +201,32 @@ def _measure(
     made |= describe(records)
 
     return pa.table({name: made[name] for name in [*(c.name for c in columns(bands)), "digest"]})
+
+
+def _is_flux(field: str) -> bool:
+    return field.removesuffix("_error") in FLUXES
+
+
+def _unit_of_fluxes(files: Sequence[Path]) -> str:
+    r"""Returns the unit of all images that are measured, if they have one that FITS knows."""
+
+    found: set[str] = set()
+    for path in files:
+        table = pq.read_table(path, columns=["unit", "status"])
+        rows = zip(table["unit"].to_pylist(), table["status"].to_pylist(), strict=True)
+        found |= {text for text, status in rows if status != "rejected"}
+    if len(found) != 1:
+        return ""
+
+    text = found.pop()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UnitsWarning)
+            Unit(text, format="fits")
+    except (ValueError, UnitsWarning):
+        return ""
+
+    return text
 
 
 def _spread(values: NDArray, readable: NDArray[np.bool_]) -> pa.Array:

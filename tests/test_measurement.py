@@ -17,8 +17,9 @@ from pipeline.fits import write_image
 from pipeline.measurement import Options, measure
 from pipeline.morphometry import FLAGS, Morphology
 from pipeline.morphometry import measure as measure_one
-from pipeline.morphometry.cutouts import measure_cutouts
+from pipeline.morphometry.cutouts import GRADIENT, measure_cutouts
 from pipeline.morphometry.fields import FLUXES, meaning, unit
+from pipeline.morphometry.psf import separate
 from pipeline.store import Store, StoreInfo
 
 SHAPE = (33, 29)
@@ -87,6 +88,7 @@ def test_catalogue(tmp_path, suffix):
     assert (gradient < -3 * np.asarray(table["colour_gradient_error_g_r"])[wide]).all()
 
     # What it is, for whoever opens it
+    assert table["flux_circ_r"].unit == "nJy" and table["sky_sigma_g"].unit == "nJy"
     assert table["rpetro_circ_r"].unit == "pix" and table["theta_error_g"].unit in (None, "rad")
     assert (
         table["gini_g"].description == "Gini coefficient G of the pixels of the Gini segment, in g"
@@ -95,6 +97,34 @@ def test_catalogue(tmp_path, suffix):
     assert metadata["flag_bits"].startswith("1 no_source, 2 edge")
     assert metadata["data"] == store.fingerprint
     assert not Path(f"{to}.parts").exists()
+
+
+@pytest.mark.parametrize(
+    ("units", "expected"),
+    [(["nJy", "Jy", "nJy"], "nJy"), (["nJy", "Jy"], None), (["grey"], None), ([""], None)],
+)
+def test_unit_of_fluxes(tmp_path, monkeypatch, units, expected):
+    r"""It is in the header where all that are measured have one that FITS knows; the second of
+    three is rejected."""
+
+    def unmeasured(pixels, bands, **options):
+        names = [f"{field}_{band}" for band in bands for field in Morphology._fields]
+        names += [f"{field}_g_r" for field in GRADIENT]
+        return {name: np.zeros(len(pixels), int if "flags" in name else float) for name in names}
+
+    monkeypatch.setattr(module, "measure_cutouts", unmeasured)
+    store = Store.create(tmp_path / "store", INFO)
+    status = ["ok", "rejected", "ok"] if len(units) == 3 else ["ok"] * len(units)
+    rows = [
+        {"id": str(i), "status": state, "unit": one} | NOISE
+        for i, (one, state) in enumerate(zip(units, status, strict=True))
+    ]
+    store.commit(np.zeros((status.count("ok"), 2, *SHAPE), np.float16), rows)
+    measure(StoreFeed(store), tmp_path / "c.fits")
+    table = read_table(tmp_path / "c.fits")
+
+    assert table["flux_circ_g"].unit == table["sersic_amplitude_error_r"].unit == expected
+    assert table["unit"].tolist() == units and table["r20_g"].unit == "pix"
 
 
 def test_fields():
@@ -201,6 +231,12 @@ def test_refusals(tmp_path):
         measure(StoreFeed(store), tmp_path / "c.fits")
     with pytest.raises(DataError, match=r"shape \(2, 33, 29\), expected \(B, 2, H, W\)"):
         measure_cutouts(np.zeros((2, *SHAPE)), "gr")
+    pixels = np.zeros((3, 2, *SHAPE))
+    with pytest.raises(DataError, match="1 psfs, expected one for each of the bands g, r"):
+        measure_cutouts(pixels, "gr", psfs=[separate(np.ones((3, 3)))])
+    for gain, shape in ((np.ones(3), r"\(3,\)"), (["a"], r"\(1,\)"), (np.ones((2, 2)), "")):
+        with pytest.raises(DataError, match=rf"gain of shape {shape}.*to \(B, C\) = \(3, 2\)"):
+            measure_cutouts(pixels, "gr", gain=gain)
 
 
 def test_what_is_there_stays(tmp_path):
@@ -293,7 +329,7 @@ def test_wrong_inputs(tmp_path, images):
         runs.measure(store, tmp_path / "c.csv", ["data.size=9"])
     psf = tmp_path / "psf.fits"
     write_image(psf, np.ones((8, 9), np.float32), {})
-    with pytest.raises(DataError, match=r"psf\.fits: a PSF of shape \(8, 9\), expected odd sides"):
+    with pytest.raises(DataError, match=r"psf\.fits: psf of shape \(8, 9\), expected odd"):
         runs.measure(store, tmp_path / "c.csv", [f"morphometry.psf={psf}"])
     write_image(psf, np.where(np.eye(9) > 0, np.nan, 1).astype(np.float32), {})
     with pytest.raises(DataError, match=r"psf\.fits: 9 of the 81 pixels of the PSF are NaN"):

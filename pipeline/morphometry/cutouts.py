@@ -11,10 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.errors import DataError
 from pipeline.morphometry.colours import colour_gradient
 from pipeline.morphometry.known import Disk
-from pipeline.morphometry.measure import Mode, measure
+from pipeline.morphometry.measure import Mode, measure, targeted
 from pipeline.morphometry.morphology import Morphology
 from pipeline.morphometry.psf import NONE, Kernel
-from pipeline.morphometry.segment import segment
 
 GRADIENT = ("colour_gradient", "colour_gradient_error", "colour_flags")
 r"""What is measured between two neighbouring bands."""
@@ -51,7 +50,7 @@ def measure_cutouts(
         `FIELD_BLUE_RED`, each with shape `(B,)`.
 
     Raises:
-        DataError: If the pixels are not those of so many bands.
+        DataError: If the pixels are not those of so many bands, or neither are `gain` or `psfs`.
     """
 
     if pixels.ndim != 4 or pixels.shape[1] != len(bands):
@@ -59,8 +58,12 @@ def measure_cutouts(
             f"cutouts of shape {pixels.shape}, expected (B, {len(bands)}, H, W) for the bands"
             f" {', '.join(bands)}"
         )
-    gains = np.broadcast_to(np.asarray(gain, np.float64), pixels.shape[:2])
     kernels = tuple(psfs) or (NONE,) * len(bands)
+    if len(kernels) != len(bands):
+        raise DataError(
+            f"{len(kernels)} psfs, expected one for each of the bands {', '.join(bands)}"
+        )
+    gains = _gains(gain, pixels.shape[:2])
 
     rows = [
         _measure(cutout, gain, kernels, mode) for cutout, gain in zip(pixels, gains, strict=True)
@@ -73,6 +76,16 @@ def measure_cutouts(
         name: np.array(column, np.int64 if "flags" in name else np.float64)
         for name, column in zip(names, columns, strict=True)
     }
+
+
+def _gains(gain: ArrayLike, shape: tuple[int, int]) -> NDArray[np.float64]:
+    try:
+        return np.broadcast_to(np.asarray(gain, np.float64), shape)
+    except ValueError as error:
+        raise DataError(
+            f"gain of shape {np.asarray(gain, object).shape}, expected numbers that broadcast to"
+            f" (B, C) = {shape}"
+        ) from error
 
 
 def neighbours(bands: Sequence[str]) -> list[tuple[str, str]]:
@@ -88,10 +101,10 @@ def _measure(
 
     images, maps, found = [], [], []
     for image, gain, psf in zip(cutout.astype(np.float64), gains, psfs, strict=True):
-        labels, level, _, flags = segment(image, math.nan, math.nan)
-        images.append(image - level)
+        pixels, labels, flags = targeted(image)
+        one = measure(pixels, labels, gain=float(gain), psf=psf, mode=mode)
+        images.append(pixels)
         maps.append(labels)
-        one = measure(images[-1], labels, gain=float(gain), psf=psf, mode=mode)
         found.append(one._replace(flags=one.flags | flags))
 
     values = [value for one in found for value in one]

@@ -1,6 +1,6 @@
 r"""Measurements of images."""
 
-__all__ = ["MODES", "measure"]
+__all__ = ["MODES", "measure", "targeted"]
 
 import math
 from typing import Literal
@@ -67,8 +67,8 @@ def measure(
     kernel = psf if isinstance(psf, Kernel) else NONE if psf is None else separate(psf)
     flags = 0
     if labels is None:
-        sources, level, _, flags = segment(np.where(hidden, np.nan, pixels), math.nan, math.nan)
-        pixels, label = pixels - level, 1
+        pixels, sources, flags = targeted(np.where(hidden, np.nan, pixels))
+        label = 1
     else:
         sources = _like(labels, pixels, "labels", np.int64)
 
@@ -76,6 +76,23 @@ def measure(
     found = _measure(pixels, sources, int(label), hidden, gain, sky, kernel, parity)
 
     return found._replace(flags=found.flags | flags)
+
+
+def targeted(
+    image: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
+    r"""Finds what is nearest to the centre of an image, and takes the level of the sky off.
+
+    Arguments:
+        image: The image, NaN where not covered or left out, with shape `(H, W)`.
+
+    Returns:
+        The image without its sky; the map of sources, of which the target is 1; and flags.
+    """
+
+    labels, level, _, flags = segment(image, math.nan, math.nan)
+
+    return image - level, labels, flags
 
 
 def _pixels(image: ArrayLike) -> NDArray[np.float64]:

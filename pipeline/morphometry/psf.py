@@ -43,19 +43,21 @@ def separate(psf: ArrayLike, tolerance: float = 1e-5) -> Kernel:
     convolution needs as many as there are rows.
 
     Arguments:
-        psf: The image of a star, with shape `(K, L)`. It needs not be normalized. Its centre
-            is the pixel :math:`\lfloor (K - 1) / 2 \rfloor, \lfloor (L - 1) / 2 \rfloor`.
+        psf: The image of a star, with shape `(K, L)`, both odd, about its middle pixel. It needs
+            not be normalized.
         tolerance: The largest sum of the absolute values that are left out, of a total of 1.
 
     Raises:
-        DataError: If it is not an image, is not finite or has no positive sum.
+        DataError: If it is not an image, has an even side, is not finite or has no positive sum.
     """
 
     image = np.asarray(psf, np.float64)
     if image.ndim != 2 or not np.isfinite(image).all() or not image.sum() > 0:
-        raise DataError(f"psf with shape {image.shape}, expected a finite image of positive sum")
+        raise DataError(f"psf of shape {image.shape}, expected a finite image of positive sum")
+    if not all(side % 2 for side in image.shape):
+        raise DataError(f"psf of shape {image.shape}, expected odd sides, to have a middle pixel")
     share = image / image.sum()
-    y, x = np.indices(share.shape) - (np.array(share.shape).reshape(2, 1, 1) - 1) // 2
+    y, x = np.indices(share.shape) - np.array(share.shape).reshape(2, 1, 1) // 2
     centre_x, centre_y = (share * x).sum(), (share * y).sum()
     variance = (share * ((x - centre_x) ** 2 + (y - centre_y) ** 2)).sum() / 2
     left, values, right = np.linalg.svd(share, full_matrices=False)

@@ -106,8 +106,6 @@ def _psfs(settings: Morphometry, bands: Sequence[str]) -> tuple[Kernel, ...]:
     for band in bands:
         path = Path(str(settings.psf).replace("{band}", band))
         pixels = read_frame(path).pixels
-        if not all(side % 2 for side in pixels.shape):
-            raise DataError(f"{path}: a PSF of shape {pixels.shape}, expected odd sides")
         if unknown := int((~np.isfinite(pixels)).sum()):
             raise DataError(
                 f"{path}: {unknown} of the {pixels.size} pixels of the PSF are NaN or infinite,"
