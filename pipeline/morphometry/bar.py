@@ -152,12 +152,13 @@ def _errors(
 ) -> NDArray[np.float64]:  # pragma: no cover
     r"""Returns the relative error of the mean of each ring, NaN where it is no measurement.
 
-    A ring knows as many pixels as it covers, up to those that its samples interpolate.
+    A ring knows as many pixels as interpolation takes from along it, 1.5 times its length of
+    about :math:`\pi (1 + q) a`, up to those of all of its samples, which are 9 / 4 each.
     """
 
     out = np.full(mean.size, np.nan)
     for ring in range(mean.size):
-        pixels = 2.0 * math.pi * q * radii[ring] * max(radii[1] - radii[0], 1.0)
+        pixels = 1.5 * math.pi * (1.0 + q) * radii[ring]
         error = sigma / math.sqrt(min(pixels, 2.25 * ANGLES))
         if mean[ring] > LEAST * error:
             out[ring] = error / mean[ring]

@@ -29,6 +29,7 @@ LARGEST = 20.0
 r"""The largest radial wave number: two arms of 6 degrees, four of 11."""
 
 FLOOR = 0.02  # rings fainter than this share of the brightest one are not made as bright
+SURE = 2.0  # the winding whose sign is known, in units of its error
 LEAST = 3.0  # the winding of arms, in units of its error
 NOTHING = 1e-20  # a power that is due to rounding
 
@@ -41,7 +42,8 @@ class Spiral(NamedTuple):
         winding_error: Its error.
         arms: The number of arms.
         pitch: The pitch angle, in radians, with the sign of :math:`W`.
-        pitch_error: Its error.
+        pitch_error: Its error: the angle itself at least where the winding is less than twice
+            its error, as nobody knows the sign then.
         flags: `NO_ARMS` where the winding is less than three times its error, or has no arms.
     """
 
@@ -117,7 +119,7 @@ def spiral(
     window /= window.sum()
     delta = contrast(values, bad, FLOOR * _brightest(values, bad))
     plus, minus = _transform(_around(delta, window, around), u)
-    winding, error = _winding(plus, minus, u, window, noise)
+    winding, error = _winding(plus, minus, _white(u, window, noise, q), _repeats(u, window, noise))
     side = plus if winding < 0.0 else minus
     m, k = _highest(side)
     if k < 0:
@@ -125,6 +127,8 @@ def spiral(
     p, p_error = _vertex(side[m - ORDERS[0]], k, u, window, noise)
     pitch = math.copysign(math.atan2(float(m), p), winding)
     pitch_error = m / (p * p + m * m) * p_error
+    if abs(winding) < SURE * error:
+        pitch_error = max(pitch_error, abs(pitch))
     certain = abs(winding) >= LEAST * error
 
     return Spiral(winding, error, float(m), pitch, pitch_error, 0 if certain else NO_ARMS)
@@ -243,9 +247,8 @@ def _around(
 def _winding(
     plus: NDArray[np.float64],
     minus: NDArray[np.float64],
-    u: NDArray[np.float64],
-    window: NDArray[np.float64],
-    noise: NDArray[np.float64],
+    white: NDArray[np.float64],
+    repeats: float,
 ) -> tuple[float, float]:  # pragma: no cover
     r"""Returns the balance of both signs, and its error.
 
@@ -255,11 +258,9 @@ def _winding(
 
     orders, waves = plus.shape
     first, second, first_spread, second_spread, least = 0.0, 0.0, 0.0, 0.0, 0.0
-    power = _white(u, window, noise, waves)
-    for wave in range(1, waves - 1):
-        s = power[wave]
-        for order in range(orders):
-            weight = (order + ORDERS[0]) * wave * STEP
+    for order in range(orders):
+        for wave in range(1, waves - 1):
+            weight, s = (order + ORDERS[0]) * wave * STEP, white[order, wave]
             first += weight * minus[order, wave]
             second += weight * plus[order, wave]
             first_spread += weight * weight * s * (2.0 * minus[order, wave] - s)
@@ -271,25 +272,30 @@ def _winding(
 
     # The derivatives of the balance are 2 second / total^2 and -2 first / total^2
     spread = second**2 * max(first_spread, least) + first**2 * max(second_spread, least)
-    spread *= _repeats(u, window, noise)
 
-    return (first - second) / total, 2.0 * math.sqrt(spread) / total**2
+    return (first - second) / total, 2.0 * math.sqrt(repeats * spread) / total**2
 
 
 @inner
 def _white(
-    u: NDArray[np.float64], window: NDArray[np.float64], noise: NDArray[np.float64], waves: int
+    u: NDArray[np.float64], window: NDArray[np.float64], noise: NDArray[np.float64], q: float
 ) -> NDArray[np.float64]:  # pragma: no cover
-    r"""Returns what power noise has in each radial wave: less, as it is interpolated, in those
-    that are short in pixels."""
+    r"""Returns the power that white noise has in each wave, with shape `(orders, waves)`.
 
-    out, pixel = np.zeros(waves), STEP * np.exp(-u)
-    phase, step = _phases(pixel), _phases(pixel)
-    for wave in range(1, waves):
-        for ring in range(u.size):
-            cosine = phase[ring, 0] if wave * pixel[ring] < math.pi else -1.0
-            out[wave] += window[ring] ** 2 * noise[ring] * (2.0 + cosine) / 3.0
-        _turn(phase, step)
+    Bilinear interpolation leaves :math:`\mathrm{sinc}^4(k_x / 2) \, \mathrm{sinc}^4(k_y / 2)
+    \approx e^{-k^2 / 6}` of a wave, where :math:`k^2 = (m^2 + p^2) / r^2` in the plane, and
+    :math:`(1 + q^{-2}) / 2` times that on the sky, averaged along a ring.
+    """
+
+    orders, waves = ORDERS[1] - ORDERS[0] + 1, int(LARGEST / STEP) + 2
+    out = np.zeros((orders, waves))
+    for ring in range(u.size):
+        power = window[ring] ** 2 * noise[ring]
+        width = (1.0 + 1.0 / (q * q)) * math.exp(-2.0 * u[ring]) / 12.0
+        for wave in range(waves):
+            along = power * math.exp(-width * (STEP * wave) ** 2)
+            for order in range(orders):
+                out[order, wave] += along * math.exp(-width * (order + ORDERS[0]) ** 2)
 
     return out
 
