@@ -11,7 +11,7 @@ the sky taken off, and the point-spread function, and find the galaxy by themsel
 `segment`, statmorph by the central label of `photutils.detect_sources` at 1.5 sigma in the
 smoothed image. Without noise, both are given one outline. What a code does not return counts as
 failed, and is in no median. By class it is told in how many galaxies what was found holds at least
-nine tenths of the light within that outline, which is the whole of a ring and both of a pair.
+nine tenths of the light above 1.5 sigma: the whole of a ring, and both of a pair that touches.
 
 statmorph is optional: `pip install -e '.[peers]'`.
 """
@@ -71,6 +71,9 @@ r"""The point-spread function, in pixels, and its Moffat exponent."""
 
 DEEP = 30.0
 r"""The S/N of a pixel at which 1.5 sigma is the outline of a galaxy without noise."""
+
+FAINTEST = 1.5
+r"""How far an outline is above the sky, in units of the noise."""
 
 CLEAN = 1000.0
 r"""The S/N of a pixel that counts as none: a sky of zeros would be no sky."""
@@ -149,7 +152,7 @@ def draw_galaxy(index: int, ratio: float) -> Truth:
 
     found = measure(image, (image > 0.01 * image.max()).astype(np.int64))
     level = found.sn_per_pixel * found.sky_sigma
-    pieces, _ = ndimage.label(image > 1.5 * level / DEEP, np.ones((3, 3)))
+    pieces, _ = ndimage.label(image > FAINTEST * level / DEEP, np.ones((3, 3)))
     brightest = pieces[np.unravel_index(image.argmax(), image.shape)]
 
     return Truth(image, level, (pieces == brightest).astype(np.int64))
@@ -240,12 +243,12 @@ CODES = {"ours": Code(segmented, ours)} | (
 )
 
 
-def held(truth: Truth, labels: NDArray[np.int64]) -> float:
-    r"""Returns the share of the light within the outline of a galaxy that label 1 holds."""
+def held(truth: Truth, labels: NDArray[np.int64], sn: float) -> float:
+    r"""Returns the share of the light of a galaxy above 1.5 sigma that label 1 holds."""
 
-    light = truth.image * (truth.outline > 0)
+    above = (truth.outline > 0) & (truth.image > FAINTEST * truth.level / sn)
 
-    return float(light[labels == 1].sum() / light.sum())
+    return float(truth.image[above & (labels == 1)].sum() / truth.image[above].sum())
 
 
 def sweep(codes: Mapping[str, Code], indices: Iterable[int]) -> dict[str, dict[str, list]]:
@@ -273,7 +276,9 @@ def sweep(codes: Mapping[str, Code], indices: Iterable[int]) -> dict[str, dict[s
             ]
             found[name]["resolution"].append(clean)
             found[name]["noise"].append([clean[RESOLUTION.index(AT)], *noisy])
-            found[name]["held"].append([held(middle, labels) for labels in maps])
+            found[name]["held"].append(
+                [held(middle, labels, sn) for labels, sn in zip(maps, STEPS["noise"], strict=True)]
+            )
 
     return found
 

@@ -39,8 +39,9 @@ def renew(page: Path, name: str, text: str) -> None:
         SystemExit: If there is no such place, or more than one.
     """
 
-    place = re.compile(rf"(?<=<!-- {re.escape(name)} -->\n).*?(?=<!-- end -->)", re.DOTALL)
-    renewed, count = place.subn(lambda _: f"\n{text.strip()}\n\n", page.read_text())
+    begin, end = f"<!-- {name} -->\n", "<!-- end -->"
+    place = re.compile(f"{re.escape(begin)}.*?{end}", re.DOTALL)
+    renewed, count = place.subn(lambda _: f"{begin}\n{text.strip()}\n\n{end}", page.read_text())
     if count != 1:
         raise SystemExit(f"{page}: {count} places for {name!r}, expected 1")
     page.write_text(renewed)

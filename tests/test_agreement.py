@@ -2,15 +2,19 @@ r"""How far two codes are apart is what the tables and the figures of agreement 
 
 import math
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 
 from benchmarks.agreement import figures
 from benchmarks.agreement.pairs import Pair, differences, near
-from benchmarks.agreement.tables import AGREED, RANGES, STATISTICS, Tolerance, rows, tables
-from benchmarks.pages import renew, table
+from benchmarks.agreement.tables import AGREED, GIVEN, RANGES, STATISTICS, Tolerance, rows, tables
+from benchmarks.pages import PAGE, TABLES, renew, table
 from pipeline.figures import style
 from pipeline.morphometry import Morphology
+
+DOCS = Path(__file__).parents[1] / "docs"
 
 
 def pair(sn=20.0, apart=0.0, *, mode="fast", sample="GalSim, 64 px", **changed):
@@ -133,16 +137,42 @@ def test_figures():
     assert lines["simulated"].get_ydata() == pytest.approx([2, -4, figures.FURTHEST])
     assert lines["simulated"].get_xdata() == pytest.approx([20, 4, 4])
     assert lines["real"].get_ydata() == pytest.approx([0])
+    assert lines["statmorph, turned"].get_ydata() == pytest.approx([0.8] * 4)
     assert words == ["100 (0)", "100 (0)", "0 (0)"]
 
 
 def test_renew(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("a\n<!-- n -->\nold\n<!-- end -->\nb\n<!-- m -->\n<!-- end -->\n")
+    renew(page, "m", "")
     renew(page, "n", table(["", "c"], [["\\d", "2"]]))
     renew(page, "n", table(["", "c"], [["\\d", "3"]]))
 
     text = "a\n<!-- n -->\n\n| | c |\n|---|---|\n| \\d | 3 |\n\n<!-- end -->\nb\n"
-    assert page.read_text() == text + "<!-- m -->\n<!-- end -->\n"
+    assert page.read_text() == text + "<!-- m -->\n\n\n\n<!-- end -->\n"
     with pytest.raises(SystemExit, match="0 places for 'o'"):
         renew(page, "o", "")
+
+
+def test_pages(tmp_path):
+    r"""There is a place for each table, and what stands there is of all statistics."""
+
+    pages = {name: (DOCS / name).read_text() for name in (PAGE, TABLES)}
+    both = [pair(), pair(sample="hcg88")]
+    for name in tables(both + [one._replace(mode="parity") for one in both]):
+        page = TABLES if "," in name else PAGE
+        renew(Path(shutil.copy(DOCS / page, tmp_path)), f"agreement: {name}", "here")
+        assert "here" in (tmp_path / page).read_text()
+        block = pages[page].split(f"<!-- agreement: {name} -->")[1].split("<!-- end -->")[0]
+        if name.startswith("fast"):
+            some = [one for one in STATISTICS if "," in name or not one.startswith(GIVEN)]
+            assert re.findall(r"^\| (\w+) \|", block, re.MULTILINE) == some
+        assert block.count("|---") > 3
+
+
+@pytest.mark.parametrize("name", [PAGE, TABLES])
+def test_no_table_is_missing(name):
+    for block in re.findall(
+        r"<!-- [^>]* -->(.*?)<!-- end -->", (DOCS / name).read_text(), re.DOTALL
+    ):
+        assert block.count("|---") > 1

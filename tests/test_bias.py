@@ -53,18 +53,19 @@ def test_only_ours():
 
 
 def test_held():
-    r"""A map holds the share of the light that it covers, not that of the pixels."""
+    r"""A map holds the share of the light above the noise that it covers, not of the pixels."""
 
     image, outline = np.zeros((9, 9)), np.zeros((9, 9), np.int64)
-    image[2, 2], image[2, 6], image[8, 8] = 3.0, 1.0, 50.0
+    image[2, 1], image[2, 2], image[2, 6], image[8, 8] = 0.7, 3.0, 1.0, 50.0
     outline[2] = 1
     truth, first = bias.Truth(image, 1.0, outline), np.zeros((9, 9), np.int64)
-    first[:, :4] = 1
+    first[:, 2:4] = 1
     second = np.where(first, 2, 1)
 
-    assert bias.held(truth, first) == pytest.approx(0.75)
-    assert bias.held(truth, second) == pytest.approx(0.25)
-    assert bias.held(truth, first | 1) == 1
+    assert bias.held(truth, first, 2.0) == pytest.approx(3 / 4)
+    assert bias.held(truth, second, 2.0) == pytest.approx(1 / 4)
+    assert bias.held(truth, first, 30.0) == pytest.approx(3 / 4.7)
+    assert bias.held(truth, first | 1, 30.0) == 1
 
 
 def test_wholes():

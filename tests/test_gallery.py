@@ -18,7 +18,7 @@ SIZE = 150_000
 def test_all_are_on_the_page():
     shown = re.findall(r"\(figures/(\w+)\.png\)", (DOCS / "morphometry.md").read_text())
 
-    assert sorted(shown) == sorted([*FIGURES, "bias"])
+    assert sorted(shown) == sorted([*FIGURES, "agreement_fast", "agreement_parity", "bias"])
     for name in shown:
         assert (DOCS / f"figures/{name}.png").stat().st_size < SIZE, name
 

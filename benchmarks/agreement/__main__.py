@@ -24,6 +24,7 @@ from benchmarks.harness import parser, write_json
 from benchmarks.pages import PAGE, TABLES, renew
 from benchmarks.peers import draw
 from benchmarks.samples import REAL, Galaxy, real, simulated
+from pipeline.figures import style
 from pipeline.workers import in_order
 
 GALSIM = {64: 120, 128: 60, 256: 20}
@@ -65,8 +66,9 @@ def document(folder: Path, pairs: list[Pair], told: dict[str, str]) -> None:
     for name, text in told.items():
         renew(folder / (TABLES if "," in name else PAGE), f"agreement: {name}", text)
     for mode, draw_it in (("fast", fast), ("parity", exact)):
-        figure = draw_it([pair for pair in pairs if pair.mode == mode])
-        save(figure, folder / f"figures/agreement_{mode}.png")
+        with style():
+            figure = draw_it([pair for pair in pairs if pair.mode == mode])
+            save(figure, folder / f"figures/agreement_{mode}.png")
 
 
 def main() -> None:

@@ -3,7 +3,7 @@ r"""The differences between both codes, galaxy by galaxy."""
 __all__ = ["exact", "fast"]
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ PANELS = {
 }
 r"""What is drawn, and its title."""
 
-LOOKS = {"simulated": (BLUE, "o"), "real": (RED, "^")}
+LOOKS = {"simulated": (BLUE, "o"), "real": (RED, "^"), "statmorph, turned": (PALE, "o")}
 FURTHEST = 300.0
 r"""The ends of the axis, in tolerances. What is further is drawn there."""
 
@@ -61,16 +61,17 @@ def fast(pairs: Sequence[Pair]) -> Figure:
     for axes, (name, heading) in zip(grid.flat, PANELS.items(), strict=True):
         _frame(axes)
         title(axes, f"{heading}  ± {STATISTICS[name]}")
+        _points(axes, name, "statmorph, turned", pairs, [pair.same for pair in pairs])
         for place, (kind, inside) in enumerate(pool(pairs).items()):
-            _points(axes, name, kind, inside)
+            _points(axes, name, kind, inside, [pair.ours for pair in inside])
             _shares(axes, name, kind, inside, (0.985, 0.015)[place])
     for axes in grid[-1]:
         axes.set_xlabel("S/N per pixel")
     for axes in grid[:, 0]:
         axes.set_ylabel("(ours - statmorph) / tolerance")
     handles, labels = grid.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper right", ncols=2, markerscale=1.5)
-    heading = "fast, on the sky of statmorph; per cent outside, in brackets statmorph turned"
+    figure.legend(handles, labels, loc="outside upper right", ncols=3, markerscale=1.5)
+    heading = "Percentages are outside of the tolerance, those of statmorph turned in brackets"
     figure.suptitle(heading, x=0.01, ha="left")
 
     return figure
@@ -79,8 +80,8 @@ def fast(pairs: Sequence[Pair]) -> Figure:
 def _frame(axes: Axes) -> None:
     r"""Makes the axes of a panel, with the band of the tolerance and the ranges of S/N."""
 
-    axes.set_yscale("symlog", linthresh=1.0, linscale=1.0)
-    axes.set_ylim(-40 * FURTHEST, 40 * FURTHEST)
+    axes.set_yscale("symlog", linthresh=1.0, linscale=1.4)
+    axes.set_ylim(-12 * FURTHEST, 12 * FURTHEST)
     axes.yaxis.set_major_locator(FixedLocator([-100, -10, -1, 0, 1, 10, 100]))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:g}")
@@ -92,10 +93,13 @@ def _frame(axes: Axes) -> None:
     axes.grid(visible=False)
 
 
-def _points(axes: Axes, name: str, kind: str, pairs: Sequence[Pair]) -> None:
+def _points(
+    axes: Axes, name: str, kind: str, pairs: Sequence[Pair], apart: Sequence[Mapping[str, float]]
+) -> None:
     colour, marker = LOOKS[kind]
+    found = np.array([one[name] for one in apart])
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = np.array([pair.ours[name] for pair in pairs]) / limits(name, pairs)
+        found = np.where(found == 0, 0.0, found / limits(name, pairs))
     found = np.clip(np.where(np.isinf(found), math.nan, found), -FURTHEST, FURTHEST)
     x = np.array([pair.theirs["sn_per_pixel"] for pair in pairs])
     look = {"ls": "", "marker": marker, "ms": 3.4, "mew": 0, "color": colour, "alpha": 0.6}
@@ -112,7 +116,7 @@ def _shares(axes: Axes, name: str, kind: str, pairs: Sequence[Pair], height: flo
     for row in rows(pairs):
         if row.statistic == name and row.sn in middles and row.galaxies:
             text = f"{row.outside:.0f} ({row.same:.0f})"
-            look = {"color": LOOKS[kind][0], "fontsize": 7.5, "ha": "center"}
+            look = {"color": LOOKS[kind][0], "fontsize": 6.8, "ha": "center"}
             axes.text(middles[row.sn], height, text, va="top" if height > 0.5 else "bottom",
                       transform=axes.get_xaxis_transform(), **look)  # fmt: skip
 

@@ -1,6 +1,16 @@
 r"""The differences between both codes by statistic and by signal to noise, as tables."""
 
-__all__ = ["AGREED", "EDGES", "STATISTICS", "Row", "Tolerance", "limits", "rows", "tables"]
+__all__ = [
+    "AGREED",
+    "EDGES",
+    "GIVEN",
+    "STATISTICS",
+    "Row",
+    "Tolerance",
+    "limits",
+    "rows",
+    "tables",
+]
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +36,9 @@ r"""The relative tolerance of parity."""
 
 RADII = "rpetro_circ rpetro_ellip rmax_circ rmax_ellip rhalf_circ rhalf_ellip r20 r50 r80"
 
+
+GIVEN = ("sky", "pixels")
+r"""How those begin that are given, or no statistics."""
 
 SETS = ("pixels_gini", "pixels_mid", "pixels_shape")
 r"""The shares of the pixels of a set that are in one of both sets only."""
@@ -252,7 +265,7 @@ def _shares(pooled: Mapping[str, list[Pair]]) -> str:
     head = [f"{kind}, {sn} ({_most(found[kind], sn)})" for kind, sn in columns]
     lines = []
     for name, tolerance in STATISTICS.items():
-        if name.startswith(("sky", "pixels")):  # given, and no statistic
+        if name.startswith(GIVEN):
             continue
         values = (cells[kind, sn, name] for kind, sn in columns)
         told = [f"**{_whole(row.outside)}** {_whole(row.same)}" for row in values]
