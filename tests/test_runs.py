@@ -12,6 +12,7 @@ from models import build
 from pipeline import runs, split
 from pipeline.card import Card, load_card, save_card
 from pipeline.catalogue import read_table
+from pipeline.comparison import Predictions
 from pipeline.config import load
 from pipeline.errors import ConfigError, DataError
 from pipeline.fits import write_image
@@ -60,6 +61,12 @@ def test_run(demo):
         "majority class",
         "cutout_resnet + forest",
     }
+    said = Predictions.load(home / "predictions.parquet").probabilities
+    network, forest = said["cutout_resnet"], np.maximum(said["forest"], 1e-3)
+    both = said["cutout_resnet + forest"]
+    ratio = both**2 / (network * forest)  # is the same for all classes of a galaxy
+    np.testing.assert_allclose(ratio, ratio[:, :1].repeat(8, axis=1), rtol=1e-9)
+    np.testing.assert_allclose(both.sum(axis=1), 1)
     assert result["evaluate"]["champion"]
     assert (home / "report.html").stat().st_size > 100_000
 

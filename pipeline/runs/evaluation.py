@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import comparison
@@ -25,6 +26,9 @@ from pipeline.runs.reporting import REPORT, publish
 from pipeline.runs.training import logits, temperature
 
 EVALUATION = "evaluation.json"
+
+LEAST_VOTE = 1e-3
+r"""The least probability of a class by the forest, about that of one tree of many."""
 
 _log = logging.getLogger(__name__)
 
@@ -95,15 +99,16 @@ def _check_unseen(members: Path, ids: Sequence[str]) -> None:
 
 
 def _with_both(model: str, network: NDArray, baselines: dict[str, NDArray]) -> dict[str, NDArray]:
-    r"""Returns what each says, and the mean of the network and the forest.
+    r"""Returns what each says, and what the network and the forest say together.
 
-    The one has seen pixels, the other numbers: where the mean is better than both, each knows
-    what the other does not.
+    The one has seen pixels, the other numbers. Both together say :math:`\sqrt{p q}`, normalized,
+    the logarithmic pool of equal weights. A class for which no tree votes is not impossible.
     """
 
     said = {model: network, **baselines}
     if "forest" in baselines:
-        said[f"{model} + forest"] = (network + baselines["forest"]) / 2
+        both = np.sqrt(network * np.maximum(baselines["forest"], LEAST_VOTE))
+        said[f"{model} + forest"] = both / both.sum(axis=1, keepdims=True)
 
     return said
 
