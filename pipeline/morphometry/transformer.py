@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pipeline.errors import DataError
@@ -39,6 +41,8 @@ class MorphologyTransformer(TransformerMixin, BaseEstimator):
         bands: The names of the bands, for those of the columns. By default, their numbers.
         mode: `fast`, or `parity` for all choices of statmorph.
         gain: The photons per unit of the image, infinite without their noise.
+        n_jobs: The number of processes that share the images, -1 for one per core. By default
+            one, or what a `joblib.parallel_config` says. The numbers are the same.
 
     Attributes:
         image_shape_: The shape `(C, H, W)` of one image.
@@ -60,12 +64,14 @@ class MorphologyTransformer(TransformerMixin, BaseEstimator):
         bands: Sequence[str] | None = None,
         mode: Mode = "fast",
         gain: float = math.inf,
+        n_jobs: int | None = None,
     ) -> None:
         self.image_shape = image_shape
         self.columns = columns
         self.bands = bands
         self.mode = mode
         self.gain = gain
+        self.n_jobs = n_jobs
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         r"""Learns the shape of the images.
@@ -111,8 +117,14 @@ class MorphologyTransformer(TransformerMixin, BaseEstimator):
             self, _flat(X), reset=False, dtype=np.float64, ensure_all_finite=False
         )
         images = pixels.reshape(-1, *self.image_shape_)
+        count = min(effective_n_jobs(self.n_jobs), len(images))
+        settings = {"mode": self.mode, "gain": self.gain}
+        found = Parallel(n_jobs=self.n_jobs)(
+            delayed(features)(part, self._bands(), self._columns(), **settings)
+            for part in np.array_split(images, max(count, 1))
+        )
 
-        return features(images, self._bands(), self._columns(), mode=self.mode, gain=self.gain)
+        return np.concatenate(found)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         r"""Returns the names of the measurements.

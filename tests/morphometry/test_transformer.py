@@ -89,6 +89,18 @@ def test_classifier():
     assert clone(chain[0]).get_params() == chain[0].get_params()
 
 
+def test_jobs():
+    r"""Processes share the images, more of them than there are images too."""
+
+    images, _ = galaxies(3, bands=1, shape=(18, 16))
+    alone = MorphologyTransformer(columns=("gini", "r50")).fit(images)
+    found = alone.transform(images)
+
+    for jobs in (2, 5):
+        shared = clone(alone).set_params(n_jobs=jobs).fit(images)
+        np.testing.assert_array_equal(shared.transform(images), found)
+
+
 @pytest.mark.parametrize("turns", [0, 1])
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_symmetries(turns, mirrored):
