@@ -150,7 +150,8 @@ def half_errors(
         + F'(r_\mathrm{max}) \, \delta r_\mathrm{max}) / 2 - \delta F(r)}{F'(r)}
 
     The furthest of many points scatters less, and noise that touches the outline, as well as the
-    level where it begins, add to that: it is no more than about right.
+    level where it begins, add to that: it is no more than about right. Where the light does not
+    fall, :math:`h` is the radius.
 
     Arguments:
         curve: The sums, the centre and the shape, as in :func:`petrosian_errors`.
@@ -162,7 +163,8 @@ def half_errors(
         The errors of the outer radius and of that of half of the flux, in pixels.
     """
 
-    reach = scale_length(curve, INWARDS * outer) / 3.0
+    length = scale_length(curve, INWARDS * outer)
+    reach = (length if length > 0.0 else outer) / 3.0
     rise = _rise(curve, radius)
     places, rows = np.array((radius, outer)), np.array(((-1.0 / rise, 0.5 / rise),))
     spread = _spread(rows, places, (1, 2), curve, level)[0]

@@ -9,9 +9,13 @@ from numpy.typing import NDArray
 
 from pipeline.morphometry import flags
 from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.pieces import boxcar
 
 BRIGHTEST = 0.2
 r"""The share of the light that is in the brightest pixels."""
+
+BOXCAR = 3
+r"""The side of the squares that tell how bright a pixel is without its noise, in pixels."""
 
 NEAR = 0.05
 r"""The share of the brightest pixels that are taken to be as bright as the faintest of them."""
@@ -43,8 +47,8 @@ def m20(
     itself, the threshold, pixels at which are :math:`d_t^2` away on average, and the centroid
     :math:`c`, that of the brightest pixels being :math:`b`. The second sum is of pixels that
     noise may bring to the other side of the threshold, with probability
-    :math:`p_i = \Phi((I_i - t) / \sigma_i)` on this one. It is about three quarters of the
-    scatter of bright galaxies, and twice that of those at a signal to noise of 2 per pixel.
+    :math:`p_i = \Phi((\bar I_i - t) / \sigma_i)` on this one. The mean :math:`\bar I_i` of 3 x 3
+    pixels stands for the pixel without its noise, which would be counted twice.
 
     References:
         | A New Nonparametric Approach to Galaxy Morphological Classification (Lotz et al., 2004)
@@ -72,8 +76,8 @@ def m20(
 
     edge = _square(order, rank, image.shape[1], x, y)
     pull = 2 * bright / flux * (bright_x - x), 2 * bright / flux * (bright_y - y)
-    bounds = least, edge, inner, moment
-    variance = _variance(image, sigma, segment, (x, y), pull, bounds)
+    scales = least, edge, inner, moment
+    variance = _variance(image, sigma, segment, (x, y), pull, scales)
 
     return math.log10(inner / moment), math.sqrt(variance) / math.log(10.0), 0
 
@@ -85,17 +89,17 @@ def _variance(
     segment: NDArray,
     centre: tuple[float, float],
     pull: tuple[float, float],
-    bounds: tuple[float, float, float, float],
+    scales: tuple[float, float, float, float],
 ) -> float:  # pragma: no cover
     r"""Sums what the noise of each pixel does to the natural logarithm of the ratio.
 
-    The bounds are the threshold, the squared distance there, and the moments of the brightest
+    The scales are the threshold, the squared distance there, and the moments of the brightest
     pixels and of all.
     """
 
     x, y = centre
-    least, edge, inner, moment = bounds
-    variance = 0.0
+    least, edge, inner, moment = scales
+    smooth, variance = boxcar(image, BOXCAR), 0.0
     for i in range(image.shape[0]):
         for j in range(image.shape[1]):
             if segment[i, j]:
@@ -104,7 +108,7 @@ def _variance(
                 change += (square - edge) * (image[i, j] >= least)
                 variance += ((change / inner - square / moment) * sigma[i, j]) ** 2
                 swap = least * (square - edge) / inner
-                variance += swap**2 * _undecided(image[i, j] - least, sigma[i, j])
+                variance += swap**2 * _undecided(smooth[i, j] - least, sigma[i, j])
 
     return variance
 

@@ -256,6 +256,8 @@ def _radii(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     flux_circ, f0 = aperture_flux(sums, x, y, 2 * known.circ, 1.0, 0.0)
     flux_ellip, f1 = aperture_flux(sums, x, y, 2 * known.ellip, q, theta)
     r20, r50, r80, f2 = radii(sums, x, y, 1.0, 0.0, 1.5 * known.circ, known.parity)
+    # The box is part of the statistic, in both modes: all empty pixels in its place, which hold
+    # the wings of the galaxy too, give another outline that is no nearer to one without noise
     column, row, side = known.box
     empty = stamp.image[row : row + side, column : column + side].ravel()
     outside, f3 = outline(stamp.image, stamp.mask, stamp.segment, empty, x, y, known.ellip)
@@ -325,7 +327,7 @@ def _light(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     g, g_error, f1 = gini(image, weight, order)
     m, m_error, f2 = m20(image, weight, lit, order)
     sn, sn_error, f3 = sn_per_pixel(image, weight, lit)
-    h, h_error, f4 = entropy(image, stamp.mask, lit, BINS)
+    h, h_error, f4 = entropy(image, weight, stamp.mask, lit, BINS)
     g2, f5 = gradient_pattern(image, stamp.mask, lit, known.x, known.y)
     order = ascending(image, stamp.segment & ~stamp.mask)
     inside, f6 = mid_segment(image, stamp.mask, stamp.segment, lit, order)

@@ -71,6 +71,15 @@ def test_growth(peak, photons):
     assert ratio(values, errors) == pytest.approx(1, abs=0.3)
 
 
+def test_outline_of_a_flat_sky():
+    r"""Where no light falls, the furthest pixel may be anywhere, not where it is for sure."""
+
+    flat = np.ones((63, 65))
+    sums = cumulate(flat, flat < 0)
+    reach, _ = half_errors((sums, sums, X, Y, Q, THETA), 12.0, 8.0, 0.0)
+    assert reach == pytest.approx(4)
+
+
 @pytest.mark.parametrize("photons", [0.0, 0.2])
 def test_moments(photons):
     light = galaxy(20.0)
