@@ -106,7 +106,7 @@ class Store:
 
     @classmethod
     def create(cls, folder: Path, info: StoreInfo) -> Self:
-        r"""Creates a store, or opens the one that is there.
+        r"""Creates a store, or opens the one that is there, whose classes become those of `info`.
 
         Raises:
             ConfigError: If the one that is there was made otherwise.
@@ -119,11 +119,16 @@ class Store:
 
         store = cls(folder)
         for name, wanted in asdict(info).items():
-            if (found := getattr(store.info, name)) != wanted:
+            # No pixel depends on what labels there may be
+            if name != "classes" and (found := getattr(store.info, name)) != wanted:
                 raise ConfigError(
                     f"{folder} was made with {name}={found!r}, not {wanted!r}:"
                     " choose another folder for the store, or delete this one"
                 )
+        if store.info != info:
+            with locked(folder), replacing(folder / "store.json", sync=True) as file:
+                file.write(info.to_json().encode())
+            store.info = info
 
         return store
 

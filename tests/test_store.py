@@ -131,6 +131,22 @@ def test_made_otherwise(store, tmp_path):
         Store.open(store.folder)
 
 
+def test_other_classes(store):
+    r"""Classes may come, go and change their order: labels are texts, and pixels stay."""
+
+    before = store.fingerprint
+    info = StoreInfo(**(vars(INFO) | {"classes": ("spiral", "ring")}))
+    again = Store.create(store.folder, info)
+
+    assert again.info == Store.open(store.folder).info == info
+    assert again.fingerprint == Store.open(store.folder).fingerprint != before
+    assert repr(again.manifest.to_pydict()) == repr(store.manifest.to_pydict())
+    wider = StoreInfo(**(vars(info) | {"width": 9, "classes": ("ring",)}))
+    with pytest.raises(ConfigError, match="width=7, not 9"):
+        Store.create(store.folder, wider)
+    assert Store.open(store.folder).info == info
+
+
 @pytest.mark.parametrize("writes", [0, 1])
 def test_full_disk(store, monkeypatch, writes):
     before = store.manifest
