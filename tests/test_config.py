@@ -53,6 +53,18 @@ def test_every_file_builds(path):
         ("data.labels.mirror={b: c}", "mirror names 'c', expected one of a, b"),
         ("data.bands=[g, g]", r"data.bands=.*, expected different names"),
         ("split.test=0.95", "validation and test leave nothing to train with"),
+        (
+            "training={warmup_epochs: 5, epochs: 5}",
+            "training.warmup_epochs=5, expected less than epochs=5",
+        ),
+        (
+            "training={warmup_epochs: 1, schedule: onecycle}",
+            "training.warmup_epochs=1, schedule='onecycle' has a rise of its own, expected 0",
+        ),
+        (
+            "training.handedness=4.0",
+            "training=.*, handedness=4.0 needs a hand: expected 1, or pairs in data.labels.mirror",
+        ),
         ("name.first=x", "name is a value, not a section"),
         ("training", "expected section.key=value"),
         ("data.size=[1,", "is not a YAML value"),
@@ -63,6 +75,28 @@ def test_every_file_builds(path):
 def test_wrong_settings(path, setting, message):
     with pytest.raises(ConfigError, match=message):
         config.load(path, [setting])
+
+
+def test_classes_are_weighed_once(path):
+    settings = ["batches.balanced=true", "training.class_weights=0.5"]
+    for setting in settings:
+        config.load(path, [setting])
+    with pytest.raises(
+        ConfigError, match=r"class_weights=0.5 and batches.balanced=True .* one of"
+    ):
+        config.load(path, settings)
+
+
+def test_default_rise(path):
+    r"""It fits the epochs and the schedule, as it must when it is given."""
+
+    for settings, rise in {
+        ("training.epochs=20",): 2.0,
+        ("training.epochs=1",): 0.5,
+        ("training.schedule=onecycle",): 0.0,
+        ("training.warmup_epochs=3", "training.epochs=4"): 3.0,
+    }.items():
+        assert config.load(path, settings).training.warmup_epochs == rise
 
 
 def test_wrong_files(path, tmp_path):
@@ -101,8 +135,8 @@ def test_settings_and_variables(path, monkeypatch):
 def test_defaults_are_those_of_the_component(section, component):
     theirs = {field.name: field.default for field in fields(component)}
     ours = {name: field.default for name, field in section.model_fields.items()}
-    # An experiment has one seed, and weighs classes by a power of their counts.
-    for name in ("seed", "class_weights"):
+    # An experiment has one seed, weighs classes by a power of their counts, and rises in time.
+    for name in ("seed", "class_weights", "warmup_epochs"):
         theirs.pop(name, None), ours.pop(name, None)
 
     assert ours == theirs

@@ -6,11 +6,20 @@ Every field is documented under itself, or in the class that its section names, 
 
 __all__ = ["Experiment"]
 
+import math
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.errors import ConfigError
 from pipeline.labels import Scheme
@@ -47,6 +56,13 @@ def _scale(scale: float | str) -> float | str:
         raise ValueError("expected native, arcsec per pixel, or a text like '4 x petro_r'")
 
     return scale
+
+
+def _rise(given: dict[str, Any]) -> float:
+    if given.get("schedule") == "onecycle":
+        return 0.0
+
+    return min(2.0, given.get("epochs", 4) / 2)
 
 
 class Config(BaseModel):
@@ -248,7 +264,9 @@ class Training(Config):
     lr: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.05, ge=0)
     schedule: Literal["cosine", "onecycle", "constant", "step"] = "cosine"
-    warmup_epochs: float = Field(2.0, ge=0)
+    warmup_epochs: float = Field(default_factory=_rise, ge=0)
+    r"""By default 2, or half of fewer than four epochs. `onecycle` has a rise of its own."""
+
     label_smoothing: float = Field(0.05, ge=0, lt=1)
     patience: int = Field(0, ge=0)
     precision: Literal["auto", "32", "bf16", "16"] = "auto"
@@ -264,6 +282,16 @@ class Training(Config):
     freeze: bool = False
     backbone_lr: float = Field(1.0, ge=0)
     average: float = Field(0.0, ge=0, lt=1)
+
+    @field_validator("warmup_epochs")
+    @classmethod
+    def _rises(cls, warmup: float, info: ValidationInfo) -> float:
+        if warmup and info.data.get("schedule") == "onecycle":
+            raise ValueError("schedule='onecycle' has a rise of its own, expected 0")
+        if warmup >= info.data.get("epochs", math.inf):
+            raise ValueError(f"expected less than epochs={info.data['epochs']}")
+
+        return warmup
 
 
 class Evaluation(Config):
@@ -330,6 +358,23 @@ class Experiment(Config):
     evaluation: Evaluation = Evaluation()
     morphometry: Morphometry = Morphometry()
     tracking: Tracking = Tracking()
+
+    @field_validator("training")
+    @classmethod
+    def _fits(cls, training: Training, info: ValidationInfo) -> Training:
+        data, batches = info.data.get("data"), info.data.get("batches")
+        if training.handedness > 1 and data and not (data.labels and data.labels.mirror):
+            raise ValueError(
+                f"handedness={training.handedness} needs a hand: expected 1, or pairs in"
+                " data.labels.mirror"
+            )
+        if training.class_weights and batches and batches.balanced:
+            raise ValueError(
+                f"class_weights={training.class_weights} and batches.balanced=True both weigh the"
+                " classes, expected one of them"
+            )
+
+        return training
 
     @property
     def home(self) -> Path:
