@@ -45,6 +45,9 @@ Catalogue = Annotated[
     ),
 ]
 NoFlow = Annotated[bool, typer.Option("--no-flow", help="Runs without Prefect.")]
+NeverFlow = Annotated[
+    bool, typer.Option("--no-flow", help="Changes nothing: this verb never uses Prefect.")
+]
 Json = Annotated[
     bool,
     typer.Option(
@@ -63,7 +66,7 @@ def simulate(
     galaxies: Annotated[int, typer.Option(help="How many galaxies to draw.", min=1)] = 2000,
     seed: Annotated[int, typer.Option(help="The same seed writes the same bytes.")] = 0,
     settings: Settings = None,
-    no_flow: NoFlow = False,
+    no_flow: NeverFlow = False,
     as_json: Json = False,
 ) -> None:
     r"""Draws a survey: FITS cutouts and a table of labels."""
@@ -108,7 +111,7 @@ def inspect(
     ] = None,
     id: Annotated[str | None, typer.Option(help="One galaxy, drawn in all its bands.")] = None,
     settings: Settings = None,
-    no_flow: NoFlow = False,
+    no_flow: NeverFlow = False,
     as_json: Json = False,
 ) -> None:
     r"""Counts a store by status, flag and reason; draws its galaxies."""
@@ -148,7 +151,7 @@ def train(
 
 @app.command()
 def evaluate(
-    config: Config, settings: Settings = None, no_flow: NoFlow = False, as_json: Json = False
+    config: Config, settings: Settings = None, no_flow: NeverFlow = False, as_json: Json = False
 ) -> None:
     r"""Measures the model and its baselines on the test galaxies."""
 
@@ -167,7 +170,7 @@ def compare(
         bool, typer.Option("--common", help="Compares on the galaxies that all runs have tested.")
     ] = False,
     settings: Settings = None,
-    no_flow: NoFlow = False,
+    no_flow: NeverFlow = False,
     as_json: Json = False,
 ) -> None:
     r"""Puts runs side by side."""
@@ -261,7 +264,7 @@ def run(
 
 @app.command()
 def show(
-    config: Config, settings: Settings = None, no_flow: NoFlow = False, as_json: Json = False
+    config: Config, settings: Settings = None, no_flow: NeverFlow = False, as_json: Json = False
 ) -> None:
     r"""Prints an experiment with every default filled in."""
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -13,6 +14,7 @@ from flows.cli import app
 from pipeline import runs
 from pipeline.config import load
 from pipeline.errors import DataError
+from pipeline.store import Store, StoreInfo
 
 DEMO = Path(__file__).parents[1] / "configs" / "demo.yaml"
 VERBS = {
@@ -45,6 +47,61 @@ def answers(monkeypatch, verb, result):
         return result
 
     monkeypatch.setattr(runs, verb, fake)
+
+
+WRONG = [
+    ("simulate {file}", "{file} is a file"),
+    ("simulate {full}", "{full} holds file.txt"),
+    ("ingest {missing}.yaml", "{missing}.yaml"),
+    ("ingest {full}", "{full}"),
+    ("ingest {file}", "{file}"),
+    ("ingest {yaml} --set data.root={missing}", "{missing}"),
+    ("ingest {yaml} --set data.root={file}", "{file}"),
+    ("inspect {missing}", "{missing} is not a store"),
+    ("inspect {file}", "{file} is not a store"),
+    ("inspect {store} --to {file}", "{file} is a file"),
+    ("inspect {store} --to {file}/figures", "{file}"),
+    ("inspect {store} --id m51", "{store} has no galaxy 'm51'"),
+    ("train {yaml} --set data.store={missing}", "{missing} is not a store"),
+    ("train {yaml} --set folder={file}", "{file}/x/store is not a store"),
+    ("train {missing}.yaml", "{missing}.yaml"),
+    ("evaluate {yaml}", "{runs}/x"),
+    ("compare {missing} {full}", "{missing}"),
+    ("compare {file} {full}", "{file}"),
+    ("classify {missing} {store} --to {to}.csv", "{missing}"),
+    ("classify {file} {store} --to {to}.csv", "{file}"),
+    ("classify {full} {store} --to {to}.csv", "{full}"),
+    ("measure {missing} --to {to}.csv", "{missing} does not exist"),
+    ("measure {file} --to {to}.csv", "{file}"),
+    ("measure {full} --to {to}.csv", "{full}"),
+    ("measure {store} --to {to}.txt", "{to}.txt"),
+    ("measure {store} --to {full}.csv", "{full}.csv"),
+    ("measure {store} --to {file}/galaxies.csv", "{file}"),
+    ("run {missing}.yaml", "{missing}.yaml"),
+    ("show {full}", "{full}"),
+]
+r"""What is typed, and what the error names."""
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wrong")
+    named = {
+        name: folder / name for name in ("missing", "full", "file.txt", "store", "to", "x.yaml")
+    }
+    for name in ("full", "full.csv"):
+        (folder / name).mkdir()
+    (folder / "full/file.txt").write_text("not an image")
+    (folder / "file.txt").write_text("neither an image nor YAML: [")
+    store = Store.create(folder / "store", StoreInfo(("g",), 8, 8, "native", "s"))
+    store.commit(np.ones((1, 1, 8, 8), np.float16), [{"id": "m31", "status": "ok"}])
+    text = "name: x\nfolder: {0}\ndata: {{root: {0}, bands: [g], labels: {{column: c,"
+    named["x.yaml"].write_text(text.format(folder) + " classes: [a, b]}}\n")
+
+    return {name.partition(".")[0]: path for name, path in named.items()} | {
+        "yaml": named["x.yaml"],
+        "runs": folder,
+    }
 
 
 def test_verbs_are_all():
@@ -114,6 +171,27 @@ def test_hints(args, hint):
     assert hint in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(("typed", "names"), WRONG, ids=[typed for typed, _ in WRONG])
+def test_wrong_places(typed, names, places):
+    r"""The verbs themselves: one line that names what is wrong, and nothing left half done."""
+
+    done = call(*typed.format(**places).split(), "--no-flow")
+
+    assert done.exit_code == 1, done.stderr
+    assert "Traceback" not in done.stderr and done.stdout == ""
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("tuningfork: ") and names.format(**places) in last
+    assert not list(places["runs"].glob("to*"))
+
+
+@pytest.mark.parametrize("verb", [*VERBS, "show"])
+def test_no_flow_says_what_it_does(verb):
+    told = " ".join(call(verb, "--help").stdout.split())
+
+    assert ("Runs without Prefect." in told) == (DEMO.parents[1] / f"flows/{verb}.py").exists()
+    assert ("this verb never uses Prefect" in told) != ("Runs without Prefect." in told)
 
 
 def test_set_reaches_the_verb(monkeypatch):

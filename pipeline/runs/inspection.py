@@ -28,7 +28,6 @@ def inspect(store_folder: Path, out_folder: Path, id: str | None = None) -> dict
     store, out = Store.open(store_folder), Path(out_folder)
     if out.is_file():
         raise ConfigError(f"{out} is a file, expected a folder to draw figures in")
-    out.mkdir(parents=True, exist_ok=True)
     if id is not None:
         path = out / f"{_file_name(id)}.png"
         _save(_portrait(store, id), path)
