@@ -164,13 +164,15 @@ def test_errors(verb, monkeypatch):
         (["compare", "a", "--set", "compare.common=1"], "expected true or false"),
     ],
 )
-def test_hints(args, hint):
+def test_hints(args, hint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     done = call(*args)
 
     assert done.exit_code in (1, 2)
     assert hint in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("typed", "names"), WRONG, ids=[typed for typed, _ in WRONG])

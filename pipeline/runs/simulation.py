@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.errors import ConfigError
 from pipeline.files import write_json
+from pipeline.simulate import check
 from pipeline.simulate import simulate as draw_survey
 
 
@@ -17,13 +18,15 @@ def simulate(
     r"""Draws a survey, unless the folder already has it.
 
     Raises:
-        ConfigError: If the folder holds what was not drawn here, which might be replaced.
+        ConfigError: If a number is out of range, or if the folder holds what was not drawn here,
+            which might be replaced.
     """
 
     folder = Path(folder)
     if folder.is_file():
         raise ConfigError(f"{folder} is a file, expected a folder to write a survey to")
     asked: dict[str, Any] = {"galaxies": galaxies, "seed": seed, "side": side, "faults": faults}
+    check(**asked)
     receipt = folder / "survey.json"
     told = json.loads(receipt.read_text()) if receipt.exists() else {}
     if not told and folder.exists() and (found := sorted(p.name for p in folder.iterdir())):

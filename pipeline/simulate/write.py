@@ -1,6 +1,6 @@
 r"""The survey as files: cutouts, a label table and the truth."""
 
-__all__ = ["petrosian_radius", "render", "simulate"]
+__all__ = ["check", "petrosian_radius", "render", "simulate"]
 
 import logging
 import math
@@ -76,12 +76,7 @@ def simulate(
         ConfigError: If a number is out of range.
     """
 
-    if galaxies < 1 or seed < 0 or side < 32 or not 0 <= faults <= 1:
-        raise ConfigError(
-            f"galaxies={galaxies}, seed={seed}, side={side}, faults={faults},"
-            " expected galaxies >= 1, seed >= 0, side >= 32 and 0 <= faults <= 1"
-        )
-
+    check(galaxies, seed, side, faults)
     (folder / "cutouts").mkdir(parents=True, exist_ok=True)
     starts = range(0, galaxies, BLOCK)
     with one_thread_per_operation(), ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -98,6 +93,16 @@ def simulate(
     logger.info("simulated %d galaxies in %s", galaxies, folder)
 
     return folder / "labels.csv"
+
+
+def check(galaxies: int, seed: int, side: int, faults: float) -> None:
+    r"""Refuses numbers that are out of range, see :func:`simulate`."""
+
+    if galaxies < 1 or seed < 0 or side < 32 or not 0 <= faults <= 1:
+        raise ConfigError(
+            f"galaxies={galaxies}, seed={seed}, side={side}, faults={faults},"
+            " expected galaxies >= 1, seed >= 0, side >= 32 and 0 <= faults <= 1"
+        )
 
 
 @contextmanager
