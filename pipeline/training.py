@@ -4,12 +4,16 @@ __all__ = ["Fitted", "fit"]
 
 import io
 import logging
+import multiprocessing
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -30,6 +34,8 @@ from pipeline.metrics import measure
 from pipeline.optimization import MONITORS, PRECISIONS, Training, moving_average, optimizer
 from pipeline.prediction import channels_last
 from pipeline.targets import ClassTarget
+
+OnEpoch = Callable[[int, dict[str, float]], None]
 
 DAMAGE = (OSError, RuntimeError, UnpicklingError, EOFError, KeyError)
 logger = logging.getLogger(__name__)
@@ -59,7 +65,7 @@ def fit(
     folder: Path,
     *,
     settings: Training,
-    on_epoch: Callable[[int, dict[str, float]], None] | None = None,
+    on_epoch: OnEpoch | None = None,
     resume: bool = True,
     ids: Sequence[str] | None = None,
 ) -> Fitted:
@@ -101,18 +107,16 @@ def fit(
         "parameters": sum(p.numel() for p in model.parameters()),
     }
     learner = _Learner(model, settings, len(train), train.mirror, ids)
-    keeper = _Keeper(folder, plan, settings, on_epoch)
+    keeper = _Keeper(folder, plan, settings)
 
     with locked(folder):
         if not resume:
             keeper.last.unlink(missing_ok=True)
         if not keeper.finished(keeper.read()):
-            _run(learner, keeper, train, validation)
+            with _heard(keeper, on_epoch):
+                _run(learner, keeper, train, validation)
         history = keeper.read()
         model.load_state_dict(safetensors.torch.load_file(folder / "best.safetensors"))
-    if settings.devices > 1 and on_epoch is not None:
-        for row in history:
-            on_epoch(int(row["epoch"]), row)
 
     return Fitted(history, keeper.best(history), sum(row["seconds"] for row in history))
 
@@ -193,10 +197,14 @@ class _Learner(L.LightningModule):
         rows = bad or batch.rows.tolist()
         names = ", ".join(f"row {r}" if self.ids is None else str(self.ids[r]) for r in rows)
         why = "with pixels that are not finite" if bad else "; lower `lr` or set `clip`"
-        raise DataError(
+        error = DataError(
             f"{what} is not finite in epoch {self.current_epoch}, batch of the galaxies {names}"
             f"{' ' if bad else ''}{why}"
         )
+        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
+        keeper = next(one for one in callbacks if isinstance(one, _Keeper))
+        keeper.say(self.global_rank, error)
+        raise error
 
     def summary(self) -> dict[str, float]:
         r"""Returns the numbers of the epoch."""
@@ -233,13 +241,13 @@ class _Keeper(Callback):
         folder: Path,
         plan: dict[str, Any],
         settings: Training,
-        on_epoch: Callable[[int, dict[str, float]], None] | None,
     ) -> None:
         self.folder = folder
         self.last = folder / "last.ckpt"
         self.plan = plan
         self.settings = settings
-        self.on_epoch = on_epoch if settings.devices == 1 else None
+        self.on_epoch: OnEpoch | None = None
+        self.lines: list[Connection] = []
         self.history: list[dict[str, float]] = []
         self.validated: dict[str, Tensor] = {}
         self.start = 0.0
@@ -308,8 +316,15 @@ class _Keeper(Callback):
                     file.write(safetensors.torch.save(self.validated))
             if self.on_epoch is not None:
                 self.on_epoch(int(row["epoch"]), row)
+            self.say(0, row)
         trainer.save_checkpoint(self.last)
         trainer.should_stop = self.finished(self.history)
+
+    def say(self, rank: int, what: object) -> None:
+        r"""Lets the process that waits for several others know."""
+
+        if self.lines:
+            self.lines[rank].send(what)
 
 
 class _AtomicIO(TorchCheckpointIO):
@@ -346,6 +361,58 @@ class _Shares:
                 mine = torch.arange(rank, max(len(batch.rows), world), world) % len(batch.rows)
                 batch = Batch(*(x[mine.to(x.device)] for x in batch))
             yield batch
+
+
+@contextmanager
+def _heard(keeper: _Keeper, on_epoch: OnEpoch | None) -> Iterator[None]:
+    r"""Tells in this process of each epoch, and of an error, wherever the training runs."""
+
+    if keeper.settings.devices == 1:
+        keeper.on_epoch = on_epoch
+        yield
+        return
+
+    # A line for each process, as one that dies in the middle of a word would garble the others'
+    pipes = [
+        multiprocessing.get_context("spawn").Pipe(duplex=False)
+        for _ in range(keeper.settings.devices)
+    ]
+    keeper.lines = [line for _, line in pipes]
+    with ThreadPoolExecutor(1) as pool:
+        told = pool.submit(_listen, [end for end, _ in pipes], on_epoch)
+        try:
+            yield
+        finally:
+            for line in keeper.lines:
+                line.close()
+            told.result()
+
+
+def _listen(ends: list[Connection], on_epoch: OnEpoch | None) -> None:
+    try:
+        for said in _said(ends):
+            if isinstance(said, DataError):
+                raise said
+            if on_epoch is not None:
+                on_epoch(int(said["epoch"]), said)
+    finally:
+        for end in ends:
+            end.close()
+
+
+def _said(ends: list[Connection]) -> Iterator[Any]:
+    r"""Yields what comes from many processes, until all have hung up."""
+
+    speaking: list[Any] = list(ends)
+    while speaking:
+        ready: list[Any] = wait(speaking)
+        for end in ready:
+            try:
+                said = end.recv()
+            except (EOFError, OSError):
+                speaking.remove(end)
+                continue
+            yield said
 
 
 def _run(learner: _Learner, keeper: _Keeper, train: Batches, validation: Batches) -> None:

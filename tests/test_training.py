@@ -107,14 +107,19 @@ def test_best(average, tmp_path):
 def test_two_devices(tmp_path):
     r"""Two processes share each batch, and learn what one does."""
 
-    told = []
+    told, training = [], []
+
+    def tell(epoch, row):
+        told.append((epoch, row))
+        if epoch == 0:
+            training.extend(multiprocessing.active_children())
+
     changes = {"epochs": 3, "warmup_epochs": 0.5, "average": 0.5}
-    model, fitted = run(
-        tmp_path / "two", lambda epoch, row: told.append((epoch, row)), devices=2, **changes
-    )
+    model, fitted = run(tmp_path / "two", tell, devices=2, **changes)
     _, alone = run(tmp_path / "one", **changes)
 
     assert told == list(enumerate(fitted.history)) and len(told) == 3
+    assert len(training) == 2
     for row, expected in zip(fitted.history, alone.history, strict=True):
         assert row["lr"] == pytest.approx(expected["lr"])
         # Not the same to rounding: each normalizes its own share
@@ -199,8 +204,8 @@ def test_damaged_state(tmp_path):
         run(tmp_path)
 
 
-@pytest.mark.parametrize("bad", ["pixels", "rate"])
-def test_not_finite(bad, tmp_path):
+@pytest.mark.parametrize(("bad", "devices"), [("pixels", 1), ("rate", 1), ("rate", 2)])
+def test_not_finite(bad, devices, tmp_path):
     train, validation = batches(Sky(100))
     model = build("cutout_resnet", 2, 3, width=4, stages=2)
     if bad == "pixels":
@@ -213,9 +218,12 @@ def test_not_finite(bad, tmp_path):
         settings = Training(epochs=3)
         message = "the loss is not finite in epoch 0, batch of the galaxies galaxy-41 with pixels"
     else:
-        settings = Training(epochs=3, optimizer="sgd", lr=1e20, clip=0, warmup_epochs=0)
+        rate = {"lr": 1e20, "clip": 0, "warmup_epochs": 0, "devices": devices}
+        settings = Training(epochs=3, optimizer="sgd", **rate)
+        others = 16 // devices - 1
         message = (
-            "not finite in epoch 0, batch of the galaxies (galaxy-\\d+, ){15}galaxy-\\d+; lower"
+            f"not finite in epoch 0, batch of the galaxies (galaxy-\\d+, ){{{others}}}galaxy-\\d+;"
+            " lower"
         )
 
     ids = [f"galaxy-{row}" for row in range(100)]
