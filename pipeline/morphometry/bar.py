@@ -28,7 +28,7 @@ class Bar(NamedTuple):
     r"""A bar. NaN where there is none.
 
     Arguments:
-        strength: The largest amplitude of m = 2.
+        strength: The amplitude of m = 2 where it is the most surely large.
         strength_error: Its error.
         theta: The angle of the bar on the sky, from the x axis towards the y axis, from 0 to
             :math:`\pi`, in radians.
@@ -57,7 +57,9 @@ def bar(
 
     .. math:: A_2 = I_2 / I_0
 
-    and the strength of the bar is its largest value, as of Athanassoula & Misiriotis. For the
+    and the strength of the bar is its largest value, as of Athanassoula & Misiriotis. As the
+    largest of noisy rings would be noise, it is that of the ring where :math:`A_2 - 3 \sigma_A` is
+    the largest. For the
     length, as of Ohta et al. and Aguerri et al., the bar and what is beside it are
 
     .. math:: R = \frac{I_0 + I_2 + I_4 + I_6}{I_0 - I_2 + I_4 - I_6}
@@ -170,10 +172,13 @@ def _errors(
 def _largest(
     amplitude: NDArray[np.float64], errors: NDArray[np.float64]
 ) -> int:  # pragma: no cover
-    best, most = -1, -1.0
+    r"""Returns the ring whose amplitude is surely the largest, -1 if none is a measurement."""
+
+    best, most = -1, -np.inf
     for ring in range(amplitude.size):
-        if not math.isnan(errors[ring]) and amplitude[ring] > most:
-            best, most = ring, amplitude[ring]
+        sure = amplitude[ring] - LEAST * math.sqrt(2.0) * errors[ring]
+        if sure > most:  # not if it is NaN
+            best, most = ring, sure
 
     return best
 

@@ -83,6 +83,15 @@ def test_a_disk_has_no_bar():
     assert measure(barred(0.0), sigma=1.0).theta_error == pytest.approx(np.pi / np.sqrt(12))
 
 
+def test_noise_is_no_bar():
+    r"""The largest amplitude of noisy rings would be 0.4 here."""
+
+    generator = np.random.default_rng(3)
+    found = [measure(barred(0.0) + generator.normal(0, 6, SHAPE), sigma=6.0) for _ in range(30)]
+
+    assert np.median([one.strength for one in found]) < 0.15
+
+
 def test_a_bar_without_end():
     r, phi = plane()
     growing = 100 * np.exp(-r / 7) * (1 + 0.02 * r * np.cos(2 * phi))
