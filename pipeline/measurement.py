@@ -186,9 +186,8 @@ def _measure(
     noise = np.array([[record[f"noise_{band}"] for band in bands] for record in kept])
     noise = noise.reshape(len(kept), len(bands))
     # What is 1 in the store is the noise of the band
-    found = measure_cutouts(
-        pixels, bands, mode=options.mode, gain=options.gain * noise, psfs=options.psfs
-    )
+    gain = options.gain * noise if math.isfinite(options.gain) else math.inf
+    found = measure_cutouts(pixels, bands, mode=options.mode, gain=gain, psfs=options.psfs)
     for c, band in enumerate(bands):
         for field in filter(_is_flux, Morphology._fields):
             found[f"{field}_{band}"] = found[f"{field}_{band}"] * noise[:, c]

@@ -41,7 +41,9 @@ def gather(
     r"""Averages an image over squares whose side grows with the distance from a galaxy.
 
     Least squares on the averages of squares, across which a model is nearly linear, have the
-    minimum of least squares on their pixels. A square of side :math:`h` is accepted where
+    minimum of least squares on their pixels, if an average is compared with the model where it
+    is: at the mean place of its pixels, weighted as they are, as bright ones weigh less where
+    photons count. A square of side :math:`h` is accepted where
 
     .. math:: h \le \phi \, q \sqrt{x'^2 + y'^2 / q^2}
 
@@ -55,7 +57,8 @@ def gather(
         galaxy: The centre and shape; its size does not matter.
         fineness: The factor :math:`\phi`; 0 for single pixels.
         cells: Where the squares are put, with shape `(H * W + 1, 5)`: column and row of the
-            centre, side, sum of the weights :math:`\sigma^{-2}`, weighted sum of the pixels.
+            weighted mean, side, sum of the weights :math:`\sigma^{-2}`, weighted sum of the
+            pixels.
 
     Returns:
         The number of squares, of pixels that count, and the weighted sum of their squares.
@@ -156,6 +159,7 @@ def _sum(
 
     (height, width), (y, x, side) = image.shape, square
     count, weights, values, squares = 0, 0.0, 0.0, 0.0
+    across, along, middle = 0.0, 0.0, 0.5 * (side - 1)
     for i in range(max(y, 0), min(y + side, height)):
         for j in range(max(x, 0), min(x + side, width)):
             value = weight[i, j] * image[i, j]
@@ -163,7 +167,10 @@ def _sum(
             weights += weight[i, j]
             values += value
             squares += value * image[i, j]
-    cell[0], cell[1] = x + 0.5 * (side - 1), y + 0.5 * (side - 1)
+            across += weight[i, j] * (j - x - middle)
+            along += weight[i, j] * (i - y - middle)
+    scale = 1.0 / weights if weights > 0.0 else 0.0
+    cell[0], cell[1] = x + middle + across * scale, y + middle + along * scale
     cell[2], cell[3], cell[4] = side, weights, values
 
     return count, squares

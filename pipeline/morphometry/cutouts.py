@@ -101,11 +101,11 @@ def _measure(
 
     images, maps, found = [], [], []
     for image, gain, psf in zip(cutout.astype(np.float64), gains, psfs, strict=True):
-        pixels, labels, flags = targeted(image)
+        pixels, labels, level, flags = targeted(image)
         one = measure(pixels, labels, gain=float(gain), psf=psf, mode=mode)
         images.append(pixels)
         maps.append(labels)
-        found.append(one._replace(flags=one.flags | flags))
+        found.append(one._replace(sky_level=level, flags=one.flags | flags))
 
     values = [value for one in found for value in one]
     for blue in range(len(cutout) - 1):

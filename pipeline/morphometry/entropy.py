@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.morphometry.compiled import entry, inner
-from pipeline.morphometry.flags import NO_SOURCE
+from pipeline.morphometry.flags import NO_SOURCE, UNDEFINED
 
 BINS = 128
 r"""The number of levels in which pixels are counted."""
@@ -60,7 +60,7 @@ def entropy(
 
     Returns:
         The entropy, from 0 to 1; its error; and flags. Where all pixels are equal, both are 0.
-        Without a pixel, both are NaN.
+        Without a pixel, or if the range of its values overflows, both are NaN.
     """
 
     least, largest, pixels, noise = _range(image, sigma, mask, segment)
@@ -68,6 +68,8 @@ def entropy(
         return np.nan, np.nan, NO_SOURCE
     if not largest > least:
         return 0.0, 0.0, 0
+    if not largest - least < np.inf:
+        return np.nan, np.nan, UNDEFINED
 
     value, error, response = _information(
         _counts(image, mask, segment, least, largest, bins), pixels

@@ -2,7 +2,15 @@ r"""What the fields of :class:`Morphology` mean, and their units."""
 
 __all__ = ["FLUXES", "meaning", "unit"]
 
-FLUXES = ("flux_circ", "flux_ellip", "sersic_amplitude", "sky_mean", "sky_median", "sky_sigma")
+FLUXES = (
+    "flux_circ",
+    "flux_ellip",
+    "sersic_amplitude",
+    "sky_level",
+    "sky_mean",
+    "sky_median",
+    "sky_sigma",
+)
 r"""What is in the unit of the image."""
 
 _FIELDS = {
@@ -61,8 +69,9 @@ _FIELDS = {
     "winding": ("", "Winding of the arms, log-polar Fourier transform; its sign is the hand"),
     "arms": ("", "Number of spiral arms, the strongest mode"),
     "pitch": ("rad", "Pitch angle of the spiral arms"),
-    "sky_mean": ("", "Mean of the sky box, in the unit of the image"),
-    "sky_median": ("", "Median of the sky box, in the unit of the image"),
+    "sky_level": ("", "Level of the sky that was taken off, in the unit of the image"),
+    "sky_mean": ("", "Mean of what is left in an empty box, in the unit of the image"),
+    "sky_median": ("", "Median of what is left there, in the unit of the image"),
     "sky_sigma": ("", "Noise of a pixel of the sky, in the unit of the image"),
     "flags": ("", "Why not to trust it, as bits, see the metadata `flag_bits`"),
 }

@@ -15,6 +15,7 @@ FLAGS = (
     "several_pieces",
     "negative_flux",
     "undefined",
+    "off_centre",
     "no_bar",
     "no_arms",
     "no_twist",
@@ -33,9 +34,10 @@ LOW_SIGNAL = 1 << 8  # the signal, a S/N per pixel of 2.5 first of all, is less 
 SEVERAL_PIECES = 1 << 9  # what should be one piece is several
 NEGATIVE_FLUX = 1 << 10  # the total flux is not positive
 UNDEFINED = 1 << 11  # a statistic has no value
-NO_BAR = 1 << 12  # m = 2 is below three standard errors, or does not end
-NO_ARMS = 1 << 13  # the winding is below three standard errors
-NO_TWIST = 1 << 14  # the twist of the isophotes is below three standard errors
+OFF_CENTRE = 1 << 12  # nothing is where the target was looked for: the nearest source was taken
+NO_BAR = 1 << 13  # m = 2 is below three standard errors, or does not end
+NO_ARMS = 1 << 14  # the winding is below three standard errors
+NO_TWIST = 1 << 15  # the twist of the isophotes is below three standard errors
 
 STRUCTURE = NO_BAR | NO_ARMS | NO_TWIST
 r"""What a galaxy may well lack: these bits say nothing against its other statistics."""

@@ -106,7 +106,7 @@ def _total(
 
     total, _ = within(sums, x, y, outer, q, theta)
     if not (outer > 0 and abs(total) > 0):
-        return np.nan, UNDEFINED | NEGATIVE_FLUX
+        return np.nan, UNDEFINED | (NEGATIVE_FLUX if outer > 0 and total <= 0 else 0)
 
     return abs(total), 0 if total > 0 else NEGATIVE_FLUX
 

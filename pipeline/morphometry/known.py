@@ -34,7 +34,8 @@ class Stamp(NamedTuple):
         image: The image, sky subtracted, zero where masked, with shape `(H, W)`.
         mask: Whether each pixel is left out, with shape `(H, W)`.
         segment: Whether each pixel belongs to the galaxy, with shape `(H, W)`.
-        taken: Whether each pixel is of any source, or left out, with shape `(H, W)`.
+        taken: Whether each pixel is of any source, or left out, with shape `(H, W)`. In
+            parity with statmorph, not where it is only not covered: there it takes zeros for sky.
     """
 
     image: NDArray[np.float64]

@@ -32,11 +32,12 @@ def measure(
     r"""Measures one galaxy in one band.
 
     Arguments:
-        image: The image, with shape `(H, W)`, of any type, NaN where not covered. Without
-            `labels`, with any level of sky; with them, the sky is to be subtracted.
-        labels: The map of sources, 0 in the sky, with shape `(H, W)`. By default, the target
-            is what is nearest to the centre, see :func:`segment`.
-        label: The source to measure.
+        image: The image, with shape `(H, W)`, of real numbers of any type, NaN where not
+            covered. Without `labels`, with any level of sky; with them, the sky is to be
+            subtracted. What a masked array masks is left out.
+        labels: The map of sources, whole numbers, 0 in the sky, with shape `(H, W)`. By default,
+            the target is what is nearest to the centre, see :func:`segment`.
+        label: The source to measure, from 1 on.
         mask: Whether each pixel is left out, with shape `(H, W)`.
         gain: The photons per unit of the image, infinite without their noise.
         sky: The noise of the sky and what it adds to the statistics. Measured by default.
@@ -49,8 +50,9 @@ def measure(
         measured is NaN, and flags say why.
 
     Raises:
-        DataError: If shapes differ, or are not those of an image.
-        ConfigError: If the mode is unknown.
+        DataError: If shapes or types are not those of an image, its labels, its mask or a
+            point spread function.
+        ConfigError: If the mode, the label, the gain or the sky is not possible.
 
     Example:
         >>> y, x = np.mgrid[:64, :64]
@@ -60,14 +62,14 @@ def measure(
         (31, 30)
     """
 
-    if mode not in MODES:
-        raise ConfigError(f"mode={mode!r}, {suggest(mode, MODES)}")
+    _check(mode, label, gain, sky)
     pixels = _pixels(image)
     hidden = _like(np.zeros(pixels.shape, np.bool_) if mask is None else mask, pixels, "mask")
+    hidden |= np.ma.getmaskarray(image)
     kernel = psf if isinstance(psf, Kernel) else NONE if psf is None else separate(psf)
-    flags = 0
+    level, flags = 0.0, 0
     if labels is None:
-        pixels, sources, flags = targeted(np.where(hidden, np.nan, pixels))
+        pixels, sources, level, flags = targeted(np.where(hidden, np.nan, pixels))
         label = 1
     else:
         sources = _like(labels, pixels, "labels", np.int64)
@@ -75,24 +77,36 @@ def measure(
     gain, sky, parity = float(gain), Sky(*map(float, sky)), mode == "parity"
     found = _measure(pixels, sources, int(label), hidden, gain, sky, kernel, parity)
 
-    return found._replace(flags=found.flags | flags)
+    return found._replace(sky_level=level, flags=found.flags | flags)
+
+
+def _check(mode: Mode, label: int, gain: float, sky: Sky) -> None:
+    if mode not in MODES:
+        raise ConfigError(f"mode={mode!r}, {suggest(mode, MODES)}")
+    if not isinstance(label, (int, np.integer)) or label < 1:
+        raise ConfigError(f"label={label!r}, expected a whole number from 1 on")
+    if not isinstance(gain, (int, float, np.number)) or not gain > 0:
+        raise ConfigError(f"gain={gain!r}, expected a number above 0")
+    if len(sky) != len(Sky._fields) or sky[0] < 0:
+        raise ConfigError(f"sky={sky!r}, expected {', '.join(Sky._fields)}, NaN or from 0 on")
 
 
 def targeted(
     image: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
+) -> tuple[NDArray[np.float64], NDArray[np.int64], float, int]:
     r"""Finds what is nearest to the centre of an image, and takes the level of the sky off.
 
     Arguments:
         image: The image, NaN where not covered or left out, with shape `(H, W)`.
 
     Returns:
-        The image without its sky; the map of sources, of which the target is 1; and flags.
+        The image without its sky; the map of sources, of which the target is 1; the level of
+        the sky; and flags.
     """
 
     labels, level, _, flags = segment(image, math.nan, math.nan)
 
-    return image - level, labels, flags
+    return image - level, labels, level, flags
 
 
 def _pixels(image: ArrayLike) -> NDArray[np.float64]:
@@ -100,7 +114,7 @@ def _pixels(image: ArrayLike) -> NDArray[np.float64]:
     if array.ndim != 2 or not array.size:
         raise DataError(f"an image of shape {array.shape}, expected (H, W)")
     if array.dtype.kind not in "buif":
-        raise DataError(f"an image of {array.dtype}, expected numbers")
+        raise DataError(f"an image of {array.dtype}, expected real numbers")
 
     return _own(array, np.float64)
 
@@ -114,11 +128,13 @@ def _own(array: NDArray, dtype: type) -> NDArray:
 
 
 def _like(array: ArrayLike, image: NDArray, name: str, dtype: type = np.bool_) -> NDArray:
-    found = _own(np.asarray(array), dtype)
-    if found.shape != image.shape:
-        raise DataError(f"{name} of shape {found.shape}, expected {image.shape} as the image")
+    given = np.asarray(array)
+    if given.dtype.kind not in "bui":
+        raise DataError(f"{name} of {given.dtype}, expected whole numbers or booleans")
+    if given.shape != image.shape:
+        raise DataError(f"{name} of shape {given.shape}, expected {image.shape} as the image")
 
-    return found
+    return _own(given, dtype)
 
 
 def _measure(
@@ -137,11 +153,13 @@ def _measure(
     sources = np.ascontiguousarray(labels[top:bottom, left:right])
     hidden = np.ascontiguousarray(mask[top:bottom, left:right])
     pixels = np.ascontiguousarray(image[top:bottom, left:right])
-    seen = Stamp(*stamp(pixels, sources, label, hidden), (sources != 0) | hidden)
+    out, blank, own = stamp(pixels, sources, label, hidden)
+    # To the letter of statmorph, what is not covered is a sky of zeros
+    seen = Stamp(out, blank, own, (sources != 0) | (hidden if parity else blank))
     values, flags = measure_stamp(seen, gain, sky, psf, parity)
     for name in ("x", "x_centroid", "sersic_x"):
         values[name] += left
     for name in ("y", "y_centroid", "sersic_y"):
         values[name] += top
 
-    return Morphology(**values, flags=flags)
+    return Morphology(**values, sky_level=0.0, flags=flags)

@@ -17,7 +17,7 @@ from pipeline.morphometry.asymmetry import (
 from pipeline.morphometry.bar import bar
 from pipeline.morphometry.centre import centre
 from pipeline.morphometry.entropy import BINS, entropy
-from pipeline.morphometry.flags import FIT_FAILED, NO_SOURCE
+from pipeline.morphometry.flags import FIT_FAILED, NO_SKY, NO_SOURCE
 from pipeline.morphometry.geometry import Aperture, cumulate
 from pipeline.morphometry.gini import gini, gini_segment, sn_per_pixel
 from pipeline.morphometry.gradient_pattern import gradient_pattern
@@ -170,6 +170,7 @@ class Morphology(NamedTuple):
     twist: float
     twist_error: float
     ellipticity_change: float
+    sky_level: float
     sky_mean: float
     sky_median: float
     sky_sigma: float
@@ -240,6 +241,7 @@ def _place(
     values |= {"theta_centroid": theta0, "x": x, "y": y, "ellipticity": ellipticity}
     values |= {"theta": theta, "rpetro_circ": circ, "rpetro_ellip": ellip}
     values |= {"sky_mean": mean, "sky_median": median, "sky_sigma": sigma}
+    bits |= NO_SKY if abs(mean) > sigma else 0
     weight = weights(image, mask, gain, sigma if sigma > 0 else 0.0)
     known = Known(
         x, y, q, theta, x0, y0, central, circ, ellip, sums, weight,

@@ -16,7 +16,14 @@ from pipeline.background import LAG
 from pipeline.morphometry.compiled import entry, inner, put
 from pipeline.morphometry.coverage import covered_pixels, smooth
 from pipeline.morphometry.deblend import Rules, deblend
-from pipeline.morphometry.flags import EDGE, LOW_SIGNAL, MASKED_CENTRE, NO_SKY, NO_SOURCE
+from pipeline.morphometry.flags import (
+    EDGE,
+    LOW_SIGNAL,
+    MASKED_CENTRE,
+    NO_SKY,
+    NO_SOURCE,
+    OFF_CENTRE,
+)
 from pipeline.morphometry.level import level_off, noise_of_sky, sky_plane
 
 DEPTH, PEAK = 4.0, 6.0
@@ -72,7 +79,8 @@ def segment(
         `(H, W)`; the level of the sky at the centre of the image, and the noise of a pixel,
         in the unit of the image (NaN if less than 9 pixels are covered, or a side is less
         than 4 pixels); and the flags `no_source`, `low_signal` (no source is near the
-        position: the target is a faint piece, another source, or none), `no_sky` (less than a
+        position: the target is a faint piece, or none), `off_centre` (it is another source),
+        `no_sky` (less than a
         quarter of what is covered is), `edge` (the target reaches the edge of
         what is covered), `masked_centre` (a pixel is not covered at the position, or next to
         the peak of the target).
@@ -99,17 +107,19 @@ def segment(
         pieces, tops = deblend(soft, FAINT * fine, Rules(fine, LEAST, np.inf))
         _clear(pieces, tops, labels, peaks >= PEAK * fine)
         piece, distance = _nearest(pieces, soft, tops, FAINT_PEAK * fine, x, y)
-    if piece > 0 and distance <= reach:
+    faint = piece > 0 and distance <= reach
+    if faint:
         _renumber(labels, peaks, PEAK * fine, 0)
         _insert(labels, pieces, piece)
     else:
         _clear_crumbs(labels, soft, peaks, target)
         _renumber(labels, peaks, PEAK * fine, target)
     flags = _flags(labels, soft, covered, x, y)
+    flags |= 0 if not lost else OFF_CENTRE if target > 0 and not faint else LOW_SIGNAL
     if 4 * (np.sum(labels == 0) - labels.size + count) < count:
         flags |= NO_SKY
 
-    return labels, plane[0], noise, flags | LOW_SIGNAL if lost else flags
+    return labels, plane[0], noise, flags
 
 
 @inner

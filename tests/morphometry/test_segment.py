@@ -6,7 +6,14 @@ from scipy import ndimage
 
 from pipeline.morphometry.coverage import smooth
 from pipeline.morphometry.deblend import Rules, deblend, shell_sort
-from pipeline.morphometry.flags import EDGE, LOW_SIGNAL, MASKED_CENTRE, NO_SKY, NO_SOURCE
+from pipeline.morphometry.flags import (
+    EDGE,
+    LOW_SIGNAL,
+    MASKED_CENTRE,
+    NO_SKY,
+    NO_SOURCE,
+    OFF_CENTRE,
+)
 from pipeline.morphometry.level import sky_plane
 from pipeline.morphometry.segment import segment
 from pipeline.simulate.scene import label
@@ -224,7 +231,7 @@ def test_faint_target():
 
 def test_nothing_near():
     labels, _, _, flags = measure(scene((64, 64), 9, (14, 15, 2000.0, 2.0)))
-    assert labels.max() == 1 and labels[15, 14] == 1 and flags == LOW_SIGNAL
+    assert labels.max() == 1 and labels[15, 14] == 1 and flags == OFF_CENTRE
 
 
 def test_nothing():
