@@ -150,7 +150,7 @@ def unbiased_smoothness(
 
     Returns:
         The smoothness, its standard error, and that of the plain one were the sky known. NaN
-        if the flux in the annulus is not positive.
+        if the flux in the annulus is not positive. Errors are NaN where no boxcar is possible.
     """
 
     if not (rpetro > 0 and math.isfinite(rpetro + x + y)):
@@ -160,7 +160,7 @@ def unbiased_smoothness(
     if not light > 0:
         return math.nan, math.nan, math.nan
     if size < 2:
-        return 0.0, 0.0, 0.0
+        return 0.0, math.nan, math.nan
 
     excess, absolute = _excesses(image, smooth, size)
     sigma = math.sqrt(1 - 1 / size**2) * noise
