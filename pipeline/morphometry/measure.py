@@ -129,10 +129,10 @@ def _own(array: NDArray, dtype: type) -> NDArray:
 
 def _like(array: ArrayLike, image: NDArray, name: str, dtype: type = np.bool_) -> NDArray:
     given = np.asarray(array)
-    if given.dtype.kind not in "bui":
-        raise DataError(f"{name} of {given.dtype}, expected whole numbers or booleans")
     if given.shape != image.shape:
         raise DataError(f"{name} of shape {given.shape}, expected {image.shape} as the image")
+    if given.dtype.kind not in "buif" or not (given == np.floor(given)).all():
+        raise DataError(f"{name} of {given.dtype}, expected whole numbers or booleans")
 
     return _own(given, dtype)
 

@@ -241,7 +241,7 @@ def _place(
     values |= {"theta_centroid": theta0, "x": x, "y": y, "ellipticity": ellipticity}
     values |= {"theta": theta, "rpetro_circ": circ, "rpetro_ellip": ellip}
     values |= {"sky_mean": mean, "sky_median": median, "sky_sigma": sigma}
-    bits |= NO_SKY if abs(mean) > sigma else 0
+    bits |= NO_SKY if abs(mean) > sigma > 0 else 0
     weight = weights(image, mask, gain, sigma if sigma > 0 else 0.0)
     known = Known(
         x, y, q, theta, x0, y0, central, circ, ellip, sums, weight,

@@ -235,7 +235,7 @@ ODD = {
 
 
 SOUND = {"wide": "edge", "tall": "edge", "faint": "edge", "bright": "edge"}
-SOUND |= {"noiseless": "", "touching": "edge", "partly infinite": "masked_centre"}
+SOUND |= {"noiseless": "no_sky", "touching": "edge", "partly infinite": "masked_centre no_sky"}
 r"""The flag of galaxies that are measured, if any."""
 
 WRONG = {
@@ -251,7 +251,7 @@ WRONG = {
     "negative": "edge no_sky low_signal negative_flux",
     "checkerboard": "no_source radius_not_reached low_signal",
     "one lit": "no_source masked_centre",
-    "ramp": "edge low_signal fit_at_bound",
+    "ramp": "edge off_centre fit_at_bound",
     "edge": "edge no_sky centre_drifted",
 }
 r"""Flags that what is no galaxy must have."""
@@ -336,7 +336,7 @@ def test_refused(image):
         measure(image, psf=np.ones((3, 4)))
     labels = np.ones(image.shape)
     with pytest.raises(DataError, match="labels of float64, expected whole numbers"):
-        measure(image, labels)
+        measure(image, 1.5 * labels)
     for name, value in {"gain": 0, "label": 0, "sky": (-1, 1, 1), "mode": "slow"}.items():
         with pytest.raises(ConfigError, match=rf"{name}=.*expected"):
             measure(image, labels.astype(int), **{name: value})
