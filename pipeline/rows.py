@@ -337,6 +337,10 @@ def _judged(
     reasons = [source.reason] if source.reason else []
     if "eight_bit" in flags:
         reasons.append("values of 8 bits: a picture, of which no flux can be measured")
+    if "clipped" in flags:
+        reasons.append(
+            f"pixels further than {_HALF:g} times the noise from the sky, cut off there"
+        )
     if flags & {"edge", "band_missing"}:
         shares = zip(recipe.bands, quality.coverage, strict=True)
         reasons.append("covered: " + ", ".join(f"{share:.0%} in {band}" for band, share in shares))

@@ -56,6 +56,17 @@ def made(sources, recipe):
     return {id: row for id, (row, _) in pairs.items()}, pixels
 
 
+def test_clipped(tmp_path):
+    r"""What the store has no room for is told."""
+
+    pixels = galaxy(bands=1)[0]
+    pixels[20, 24] = 1e6
+    write_image(tmp_path / "x.fits", pixels, sky())
+    row = made(find(tmp_path, "{id}.fits", ["r"]), Recipe(("r",), SIZE))[0]["x"]
+
+    assert "clipped" in row["flags"] and "further than 65504 times the noise" in row["reason"]
+
+
 def test_composite(tmp_path):
     flux = np.clip(galaxy(bands=3) / 4, 0, 255).astype(np.uint8)
     Image.fromarray(flux[::-1, ::-1].transpose(1, 2, 0)).save(tmp_path / "x.png")
