@@ -12,7 +12,7 @@ from benchmarks.gallery.looks import save
 from pipeline.figures import style
 
 DOCS = Path(__file__).parents[1] / "docs"
-SIZE = 150_000
+SIZE = 200_000
 
 
 def test_all_are_on_the_page():
