@@ -19,12 +19,11 @@ COPY models models
 COPY flows flows
 RUN python -m pip install --no-deps .
 
-# Runs, stores and the tracking database are written to /work/runs: mount a volume there
-RUN useradd --create-home galaxy \
-    && mkdir --parents /work/runs \
-    && chown --recursive galaxy:galaxy /work
+# Runs, stores and the tracking database are written to runs/ in the home: mount a volume there
+RUN useradd --create-home galaxy
 USER galaxy
-WORKDIR /work
+WORKDIR /home/galaxy
+RUN mkdir runs
 COPY --chown=galaxy:galaxy configs configs
 
 CMD ["tuningfork", "run", "configs/demo.yaml"]

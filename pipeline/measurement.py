@@ -109,7 +109,8 @@ def measure(
     with in_parts(to, columns(feed.info.bands), plan, -(-len(feed) // size)) as parts:
         start = parts.done * size
         _log.info("%d inputs, %d are done", len(feed), min(start, len(feed)))
-        compile_once()
+        if workers > 1:  # one process needs no other, and a script no guard against it
+            compile_once()
         tasks = ((*one, feed.info.bands, options) for one in feed.stream(start, TASK))
         tables = in_order(_measure, tasks, workers)
         parts.add(_joined(tables, size, start, len(feed), progress))
