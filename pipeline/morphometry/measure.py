@@ -65,7 +65,7 @@ def measure(
     _check(mode, label, gain, sky)
     pixels = _pixels(image)
     hidden = _like(np.zeros(pixels.shape, np.bool_) if mask is None else mask, pixels, "mask")
-    hidden |= np.ma.getmaskarray(np.ma.asarray(image))
+    hidden = hidden | np.ma.getmaskarray(np.ma.asarray(image))  # a mask that is given stays
     kernel = psf if isinstance(psf, Kernel) else NONE if psf is None else separate(psf)
     level, flags = 0.0, 0
     if labels is None:

@@ -309,6 +309,9 @@ def test_blank_is_masked(image):
     for other in (measure(nothing), measure(np.ma.array(image, mask=blank))):
         np.testing.assert_array_equal(other, told)
     assert told.sky_sigma == pytest.approx(1, abs=0.1)
+    nowhere = np.zeros(image.shape, bool)
+    measure(np.ma.array(image, mask=blank), mask=nowhere)
+    assert not nowhere.any()
 
     labels, level, _, _ = segment(nothing, math.nan, math.nan)
     given = measure(nothing - level, labels)
