@@ -1,5 +1,6 @@
 r"""Training, interrupted or not, and prediction."""
 
+import logging
 import multiprocessing
 import time
 
@@ -104,9 +105,10 @@ def test_best(average, tmp_path):
     assert nn.functional.cross_entropy(scores, labels).item() == pytest.approx(min(losses))
 
 
-def test_two_devices(tmp_path):
+def test_two_devices(tmp_path, caplog):
     r"""Two processes share each batch, and learn what one does."""
 
+    caplog.set_level(logging.INFO, "pipeline.training")
     told, training = [], []
 
     def tell(epoch, row):
@@ -120,12 +122,16 @@ def test_two_devices(tmp_path):
 
     assert told == list(enumerate(fitted.history)) and len(told) == 3
     assert len(training) == 2
+    assert [text[:8] for text in caplog.messages[:3]] == ["epoch 1:", "epoch 2:", "epoch 3:"]
     for row, expected in zip(fitted.history, alone.history, strict=True):
         assert row["lr"] == pytest.approx(expected["lr"])
         # Not the same to rounding: each normalizes its own share
         assert row["train_loss"] == pytest.approx(expected["train_loss"], rel=0.2)
-    again, refitted = run(tmp_path / "two", devices=2, **changes)
-    assert refitted == fitted and same(again, model)
+    again, refitted = run(tmp_path / "again", devices=2, **changes)
+    assert [row["train_loss"] for row in refitted.history] == [
+        row["train_loss"] for row in fitted.history
+    ]
+    assert same(again, model)
 
 
 def test_patience(tmp_path):

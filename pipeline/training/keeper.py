@@ -108,23 +108,21 @@ class Keeper(Callback):
         assert isinstance(pl_module, Learner)
         row = pl_module.row | {"seconds": time.perf_counter() - self.start}
         self.history.append(row)
-        numbers = ", ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "epoch")
-        logger.info("epoch %d: %s", row["epoch"], numbers)
         if trainer.is_global_zero:
             if self.best(self.history) == len(self.history) - 1:
                 with replacing(self.folder / "best.safetensors", sync=True) as file:
                     file.write(safetensors.torch.save(self.validated))
-            if self.on_epoch is not None:
-                self.on_epoch(int(row["epoch"]), row)
             self.say(0, row)
         trainer.save_checkpoint(self.last)
         trainer.should_stop = self.finished(self.history)
 
-    def say(self, rank: int, what: object) -> None:
-        r"""Lets the process that waits for several others know."""
+    def say(self, rank: int, what: Any) -> None:
+        r"""Lets the process that waits for the training know of an epoch, or of an error."""
 
         if self.lines:
             self.lines[rank].send(what)
+        else:
+            _hear(what, self.on_epoch)
 
 
 @contextmanager
@@ -155,13 +153,19 @@ def heard(keeper: Keeper, on_epoch: OnEpoch | None) -> Iterator[None]:
 def _listen(ends: list[Connection], on_epoch: OnEpoch | None) -> None:
     try:
         for said in _said(ends):
-            if isinstance(said, DataError):
-                raise said
-            if on_epoch is not None:
-                on_epoch(int(said["epoch"]), said)
+            _hear(said, on_epoch)
     finally:
         for end in ends:
             end.close()
+
+
+def _hear(said: Any, on_epoch: OnEpoch | None) -> None:
+    if isinstance(said, DataError):
+        raise said
+    numbers = ", ".join(f"{k} {v:.4g}" for k, v in said.items() if k != "epoch")
+    logger.info("epoch %d: %s", said["epoch"] + 1, numbers)
+    if on_epoch is not None:
+        on_epoch(int(said["epoch"]), said)
 
 
 def _said(ends: list[Connection]) -> Iterator[Any]:
