@@ -184,6 +184,16 @@ def test_positions():
     assert old.sky(3.0, 8.0) == pytest.approx((icrs.ra.deg, icrs.dec.deg), abs=1e-7)
 
 
+def test_nothing_is_said(capsys):
+    r"""Not even of the terms of a distortion that the type of the axes does not name."""
+
+    terms = {"A_ORDER": 2, "B_ORDER": 2, "A_2_0": 1e-6, "B_2_0": 1e-6}
+    frame = Frame(np.zeros((H, W)), SKY | {"CD1_1": -1e-4, "CD2_2": 1e-4} | terms, "x")
+
+    assert frame.wcs.sip is not None
+    assert capsys.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(
     ("cards", "zero_point"),
     [

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from astropy import log
 from astropy.coordinates import ICRS, SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS, NoConvergence, WcsError
@@ -284,7 +285,12 @@ def _linear(header: Header) -> NDArray[np.float64]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    # Headers of surveys are full of small sins that astropy mends, and says so.
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        yield
+    # Headers of surveys are full of small sins that astropy mends, and says so: on standard
+    # output, which belongs to whoever reads results there.
+    disabled, log.disabled = log.disabled, True
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.disabled = disabled
