@@ -4,7 +4,6 @@ __all__ = ["Cutout", "cut"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +30,14 @@ class Cutout:
         quantum: The rounding step of each band in the unit of its pixels, with shape `(C,)`.
             Where :math:`a` rounded pixels make one, it is :math:`\sqrt{a}` times theirs. Zero
             where values are continuous.
+        areas: The area of a pixel in those of the frame of each band, with shape `(C,)`.
     """
 
     pixels: NDArray
     scale_arcsec: float
     position: tuple[float, float]
     quantum: NDArray[np.float64]
+    areas: NDArray[np.float64]
 
 
 def cut(
@@ -92,13 +93,14 @@ def cut(
     if np.isnan(pixels).all():
         raise DataError(_nowhere(frames, position))
 
-    rounding = [_quantum(f) * sqrt(place.area) for f, place in zip(frames, maps, strict=True)]
+    areas = np.array([place.area for place in maps])
 
     return Cutout(
         pixels=pixels,
         scale_arcsec=zoom * native if native else float("nan"),
         position=position or _sky(reference, grid, size),
-        quantum=np.array(rounding),
+        quantum=np.array([_quantum(frame) for frame in frames]) * np.sqrt(areas),
+        areas=areas,
     )
 
 
