@@ -289,7 +289,7 @@ def _levels(frames: Sequence[Frame], cutout: Cutout) -> NDArray[np.float64]:
         if frame.saturation is None:
             continue
         level = frame.saturation * cutout.areas[c]
-        # Some headers have a logical there, or a level in another unit.
+        # Some headers have a level in another unit.
         if np.mean(cutout.pixels[c] >= level) < 0.5:
             levels[c] = level
 

@@ -225,6 +225,9 @@ def test_saturation():
         300,
         65535,
     ]
+    logical = {"SATURATE": True, "SATLEVEL": 900.0, "MAGZERO": True}
+    frame = Frame(np.zeros((H, W)), logical, "x")
+    assert (frame.saturation, frame.zero_point) == (900, None)
 
 
 CARDS = {

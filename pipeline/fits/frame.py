@@ -250,12 +250,13 @@ class Frame:
 
     def _number(self, *keys: str) -> float | None:
         for key in keys:
+            value = self.header.get(key, math.nan)
             try:
-                value = float(self.header[key])
-            except (KeyError, ValueError):
+                number = math.nan if isinstance(value, bool) else float(value)
+            except ValueError:
                 continue
-            if math.isfinite(value):
-                return value
+            if math.isfinite(number):
+                return number
 
         return None
 
