@@ -85,7 +85,7 @@ def read_entries(columns: Columns) -> list[Entry]:
         DataError: If identifiers were stored as numbers too large to be exact.
     """
 
-    table = read_table(columns.path)
+    table = read_table(columns.path, (columns.id, columns.label))
     for name in (columns.id, columns.ra, columns.dec, columns.size, columns.label):
         if name is not None and name not in table.colnames:
             raise ConfigError(

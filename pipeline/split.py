@@ -220,7 +220,7 @@ def options(path: Path) -> dict[str, float]:
 def places(path: Path) -> dict[str, tuple[float, float]]:
     r"""Reads the position in degrees of each galaxy of a table, if it says so."""
 
-    table = read_table(path)
+    table = read_table(path, ("id",))
     if not {"ra", "dec"} <= set(table.colnames):
         return {}
     found = zip(map(str, table["id"]), table["ra"].tolist(), table["dec"].tolist(), strict=True)
@@ -235,7 +235,7 @@ def load(path: Path) -> dict[str, str]:
         DataError: If there are no such columns, or no such part, or a galaxy is in two.
     """
 
-    table = read_table(path)
+    table = read_table(path, ("id", "part"))
     for name in ("id", "part"):
         if name not in table.colnames:
             raise DataError(f"{path} has no column {name!r}, {suggest(name, table.colnames)}")

@@ -153,6 +153,10 @@ def test_extend_keeps_what_was(caplog):
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_saved_table(tmp_path, suffix):
     path = tmp_path / f"split.{suffix}"
+    numbers = ["12.10", "12.1"]
+    save(path, numbers, ["train", "test"], places={id: (1.0, 2.0) for id in numbers})
+    assert load(path) == dict(zip(numbers, ["train", "test"], strict=True))
+    assert list(splits.places(path)) == numbers
     save(path, ["587722952767439450", "b", "c"], ["train", "test", ""])
 
     assert load(path) == {"587722952767439450": "train", "b": "test"}
