@@ -65,6 +65,11 @@ def test_every_file_builds(path):
             "training.handedness=4.0",
             "training=.*, handedness=4.0 needs a hand: expected 1, or pairs in data.labels.mirror",
         ),
+        (
+            "data.table={path: t.csv, match_arcsec: 2, ra: ra}",
+            "match_arcsec=2 needs the columns ra",
+        ),
+        ("data.table={path: t.csv, id: null}", "id=None needs match_arcsec, expected a column"),
         ("name.first=x", "name is a value, not a section"),
         ("training", "expected section.key=value"),
         ("data.size=[1,", "is not a YAML value"),

@@ -325,10 +325,15 @@ def test_one_class(demo, tmp_path, caplog):
     assert "no training galaxy is elliptical or spiral_clockwise or" in caplog.text
 
 
+NO_TABLE = ("data.table=null", "simulate=null")
+
+
 def test_not_yet(tmp_path):
     experiment = load(CONFIGS / "demo.yaml", [f"folder={tmp_path}"])
     with pytest.raises(DataError, match="not a store yet, expected `tuningfork ingest` before"):
         runs.train(experiment)
+    with pytest.raises(ConfigError, match=r"labels\.column='label' needs data\.table, which is"):
+        runs.ingest(load(CONFIGS / "demo.yaml", [f"folder={tmp_path}", *NO_TABLE]))
     with pytest.raises(ConfigError, match=r"data\.labels is missing"):
         runs.train(
             experiment.model_copy(

@@ -1,5 +1,6 @@
 import errno
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -140,6 +141,10 @@ def test_joined_by_position(tmp_path):
     assert found["z"].flags == ("not_in_table",) and "no sky coordinates" in found["z"].reason
     assert "no image: no centre within 2 arcsec" in found["8"].problem
     assert "7" not in found
+
+    bare = replace(columns, id=None)
+    rows = find(tmp_path, "{id}.fits", ["r"], table=bare, match_arcsec=2.0)
+    assert [source.id for source in rows] == ["row 2", "x", "y", "z"]
 
 
 @pytest.mark.parametrize("hdu", [None, "SCI_{band}"])
