@@ -134,6 +134,7 @@ def test_inheritance(tmp_path):
         {"CD1_1": -1e-4, "CD2_2": 1e-4, "CDELT1": 9.0, "CDELT2": 9.0},
         {"CDELT1": 1e-4, "CDELT2": 2e-4, "CROTA2": 33.0},
         {"CDELT1": -1e-4, "CDELT2": 2e-4, "PC1_2": 0.3, "PC2_1": -0.2, "PC2_2": 0.9},
+        {"PC1_1": 1e-4, "PC1_2": 2e-5, "PC2_1": 1e-5, "PC2_2": 2e-4},
         {"CDELT1": -0.3, "CDELT2": 0.3, "CUNIT1": "arcsec", "CUNIT2": "arcsec"},
     ],
 )

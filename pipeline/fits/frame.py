@@ -270,12 +270,12 @@ def _linear(header: Header) -> NDArray[np.float64]:
 
     if any(f"CD{i}_{j}" in header for i in (1, 2) for j in (1, 2)):
         return degrees * [[number(f"CD{i}_{j}", 0) for j in (1, 2)] for i in (1, 2)]
-    if "CDELT1" not in header or "CDELT2" not in header:
-        return np.full((2, 2), np.nan)
 
     steps = degrees * [[number("CDELT1", 1)], [number("CDELT2", 1)]]
     if any(f"PC{i}_{j}" in header for i in (1, 2) for j in (1, 2)):
         return steps * [[number(f"PC{i}_{j}", float(i == j)) for j in (1, 2)] for i in (1, 2)]
+    if "CDELT1" not in header or "CDELT2" not in header:
+        return np.full((2, 2), np.nan)
 
     angle = math.radians(number("CROTA2", number("CROTA1", 0)))
     cos, sin = math.cos(angle), math.sin(angle)
