@@ -351,3 +351,15 @@ def test_number_of_axes(axes, known, tmp_path):
     cards |= {"CRPIX1": 5.0, "CRPIX2": 5.0, "CDELT1": -1e-4, "CDELT2": 1e-4, "WCSAXES": axes}
     write_image(tmp_path / "x.fits", np.ones((H, W), np.float32), cards)
     assert (read_frame(tmp_path / "x.fits").wcs is not None) == known
+
+
+@pytest.mark.parametrize(
+    ("order", "known"), [(2, True), (9, True), (1950, False), (10**9, False), ("2", False)]
+)
+def test_order_of_a_distortion(order, known):
+    r"""One of some thousands, which takes minutes, is damage."""
+
+    for card in ("A_ORDER", "BP_ORDER"):
+        orders = {"A_ORDER": 2, "B_ORDER": 2, "AP_ORDER": 2, "BP_ORDER": 2} | {card: order}
+        frame = Frame(np.zeros((H, W)), SKY | {"CD1_1": -1e-4, "CD2_2": 1e-4} | orders, "x")
+        assert (frame.wcs is not None) == known

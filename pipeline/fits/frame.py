@@ -33,6 +33,9 @@ _DEGREES |= {"rad": math.degrees(1)}
 MOST_AXES = 9
 r"""The largest number of axes that a WCS may have."""
 
+ORDERS = range(10)
+r"""The orders that the polynomials of a distortion may have."""
+
 _ZERO_POINTS = ("MAGZERO", "MAGZPT", "MAGZP", "PHOTZP", "ZP", "ZEROPT", "MAG0")
 _UNITS = {"nanomaggy": 22.5, "nanomaggies": 22.5, "nmgy": 22.5, "maggy": 0.0, "maggies": 0.0}
 _UNITS |= {"jy": 8.9, "mjy": 16.4, "ujy": 23.9, "njy": 31.4, "MJy": -6.1}
@@ -77,6 +80,9 @@ class Frame:
         axes = cards.get("WCSAXES", 2)
         # The C library of astropy would end the process on some thousands of axes
         if "CTYPE1" not in cards or not isinstance(axes, int) or not 2 <= axes <= MOST_AXES:
+            return None
+        # Nor would it end, for some thousands of terms
+        if any(cards.get(f"{of}_ORDER", 0) not in ORDERS for of in ("A", "B", "AP", "BP")):
             return None
 
         try:
