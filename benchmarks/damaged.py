@@ -95,7 +95,8 @@ def bases() -> list[Case]:
     unsigned.header["BLANK"] = -32768 + 30000
     table = fits.BinTableHDU.from_columns([fits.Column("x", "J", array=np.arange(9))])
     named = [fits.ImageHDU(p.astype("f4"), name=n) for p, n in zip(sky, "gri", strict=True)]
-    bent = fits.PrimaryHDU(sky[0].astype("f4"), fits.Header(SKY | BENT))
+    bent = fits.PrimaryHDU(sky[0].astype("f4"))
+    bent.header.update(SKY | BENT)
     long = fits.PrimaryHDU(sky[0].astype("f4"))
     long.header.update({"LONGTEXT": "a" * 90, "HIERARCH ESO INS": 1.5, "COMMENT": "hello"})
 
