@@ -18,6 +18,7 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.fits import write_image
 from pipeline.runs import training
 from pipeline.runs.data import sample
+from pipeline.runs.home import tracker
 from pipeline.serving import Server
 from pipeline.store import Store, StoreInfo
 from pipeline.tracking import Tracker
@@ -278,6 +279,20 @@ def test_simulate_into_a_folder(tmp_path):
     with pytest.raises(ConfigError, match=r"holds labels\.csv, which the simulator has not drawn"):
         runs.simulate(mine, galaxies=5)
     assert [path.name for path in mine.iterdir()] == ["labels.csv"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "\xff"])
+def test_damaged_receipts(tmp_path, text):
+    experiment = load(CONFIGS / "demo.yaml", [f"folder={tmp_path}", f"data.root={tmp_path}/sky"])
+    for name, use in {
+        "sky/survey.json": lambda: runs.simulate(tmp_path / "sky"),
+        "demo/run.json": lambda: tracker(experiment, experiment.home),
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir()
+        path.write_bytes(text.encode("latin-1"))
+        with pytest.raises(DataError, match=f"{name} (cannot be read|holds list, expected names)"):
+            use()
 
 
 def test_a_file_in_the_way(demo, tmp_path):
