@@ -62,13 +62,19 @@ def scale_misfit(card: Card, record: Mapping[str, Any]) -> str:
     r"""Tells whether a cutout on its native grid is of another scale than a model learnt from.
 
     Returns:
-        What is wrong, or an empty text if nothing is, or if either scale is unknown.
+        What is wrong, or an empty text if nothing is, or if the scale it learnt from is unknown.
+        A cutout without a scale, such as a picture, is not taken for one of the right scale.
     """
 
     learnt, found = card.pixel_arcsec, record.get("scale_arcsec")
-    if card.scale != "native" or learnt is None or found is None:
+    if card.scale != "native" or learnt is None:
         return ""
-    if math.isnan(found) or abs(found / learnt - 1) <= TOLERANCE:
+    if found is None or math.isnan(found):
+        return (
+            f"scale unknown, the model learnt from {learnt:.3g} arcsec per pixel; an experiment"
+            " may give that of files without sky coordinates as data.pixel_scale"
+        )
+    if abs(found / learnt - 1) <= TOLERANCE:
         return ""
 
     return f"scale {found:.3g} arcsec per pixel, the model learnt from {learnt:.3g}"

@@ -174,12 +174,12 @@ def common_scale(scales: NDArray[np.float64]) -> float | None:
         scales: Arcsec per pixel, NaN where unknown, with shape `(N,)`.
 
     Returns:
-        The median of those known. None if there are none, or if more than a tenth of them are
-        off it by more than :data:`TOLERANCE`, so that there is no common scale.
+        The median of those known. None if more than a tenth are unknown, or off it by more
+        than :data:`TOLERANCE`, so that there is no common scale.
     """
 
     known = scales[np.isfinite(scales)]
-    if not len(known):
+    if len(known) <= 0.9 * len(scales):
         return None
     low, middle, high = np.quantile(known, (0.05, 0.5, 0.95))
     close = max(high / middle - 1, 1 - low / middle) <= TOLERANCE

@@ -4,7 +4,6 @@ __all__ = ["Cutout", "cut"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +30,14 @@ class Cutout:
         quantum: The rounding step of each band in the unit of its pixels, with shape `(C,)`.
             Where :math:`a` rounded pixels make one, it is :math:`\sqrt{a}` times theirs. Zero
             where values are continuous.
+        areas: The area of a pixel in those of the frame of each band, with shape `(C,)`.
     """
 
     pixels: NDArray
     scale_arcsec: float
     position: tuple[float, float]
     quantum: NDArray[np.float64]
+    areas: NDArray[np.float64]
 
 
 def cut(
@@ -68,7 +69,7 @@ def cut(
         frames: One frame per band, from blue to red. The first one defines the grid.
         size: The number of rows and columns `(H, W)`.
         scale_arcsec: The side of an output pixel in arcseconds. By default, that of the first
-            frame.
+            frame, whose pixels need not be square.
         position: The right ascension and declination of the centre, in degrees. By default,
             the centre of the first frame.
         pixel_scale: The side of a pixel in arcseconds where a frame has no sky coordinates.
@@ -84,36 +85,40 @@ def cut(
 
     reference = frames[0]
     native = reference.scale_arcsec or pixel_scale
-    zoom = _zoom(native, scale_arcsec)
-    grid = _grid(reference, size, zoom, position)
+    grid = _grid(reference, size, _zoom(reference, pixel_scale, scale_arcsec), position)
     maps = [grid if _same_grid(reference, f) else _onto(grid, reference, f, size) for f in frames]
     planes = [_resample(frame, place, size) for frame, place in zip(frames, maps, strict=True)]
     pixels = np.stack(planes)
     if np.isnan(pixels).all():
         raise DataError(_nowhere(frames, position))
 
-    rounding = [_quantum(f) * sqrt(place.area) for f, place in zip(frames, maps, strict=True)]
+    areas = np.array([place.area for place in maps])
 
     return Cutout(
         pixels=pixels,
-        scale_arcsec=zoom * native if native else float("nan"),
+        scale_arcsec=scale_arcsec or native or float("nan"),
         position=position or _sky(reference, grid, size),
-        quantum=np.array(rounding),
+        quantum=np.array([_quantum(frame) for frame in frames]) * np.sqrt(areas),
+        areas=areas,
     )
 
 
-def _zoom(native: float | None, scale_arcsec: float | None) -> float:
-    r"""Returns the side of an output pixel in pixels of the first frame."""
+def _zoom(
+    frame: Frame, pixel_scale: float | None, scale_arcsec: float | None
+) -> NDArray[np.float64]:
+    r"""Returns the side of an output pixel in widths and heights of those of the first frame."""
 
     if scale_arcsec is None:
-        return 1.0
-    if not native:
+        return np.ones(2)
+    if frame.jacobian is not None:
+        return scale_arcsec / (3600 * np.linalg.norm(frame.jacobian, axis=0))
+    if not pixel_scale:
         raise DataError(
             "has no sky coordinates, so that its pixels cannot be brought to"
             f" {scale_arcsec:g} arcsec: give pixel_scale, or keep the native scale"
         )
 
-    return scale_arcsec / native
+    return np.full(2, scale_arcsec / pixel_scale)
 
 
 def _nowhere(frames: Sequence[Frame], position: tuple[float, float] | None) -> str:
@@ -143,7 +148,10 @@ def _sky(frame: Frame, grid: Affine, size: tuple[int, int]) -> tuple[float, floa
 
 
 def _grid(
-    frame: Frame, size: tuple[int, int], zoom: float, position: tuple[float, float] | None
+    frame: Frame,
+    size: tuple[int, int],
+    zoom: NDArray[np.float64],
+    position: tuple[float, float] | None,
 ) -> Affine:
     r"""Lays the output grid on the reference frame."""
 
@@ -159,9 +167,9 @@ def _grid(
         if not np.isfinite(centre).all():
             raise DataError(_nowhere([frame], position))
 
-    step = np.array([-zoom if frame.mirrored else zoom, zoom])
+    step = zoom * [-1 if frame.mirrored else 1, 1]
     offset = centre - step * (np.array(size[::-1]) - 1) / 2
-    if abs(zoom - 1) * max(size) < TOLERANCE:
+    if abs(zoom - 1).max() * max(size) < TOLERANCE:
         step = np.sign(step)
         offset = centre - step * (np.array(size[::-1]) - 1) / 2
         # Rounded so that an image and its mirror image give the same pixels.

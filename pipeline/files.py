@@ -1,6 +1,6 @@
 r"""Files that are written whole or not at all, by one process at a time."""
 
-__all__ = ["locked", "replacing", "write_json"]
+__all__ = ["locked", "read_json", "replacing", "write_json"]
 
 import errno
 import fcntl
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from pipeline.errors import PipelineError
+from pipeline.errors import DataError, PipelineError
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +51,23 @@ def write_json(path: Path, content: dict) -> None:
 
     with replacing(path) as file:
         file.write(json.dumps(content, indent=1).encode())
+
+
+def read_json(path: Path) -> dict:
+    r"""Reads what :func:`write_json` wrote.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds {type(content).__name__}, expected names and values")
+
+    return content
 
 
 @contextmanager

@@ -24,7 +24,7 @@ class Columns:
 
     Arguments:
         path: The table, in FITS, VOTable, ECSV, CSV or Parquet.
-        id: The column of identifiers.
+        id: The column of identifiers. With None, rows are numbered.
         ra: The column of right ascensions, in degrees unless it has another unit, or in
             hours if it is written like `12:30:49.4`.
         dec: The column of declinations, in degrees unless it has another unit.
@@ -37,7 +37,7 @@ class Columns:
     """
 
     path: Path
-    id: str = "id"
+    id: str | None = "id"
     ra: str | None = None
     dec: str | None = None
     size: str | None = None
@@ -85,7 +85,7 @@ def read_entries(columns: Columns) -> list[Entry]:
         DataError: If identifiers were stored as numbers too large to be exact.
     """
 
-    table = read_table(columns.path)
+    table = read_table(columns.path, (columns.id, columns.label))
     for name in (columns.id, columns.ra, columns.dec, columns.size, columns.label):
         if name is not None and name not in table.colnames:
             raise ConfigError(
@@ -94,7 +94,7 @@ def read_entries(columns: Columns) -> list[Entry]:
 
     labels = _labels(table, columns)
     values = zip(
-        _identifiers(table[columns.id], columns.path),
+        _identifiers(table, columns),
         _angles(table, columns.ra, u.deg, columns.path, hours=True),
         _angles(table, columns.dec, u.deg, columns.path),
         _angles(table, columns.size, u.arcsec, columns.path),
@@ -129,14 +129,18 @@ def _text(value: object) -> str:
     return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip()
 
 
-def _identifiers(column: Column, path: Path) -> list[str]:
+def _identifiers(table: Table, columns: Columns) -> list[str]:
+    if columns.id is None:
+        return [f"row {row}" for row in range(1, len(table) + 1)]
+
+    column = table[columns.id]
     values = np.asarray(column)
     if values.dtype.kind != "f":
         return _texts(column)
     if np.any(np.abs(values) >= 2**53):
         raise DataError(
-            f"{path}: column {column.name!r} holds identifiers as {values.dtype}, which has lost"
-            " their last digits; write them as integers or as text"
+            f"{columns.path}: column {columns.id!r} holds identifiers as {values.dtype}, which has"
+            " lost their last digits; write them as integers or as text"
         )
 
     return [text.removesuffix(".0") for text in _texts(column)]

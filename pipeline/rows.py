@@ -24,7 +24,7 @@ from pipeline.sources import Source
 
 COMPOSITES = {".jpg", ".jpeg", ".png"}
 
-PREPROCESSING = 2
+PREPROCESSING = 3
 r"""Raised when the same files, table and recipe begin to give other pixels: all is read anew."""
 
 SMALLEST = 8
@@ -288,20 +288,12 @@ def _levels(frames: Sequence[Frame], cutout: Cutout) -> NDArray[np.float64]:
     for c, frame in enumerate(frames):
         if frame.saturation is None:
             continue
-        level = frame.saturation * _zoom(frame, cutout) ** 2
-        # Some headers have a logical there, or a level in another unit.
+        level = frame.saturation * cutout.areas[c]
+        # Some headers have a level in another unit.
         if np.mean(cutout.pixels[c] >= level) < 0.5:
             levels[c] = level
 
     return levels
-
-
-def _zoom(frame: Frame, cutout: Cutout) -> float:
-    r"""Returns the side of a pixel of the cutout in pixels of its frame."""
-
-    zoom = cutout.scale_arcsec / (frame.scale_arcsec or cutout.scale_arcsec)
-
-    return 1.0 if math.isnan(zoom) else zoom
 
 
 def _normalise(cutout: Cutout, quality: Quality) -> tuple[NDArray[np.float16], bool]:
@@ -318,7 +310,7 @@ def _measured(frames: Sequence[Frame], cutout: Cutout, quality: Quality, recipe:
     for c, (band, frame) in enumerate(zip(recipe.bands, frames, strict=True)):
         stated = frame.zero_point
         # On another grid, the values of a surface brightness are summed like fluxes
-        pixels = _zoom(frame, cutout) ** 2 if frame.per_area else 1.0
+        pixels = cutout.areas[c] if frame.per_area else 1.0
         row |= {
             f"sky_{band}": float(quality.sky[c]) / pixels,
             f"noise_{band}": float(quality.noise[c]) / pixels,

@@ -283,6 +283,9 @@ def _from_fields(
     for i, field in enumerate(fields):
         # A frame that lacks a band is the last to be taken.
         away = _away(headers.frame(field.files[0]), ra, dec) + 2 * bool(field.problem)
+        if not field.problem and not np.isfinite(away).any():
+            problem = f"no galaxy: no position of the table is in {field.files[0]}"
+            yield replace(field, problem=problem)
         nearest[away < distance] = i
         distance = np.minimum(away, distance)
 

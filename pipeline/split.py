@@ -4,7 +4,7 @@ Cutouts of one galaxy, or of neighbours that see each other's light, are alike: 
 trained on one knows the other. So galaxies are grouped on the sky, and a group is never divided.
 """
 
-__all__ = ["PARTS", "check", "extend", "group", "load", "options", "places", "save", "split"]
+__all__ = ["PARTS", "check", "group", "load", "options", "places", "save", "split"]
 
 import hashlib
 import json
@@ -32,18 +32,19 @@ _log = logging.getLogger(__name__)
 
 
 def group(
-    ids: Sequence[str], ra: ArrayLike, dec: ArrayLike, radius_arcsec: float = 0.0
+    ids: Sequence[str], ra: ArrayLike, dec: ArrayLike, radius_arcsec: ArrayLike = 0.0
 ) -> NDArray[np.int64]:
     r"""Groups what is one galaxy, or neighbours.
 
-    Two belong together if they share an identifier, or if they are within a radius of each
-    other, and so do all that a chain of such pairs joins.
+    Two belong together if they share an identifier, or if they are within the mean of their
+    radii of each other, and so do all that a chain of such pairs joins.
 
     Arguments:
         ids: The identifiers, with length `N`.
         ra: The right ascensions in degrees, NaN if unknown, with shape `(N,)`.
         dec: The declinations in degrees, NaN if unknown, with shape `(N,)`.
-        radius_arcsec: The radius, e.g. the side of a cutout, so that no two groups overlap.
+        radius_arcsec: The radius of all, or of each, with shape `(N,)`; e.g. the diagonal of
+            a cutout, so that no two groups overlap.
 
     Returns:
         The number of the group of each, with shape `(N,)`.
@@ -52,17 +53,34 @@ def group(
     _, first, same = np.unique(np.asarray(ids, str), return_index=True, return_inverse=True)
     pairs = [np.stack([np.arange(len(same)), first[same]], axis=1)]
     ra, dec = np.radians(np.asarray(ra, np.float64)), np.radians(np.asarray(dec, np.float64))
+    radius = np.radians(np.asarray(radius_arcsec, np.float64) / 3600) * np.ones(len(same))
     known = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
-    if radius_arcsec > 0 and len(known):
-        ra, dec = ra[known], dec[known]
-        points = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], 1)
-        chord = 2 * np.sin(np.radians(min(radius_arcsec / 3600, 180.0)) / 2)
-        pairs.append(known[cKDTree(points).query_pairs(chord, output_type="ndarray")])
+    if radius.any() and len(known):
+        pairs.append(known[_neighbours(ra[known], dec[known], radius[known])])
 
     i, j = np.concatenate(pairs).T
     links = coo_array((np.ones(len(i), bool), (i, j)), shape=(len(same), len(same)))
 
     return connected_components(links, directed=False)[1].astype(np.int64)
+
+
+def _neighbours(
+    ra: NDArray[np.float64], dec: NDArray[np.float64], radius: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    r"""Returns the pairs nearer than the mean of their radii, in radians, with shape `(*, 2)`."""
+
+    points = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], 1)
+    # Whoever has the larger radius sees the other: no ball need be as large as the largest.
+    around = cKDTree(points).query_ball_point(points, _chord(radius))
+    i, j = np.repeat(np.arange(len(points)), list(map(len, around))), np.concatenate(around)
+    i, j = np.stack([i, j])[:, i != j].astype(np.int64)
+    near = np.linalg.norm(points[i] - points[j], axis=1) <= _chord((radius[i] + radius[j]) / 2)
+
+    return np.stack([i[near], j[near]], axis=1)
+
+
+def _chord(angle: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 2 * np.sin(np.minimum(angle, np.pi) / 2)
 
 
 def split(
@@ -73,9 +91,14 @@ def split(
     *,
     fractions: Sequence[float] = (0.7, 0.1, 0.2),
     seed: int = 0,
-    radius_arcsec: float = 0.0,
+    radius_arcsec: ArrayLike = 0.0,
+    existing: Mapping[str, str] | None = None,
 ) -> NDArray[np.str_]:
     r"""Divides galaxies into parts, each with the same share of every class.
+
+    What has a part already keeps it, and its neighbours follow. A newcomer between two parts
+    is in none, as it would join what must stay apart. The rest is dealt so that the shares are
+    right for old and new together.
 
     Arguments:
         ids: The identifiers, with length `N`.
@@ -85,6 +108,7 @@ def split(
         fractions: The shares of train, validation and test, which sum to 1.
         seed: The same seed divides the same galaxies alike, in whatever order they come.
         radius_arcsec: Galaxies closer than this are never divided. See :func:`group`.
+        existing: The part of each galaxy divided before, by identifier.
 
     Returns:
         The part of each, or an empty string, with shape `(N,)`.
@@ -93,46 +117,18 @@ def split(
         ConfigError: If the fractions are not three that sum to 1.
     """
 
-    return extend(
-        {}, ids, labels, ra, dec, fractions=fractions, seed=seed, radius_arcsec=radius_arcsec
-    )
-
-
-def extend(
-    existing: Mapping[str, str],
-    ids: Sequence[str],
-    labels: Sequence[str],
-    ra: ArrayLike,
-    dec: ArrayLike,
-    *,
-    fractions: Sequence[float] = (0.7, 0.1, 0.2),
-    seed: int = 0,
-    radius_arcsec: float = 0.0,
-) -> NDArray[np.str_]:
-    r"""Divides galaxies of which some already have a part.
-
-    What has a part keeps it, and its neighbours follow. A newcomer between two parts is in
-    none, as it would join what must stay apart. The rest is dealt so that the shares are
-    right for old and new together.
-
-    Arguments:
-        existing: The part of each galaxy divided before, by identifier.
-
-    Returns:
-        The part of each, or an empty string, with shape `(N,)`. See :func:`split`.
-    """
-
     if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
         raise ConfigError(f"fractions={list(fractions)}, expected three that sum to 1")
 
     ids, given = [str(id) for id in ids], np.asarray(list(labels), str)
-    parts = np.array([existing.get(id, "") for id in ids], f"<U{max(map(len, PARTS))}")
+    before = existing or {}
+    parts = np.array([before.get(id, "") for id in ids], f"<U{max(map(len, PARTS))}")
     used = np.flatnonzero((given != "") | (parts != ""))
     if not len(used):
         return parts
 
-    ra, dec = np.asarray(ra, np.float64)[used], np.asarray(dec, np.float64)[used]
-    groups = group([ids[i] for i in used], ra, dec, radius_arcsec)
+    places = np.broadcast_arrays(np.asarray(ra, np.float64), dec, radius_arcsec)
+    groups = group([ids[i] for i in used], *(values[used] for values in places))
     order = used[np.argsort(groups, kind="stable")]
     clusters = np.split(order, np.cumsum(np.bincount(groups))[:-1])
     old = [bool((parts[members] != "").any()) for members in clusters]
@@ -157,7 +153,7 @@ def check(
     ids: Sequence[str],
     ra: ArrayLike,
     dec: ArrayLike,
-    radius_arcsec: float = 0.0,
+    radius_arcsec: ArrayLike = 0.0,
 ) -> list[str]:
     r"""Finds what is wrong with a given split, and logs it.
 
@@ -224,7 +220,7 @@ def options(path: Path) -> dict[str, float]:
 def places(path: Path) -> dict[str, tuple[float, float]]:
     r"""Reads the position in degrees of each galaxy of a table, if it says so."""
 
-    table = read_table(path)
+    table = read_table(path, ("id",))
     if not {"ra", "dec"} <= set(table.colnames):
         return {}
     found = zip(map(str, table["id"]), table["ra"].tolist(), table["dec"].tolist(), strict=True)
@@ -239,7 +235,7 @@ def load(path: Path) -> dict[str, str]:
         DataError: If there are no such columns, or no such part, or a galaxy is in two.
     """
 
-    table = read_table(path)
+    table = read_table(path, ("id", "part"))
     for name in ("id", "part"):
         if name not in table.colnames:
             raise DataError(f"{path} has no column {name!r}, {suggest(name, table.colnames)}")

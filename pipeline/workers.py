@@ -4,6 +4,7 @@ __all__ = ["in_order"]
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -68,6 +69,8 @@ def in_order(
 
 def _begin(folder: str) -> None:
     os.chdir(folder)
+    if sys.stderr is not None:
+        os.dup2(2, 1)  # results alone go to standard output, and those are the parent's
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

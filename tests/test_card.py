@@ -106,7 +106,8 @@ def test_killed_in_between(tmp_path, model, monkeypatch):
 def test_common_scale():
     nan = np.nan
 
-    assert common_scale(np.array([nan, 0.4, 0.41, 0.39])) == 0.4
+    assert common_scale(np.array([nan, *[0.4, 0.41, 0.39] * 5])) == 0.4
+    assert common_scale(np.array([nan, 0.4, 0.41, 0.39])) is None
     assert common_scale(np.array([nan, nan])) is None
     assert common_scale(np.repeat([0.26, 0.4], 20)) is None
     assert common_scale(np.append(np.full(99, 0.4), 4.0)) == 0.4

@@ -223,6 +223,27 @@ def test_foreign_csv(tmp_path):
         assert table["flag"].tolist() == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (["12.10", "12.1", "NA"], ["12.10", "12.1", ""]),
+        (["1e5", "100000"], ["1e5", "100000"]),
+        (["9223372036854775808", "1"], ["9223372036854775808", "1"]),
+        (["true", "False"], ["true", "False"]),
+        (["12.0", "", "7.0"], [12.0, np.nan, 7.0]),
+        (["5.87722952767439e+17"], [5.87722952767439e17]),
+    ],
+)
+def test_told_texts(written, read, tmp_path):
+    r"""Texts stay as they are, unless they are integers that went through real numbers."""
+
+    (tmp_path / "t.csv").write_text("\n".join(["x, id", *(f"1.0,{one}" for one in written)]))
+    table = read_table(tmp_path / "t.csv", ["id"])
+
+    assert np.array_equal(table["id"], read, equal_nan=isinstance(read[0], float))
+    assert table["x"].dtype == np.float64
+
+
 def test_real_tables(shared_data):
     ngc = read_table(shared_data / "fields" / "OpenNGC_NGC.csv.gz")
     assert len(ngc) == 13969

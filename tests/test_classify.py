@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from astropy.table import Table
+from PIL import Image
 
 from models import build
 from pipeline import classify as module
@@ -332,7 +333,18 @@ def test_other_scale(tmp_path):
     with pytest.raises(DataError, match="with the columns id, path, expected one column of paths"):
         Server(tmp_path / "model").predict(table)
 
-    # Unknown is not wrong, and a grid of a fixed scale is made
+    # A picture has none, unless the experiment gave it
+    Image.fromarray(np.zeros((24, 28, 3), np.uint8) + np.arange(28, dtype=np.uint8)[:, None]).save(
+        tmp_path / "p.png"
+    )
+    three = replace(INFO, bands=("g", "r", "i"), classes=())
+    for scale, why in ((None, "scale unknown, the model learnt from 0.4 arcsec per"), (0.4, "")):
+        told = card_of(three, pixel_arcsec=0.4, reading={"pixel_scale": scale})
+        save_card(tmp_path / "three", told, build("lenet", bands=3, classes=2))
+        (reason,) = Server(tmp_path / "three").predict([str(tmp_path / "p.png")])["reason"]
+        assert reason.startswith(why) and bool(reason) == bool(why)
+
+    # What it learnt from may be unknown, and a grid of a fixed scale is made
     for changes in ({"pixel_arcsec": None}, {"scale": "0.2 arcsec"}):
         save_card(tmp_path / "model", replace(card, **changes), build("lenet", bands=2, classes=2))
         served = Server(tmp_path / "model").predict(paths)

@@ -95,8 +95,8 @@ def places(tmp_path_factory):
     (folder / "file.txt").write_text("neither an image nor YAML: [")
     store = Store.create(folder / "store", StoreInfo(("g",), 8, 8, "native", "s"))
     store.commit(np.ones((1, 1, 8, 8), np.float16), [{"id": "m31", "status": "ok"}])
-    text = "name: x\nfolder: {0}\ndata: {{root: {0}, bands: [g], labels: {{column: c,"
-    named["x.yaml"].write_text(text.format(folder) + " classes: [a, b]}}\n")
+    text = "name: x\nfolder: {0}\ndata: {{root: {0}, bands: [g], table: {{path: t}},"
+    named["x.yaml"].write_text(text.format(folder) + " labels: {column: c, classes: [a, b]}}\n")
 
     return {name.partition(".")[0]: path for name, path in named.items()} | {
         "yaml": named["x.yaml"],

@@ -65,6 +65,14 @@ def test_every_file_builds(path):
             "training.handedness=4.0",
             "training=.*, handedness=4.0 needs a hand: expected 1, or pairs in data.labels.mirror",
         ),
+        (
+            "data.table={path: t.csv, match_arcsec: 2, ra: ra}",
+            "match_arcsec=2 needs the columns ra",
+        ),
+        ("data.table={path: t.csv, id: null}", "id=None needs match_arcsec, expected a column"),
+        ("data.size=wide", r"x.yaml: data.size='wide', Input .* integer.* or a valid tuple$"),
+        ("data.hdu=[1]", r"x.yaml: data.hdu=\[1\], Input .* a valid integer or a valid string$"),
+        ("name=${NOBODY}", r"--set 'name=\$\{NOBODY\}': the environment has no variable NOBODY"),
         ("name.first=x", "name is a value, not a section"),
         ("training", "expected section.key=value"),
         ("data.size=[1,", "is not a YAML value"),
@@ -125,8 +133,15 @@ def test_settings_and_variables(path, monkeypatch):
     assert experiment.training.lr == 0.5
     assert experiment.data.shape == (48, 64)
     assert experiment.seed == 3
-    for pattern in ("{id}", "{band}/{id}.fits", "{id}/{band}.fits"):
+    for pattern in ("{id}", "{band}", "{band}/*", "{band}/{id}.fits", "{id}/{band}.fits"):
         assert config.load(path, [f"data.pattern={pattern}"]).data.pattern == pattern
+    assert config.load(path, ["data.hdu={band}"]).data.hdu == "{band}"
+
+    monkeypatch.setenv("HOME", "/home/eve")
+    path.write_text(SMALL.replace("root: a", "root: ~/sky"))
+    assert config.load(path).data.root == Path("/home/eve/sky")
+    assert config.load(path, ["folder=~/runs", "seed=4"]).folder == Path("/home/eve/runs")
+    assert config.load(path, ["data.pattern=a~/{id}"]).data.pattern == "a~/{id}"
 
 
 @pytest.mark.parametrize(

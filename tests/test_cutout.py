@@ -113,6 +113,20 @@ def test_flux_is_conserved(zoom, angle):
     assert np.allclose(matrix @ centre + offset, (35.2, 29.7), atol=0.01)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_pixels_become_square(turned):
+    r"""A round galaxy is round on a grid of a given scale, whatever pixels it was taken with."""
+
+    jacobian = np.diag([-0.4, 0.8] if not turned else [-0.8, 0.4]) / 3600
+    frame = on_sky((61, 91), jacobian, lambda east, north: np.exp(-(east**2 + north**2) / 18))
+    found = cut([frame], (31, 41), np.sqrt(0.32))
+    y, x = np.indices((31, 41)) - np.array([15, 20])[:, None, None]
+    light = np.nan_to_num(found.pixels[0])
+
+    assert (light * x**2).sum() == pytest.approx((light * y**2).sum(), rel=0.05)
+    assert found.scale_arcsec == np.sqrt(0.32) and found.areas == pytest.approx([1])
+
+
 def test_coverage():
     image = np.full((40, 50), 2.0, np.float32)
     image[:, :11] = np.nan

@@ -111,3 +111,15 @@ def test_axes_of_text(plain, tmp_path):
 
     with pytest.raises(DataError, match="is damaged: NAXIS1"):
         read_frame(path)
+
+
+def test_continuation_of_nothing(tmp_path):
+    r"""What astropy does not open is not accepted."""
+
+    case = next(case for case in CASES if case.name == "named.fits")
+    end = b"END".ljust(80)
+    odd = b"CONTINUE=         'NOCOMPRESS'".ljust(80) + end
+    path = tmp_path / case.name
+    path.write_bytes(case.data.replace(end + b" " * 80, odd, 1))
+
+    assert examine(path, case).kind == "refused"

@@ -134,6 +134,7 @@ def test_inheritance(tmp_path):
         {"CD1_1": -1e-4, "CD2_2": 1e-4, "CDELT1": 9.0, "CDELT2": 9.0},
         {"CDELT1": 1e-4, "CDELT2": 2e-4, "CROTA2": 33.0},
         {"CDELT1": -1e-4, "CDELT2": 2e-4, "PC1_2": 0.3, "PC2_1": -0.2, "PC2_2": 0.9},
+        {"PC1_1": 1e-4, "PC1_2": 2e-5, "PC2_1": 1e-5, "PC2_2": 2e-4},
         {"CDELT1": -0.3, "CDELT2": 0.3, "CUNIT1": "arcsec", "CUNIT2": "arcsec"},
     ],
 )
@@ -184,6 +185,16 @@ def test_positions():
     assert old.sky(3.0, 8.0) == pytest.approx((icrs.ra.deg, icrs.dec.deg), abs=1e-7)
 
 
+def test_nothing_is_said(capsys):
+    r"""Not even of the terms of a distortion that the type of the axes does not name."""
+
+    terms = {"A_ORDER": 2, "B_ORDER": 2, "A_2_0": 1e-6, "B_2_0": 1e-6}
+    frame = Frame(np.zeros((H, W)), SKY | {"CD1_1": -1e-4, "CD2_2": 1e-4} | terms, "x")
+
+    assert frame.wcs.sip is not None
+    assert capsys.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(
     ("cards", "zero_point"),
     [
@@ -215,6 +226,9 @@ def test_saturation():
         300,
         65535,
     ]
+    logical = {"SATURATE": True, "SATLEVEL": 900.0, "MAGZERO": True}
+    frame = Frame(np.zeros((H, W)), logical, "x")
+    assert (frame.saturation, frame.zero_point) == (900, None)
 
 
 CARDS = {
@@ -337,3 +351,15 @@ def test_number_of_axes(axes, known, tmp_path):
     cards |= {"CRPIX1": 5.0, "CRPIX2": 5.0, "CDELT1": -1e-4, "CDELT2": 1e-4, "WCSAXES": axes}
     write_image(tmp_path / "x.fits", np.ones((H, W), np.float32), cards)
     assert (read_frame(tmp_path / "x.fits").wcs is not None) == known
+
+
+@pytest.mark.parametrize(
+    ("order", "known"), [(2, True), (9, True), (1950, False), (10**9, False), ("2", False)]
+)
+def test_order_of_a_distortion(order, known):
+    r"""One of some thousands, which takes minutes, is damage."""
+
+    for card in ("A_ORDER", "BP_ORDER"):
+        orders = {"A_ORDER": 2, "B_ORDER": 2, "AP_ORDER": 2, "BP_ORDER": 2} | {card: order}
+        frame = Frame(np.zeros((H, W)), SKY | {"CD1_1": -1e-4, "CD2_2": 1e-4} | orders, "x")
+        assert (frame.wcs is not None) == known

@@ -5,6 +5,8 @@ import logging
 import math
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -499,3 +501,11 @@ def test_real_data(shared_data: Path, tmp_path):
 
     near = [(rows[id]["ra"], rows[id]["dec"]) for id in ("example_d", "example_bad_pix")]
     np.testing.assert_allclose(*near, atol=1e-3)
+
+
+def test_workers_leave_standard_output():
+    code = "import os; from pipeline.workers import in_order;"
+    code += "print(sum(in_order(os.write, [(1, b'noise')] * 3, 2)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+
+    assert done.stdout == b"15\n" and done.stderr == b"noise" * 3

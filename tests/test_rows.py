@@ -151,12 +151,19 @@ def test_a_field_is_read_once(tmp_path, monkeypatch):
 def test_surface_brightness(tmp_path, unit, factor):
     r"""On a coarser grid, a flux per pixel grows and a surface brightness does not."""
 
-    write_image(tmp_path / "a.fits", galaxy(bands=1)[0], sky() | {"BUNIT": unit})
-    source = Source("a", (tmp_path / "a.fits",))
-    native, _ = make_row(source, Recipe(("r",), (31, 37)))
-    coarse, _ = make_row(source, Recipe(("r",), (15, 17), 0.8))
-
+    pixels = galaxy(bands=1)[0]
+    cards = {"BUNIT": unit, "SATURATE": 200}
+    write_image(tmp_path / "a.fits", pixels, sky() | cards)
+    write_image(tmp_path / "b.fits", pixels, cards)
+    a, b = (Source(id, (tmp_path / f"{id}.fits",)) for id in "ab")
+    native, _ = make_row(a, Recipe(("r",), (31, 37)))
+    coarse, _ = make_row(a, Recipe(("r",), (15, 17), 0.8))
     assert coarse["sky_r"] == pytest.approx(factor * native["sky_r"], rel=0.1)
+
+    # Told by the header or by the experiment, the scale is the same
+    told, _ = make_row(b, Recipe(("r",), (15, 17), 0.8, pixel_scale=0.4))
+    for name in ("sky_r", "noise_r", "saturation_r"):
+        assert told[name] == pytest.approx(coarse[name])
 
 
 def test_map_of_noise_in_one_band(shared_data: Path, tmp_path):

@@ -18,6 +18,7 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.fits import write_image
 from pipeline.runs import training
 from pipeline.runs.data import sample
+from pipeline.runs.home import tracker
 from pipeline.serving import Server
 from pipeline.store import Store, StoreInfo
 from pipeline.tracking import Tracker
@@ -280,6 +281,20 @@ def test_simulate_into_a_folder(tmp_path):
     assert [path.name for path in mine.iterdir()] == ["labels.csv"]
 
 
+@pytest.mark.parametrize("text", ["", "{", "[1]", "\xff"])
+def test_damaged_receipts(tmp_path, text):
+    experiment = load(CONFIGS / "demo.yaml", [f"folder={tmp_path}", f"data.root={tmp_path}/sky"])
+    for name, use in {
+        "sky/survey.json": lambda: runs.simulate(tmp_path / "sky"),
+        "demo/run.json": lambda: tracker(experiment, experiment.home),
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir()
+        path.write_bytes(text.encode("latin-1"))
+        with pytest.raises(DataError, match=f"{name} (cannot be read|holds list, expected names)"):
+            use()
+
+
 def test_a_file_in_the_way(demo, tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("notes")
@@ -325,10 +340,15 @@ def test_one_class(demo, tmp_path, caplog):
     assert "no training galaxy is elliptical or spiral_clockwise or" in caplog.text
 
 
+NO_TABLE = ("data.table=null", "simulate=null")
+
+
 def test_not_yet(tmp_path):
     experiment = load(CONFIGS / "demo.yaml", [f"folder={tmp_path}"])
     with pytest.raises(DataError, match="not a store yet, expected `tuningfork ingest` before"):
         runs.train(experiment)
+    with pytest.raises(ConfigError, match=r"labels\.column='label' needs data\.table, which is"):
+        runs.ingest(load(CONFIGS / "demo.yaml", [f"folder={tmp_path}", *NO_TABLE]))
     with pytest.raises(ConfigError, match=r"data\.labels is missing"):
         runs.train(
             experiment.model_copy(

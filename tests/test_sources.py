@@ -1,5 +1,6 @@
 import errno
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -141,6 +142,10 @@ def test_joined_by_position(tmp_path):
     assert "no image: no centre within 2 arcsec" in found["8"].problem
     assert "7" not in found
 
+    bare = replace(columns, id=None)
+    rows = find(tmp_path, "{id}.fits", ["r"], table=bare, match_arcsec=2.0)
+    assert [source.id for source in rows] == ["row 2", "x", "y", "z"]
+
 
 @pytest.mark.parametrize("hdu", [None, "SCI_{band}"])
 def test_position_of_many_bands(tmp_path, hdu):
@@ -243,6 +248,7 @@ def test_fields(tmp_path):
     for band, shape in {"g": (40, 60), "r": (50, 60)}.items():
         image(tmp_path / f"frames/one_{band}.fits", 10.0, 0.0, shape)
         image(tmp_path / f"frames/two_{band}.fits", 10.0 + 40 / 3600, 0.0, shape)
+        image(tmp_path / f"frames/void_{band}.fits", 50.0, 0.0, shape)
     (tmp_path / "t.csv").write_text(
         "id,ra,dec\nleft,9.999,0.005\nright,10.0113,0\nmiddle,10.0054,0\nmiss,10,0.006\nno,,1\n"
     )
@@ -253,9 +259,10 @@ def test_fields(tmp_path):
     assert files["left"] == files["middle"] == ["one_g.fits", "one_r.fits"]
     assert files["right"] == ["two_g.fits", "two_r.fits"]
     assert all(source.field for source in found)
-    problems = {s.id: s.problem for s in found if s.problem}
+    problems, root = {s.id: s.problem for s in found if s.problem}, tmp_path / "frames"
     assert problems == {
-        "miss": "no image: none of 2 covers RA 10.00000, Dec 0.00600",
+        "frames/void_g.fits": f"no galaxy: no position of the table is in {root}/void_g.fits",
+        "miss": "no image: none of 3 covers RA 10.00000, Dec 0.00600",
         "no": "position missing: the table has none on the sky for it",
     }
 

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
+from scipy.sparse.csgraph import connected_components
 
 from pipeline import split as splits
 from pipeline.config import Data, Experiment, Labels, Split
 from pipeline.errors import ConfigError, DataError
 from pipeline.runs.data import sample
-from pipeline.split import PARTS, check, extend, group, load, save, split
+from pipeline.split import PARTS, check, group, load, save, split
 from pipeline.store import Store, StoreInfo
 
 FRACTIONS = (0.7, 0.1, 0.2)
@@ -83,21 +84,68 @@ def test_chain_is_one_group():
     assert len(set(group(list("abcda"), np.zeros(5), dec, 0))) == 4
 
 
+def test_each_has_its_own_radius():
+    r"""Neighbours are those of all pairs, and what has great neighbours has few itself."""
+
+    ra, dec = sky(300)
+    radius = np.random.default_rng(4).uniform(5, 60, 600)
+    radius[7] = 3600 * 400
+    near = separation(ra, dec) <= (radius[:, None] + radius) / 2
+    near[7] = near[:, 7] = False
+    rest = np.arange(600) != 7
+    ids = [f"g{i}" for i in range(600)]
+    alone = group(np.array(ids)[rest], ra[rest], dec[rest], radius[rest])
+    expected = connected_components(near[rest][:, rest], directed=False)[1]
+
+    assert len(set(alone)) == len(set(zip(alone, expected, strict=True))) == expected.max() + 1
+    assert len(set(group(ids, ra, dec, radius))) == 1
+    two = group(list("abc"), [0, 0, 0], np.array([0, 60, 100]) / 3600, [4, 50, 4])
+    assert len(set(two)) == 3
+
+
+def test_a_size_that_is_wrong(tmp_path):
+    r"""One size that joins all galaxies divides none, and is forgotten once it is mended."""
+
+    labels = Labels(column="kind", classes=("a", "b"))
+    experiment = Experiment(
+        name="x", folder=tmp_path, data=Data(root=tmp_path, bands=("r",), size=8, labels=labels)
+    )
+    info = StoreInfo(("r",), 8, 8, "4 x petro_r", "s", ("a", "b"))
+
+    def rows(first, number, **values):
+        spots = [{"id": f"g{i}", "ra": 0.0, "dec": i / 360} for i in range(first, first + number)]
+        return [
+            {"status": "ok", "label": "ab"[i % 2], "scale_arcsec": 0.5} | spot | values
+            for i, spot in enumerate(spots)
+        ]
+
+    store = Store.create(tmp_path / "x/store", info)
+    store.commit(np.zeros((60, 1, 8, 8), np.float16), rows(0, 60))
+    store.commit(np.zeros((1, 1, 8, 8), np.float16), rows(30, 1, scale_arcsec=258.0))
+    with pytest.raises(DataError, match="no galaxy for validation among 60 labels"):
+        sample(experiment)
+    assert not (tmp_path / "x/split.parquet").exists()
+
+    for scale in (25.0, 0.5):  # the one that joins some, and none
+        store.commit(np.zeros((1, 1, 8, 8), np.float16), rows(30, 1, scale_arcsec=scale))
+        assert [(sample(experiment).parts == part).any() for part in PARTS] == [True] * 3
+        (tmp_path / "x/split.parquet").unlink()
+
+
 def test_extend_keeps_what_was(caplog):
     ra, dec = sky(300)
     ids, labels = [f"g{i}" for i in range(600)], np.tile(["a", "b", "b"], 200)
     first = np.arange(200)
     old = split(ids[:200], labels[:200], ra[:200], dec[:200], radius_arcsec=30)
     existing = dict(zip(ids[:200], old.tolist(), strict=True))
-    parts = extend(existing, ids, labels, ra, dec, fractions=FRACTIONS, radius_arcsec=30)
+    parts = split(ids, labels, ra, dec, fractions=FRACTIONS, radius_arcsec=30, existing=existing)
 
     assert (parts[first] == old).all()
     assert (parts[:300] == parts[300:]).all()
     np.testing.assert_allclose([(parts == part).mean() for part in PARTS], FRACTIONS, atol=0.02)
 
-    between = extend(
-        {"x": "train", "y": "test"}, "xyz", "aaa", [0, 0, 0], [0, 2e-3, 1e-3], radius_arcsec=5
-    )
+    apart = {"x": "train", "y": "test"}
+    between = split("xyz", "aaa", [0, 0, 0], [0, 2e-3, 1e-3], radius_arcsec=5, existing=apart)
     assert between.tolist() == ["train", "test", ""]
     assert "z is in no part, it has neighbours in test and train" in caplog.text
 
@@ -105,6 +153,10 @@ def test_extend_keeps_what_was(caplog):
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_saved_table(tmp_path, suffix):
     path = tmp_path / f"split.{suffix}"
+    numbers = ["12.10", "12.1"]
+    save(path, numbers, ["train", "test"], places={id: (1.0, 2.0) for id in numbers})
+    assert load(path) == dict(zip(numbers, ["train", "test"], strict=True))
+    assert list(splits.places(path)) == numbers
     save(path, ["587722952767439450", "b", "c"], ["train", "test", ""])
 
     assert load(path) == {"587722952767439450": "train", "b": "test"}

@@ -7,7 +7,7 @@ import gzip
 import struct
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.parsers.expat import ExpatError
@@ -42,11 +42,12 @@ _FAULTS = (
 r"""All that the readers are seen to raise on damaged files."""
 
 _PADDED = r"^[+-]?0[0-9]"
+_SPOILT = r"^\d+\.0$|^\d\.\d+[eE]\+?\d+$"
 _MISSING = ["", "--", "N/A", "NA", "NULL", "NaN", "nan", "null"]
 _PRIVATE = {b"ARROW:schema", b"pandas"}
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, texts: Collection[str | None] = ()) -> Table:
     r"""Reads a table.
 
     Strings are never bytes nor masked, missing numbers are NaN or, among integers, masked.
@@ -55,6 +56,9 @@ def read_table(path: Path) -> Table:
     Arguments:
         path: A `.fits`, `.vot`, `.xml`, `.ecsv`, `.csv` or `.parquet` file; all but the last
             may be compressed (`.gz`). A `.csv` file may also be separated by `;` or tabs.
+        texts: The columns of a `.csv` file that are texts, whatever they look like: `12.10` is
+            not `12.1`. Integers that some program has written as real numbers, all of them,
+            are still numbers.
 
     Raises:
         DataError: If it cannot be read.
@@ -69,7 +73,8 @@ def read_table(path: Path) -> Table:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _tidy(_READERS[suffix](path))
+            reader = _READERS[suffix]
+            return _tidy(_read_csv(path, texts) if reader is _read_csv else reader(path))
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     except _FAULTS as error:
@@ -108,7 +113,7 @@ def _read_parquet(path: Path) -> Table:
     return _from_arrow(pq.read_table(path, partitioning=None))
 
 
-def _read_csv(path: Path) -> Table:
+def _read_csv(path: Path, texts: Collection[str | None] = ()) -> Table:
     data = path.read_bytes()
     if data.startswith(b"\x1f\x8b"):
         data = gzip.decompress(data)
@@ -126,16 +131,19 @@ def _read_csv(path: Path) -> Table:
         convert_options=arrow_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
     )
 
-    return _from_arrow(
-        pa.table([_typed(column) for column in text.columns], [name.strip() for name in names])
-    )
+    names = [name.strip() for name in names]
+    columns = [_typed(*pair, texts) for pair in zip(text.columns, names, strict=True)]
+
+    return _from_arrow(pa.table(columns, names))
 
 
-def _typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _typed(column: pa.ChunkedArray, name: str, texts: Collection[str | None]) -> pa.ChunkedArray:
     text = pc.utf8_trim_whitespace(column)
     values = pc.if_else(pc.is_in(text, pa.array(_MISSING)), pa.scalar(None, pa.string()), text)
     if values.null_count == len(values) or pc.any(pc.match_substring_regex(text, _PADDED)).as_py():
         return text
+    if name in texts and not pc.all(pc.match_substring_regex(values, _SPOILT)).as_py():
+        return values
     for kind in (pa.int64(), pa.float64(), pa.bool_()):
         try:
             return values.cast(kind)

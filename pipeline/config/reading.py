@@ -5,6 +5,7 @@ __all__ = ["build", "load"]
 import os
 import re
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,11 +15,15 @@ from pydantic import BaseModel, ValidationError
 from pipeline.config.sections import Experiment
 from pipeline.errors import ConfigError, suggest
 
+_PLACE = re.compile(r"\{(id|band)\}")
+_KIND = re.compile(r"bool|int|float|str|(list|tuple)\[.*\]")
+
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     r"""Reads one experiment, e.g. `configs/demo.yaml`.
 
-    `${NAME}` and `${NAME:-default}` in a value stand for a variable of the environment.
+    `${NAME}` and `${NAME:-default}` in a value stand for a variable of the environment, and `~/`
+    before it for the home of the user.
 
     Arguments:
         path: A YAML file.
@@ -63,10 +68,19 @@ def build(tree: dict[str, Any], overrides: Sequence[str], origin: Path) -> Exper
     try:
         return Experiment.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError("; ".join(_explain(e, origin) for e in error.errors())) from error
+        told: dict[str, str] = {}
+        for one in error.errors():
+            # A value that may be of several kinds is wrong once for each
+            place = tuple(takewhile(lambda name: not _KIND.fullmatch(str(name)), one["loc"]))
+            where = ".".join(map(str, place))
+            if where in told:
+                told[where] += f" or {one['msg'].removeprefix('Input should be ')}"
+            else:
+                told[where] = _explain(place, one, origin)
+        raise ConfigError("; ".join(told.values())) from error
 
 
-def _expand(node: Any, path: Path) -> Any:
+def _expand(node: Any, path: Path | str) -> Any:
     def value(match: re.Match) -> str:
         found = os.environ.get(match[1], match[3])
         if found is None:
@@ -78,7 +92,8 @@ def _expand(node: Any, path: Path) -> Any:
     if isinstance(node, list):
         return [_expand(item, path) for item in node]
     if isinstance(node, str):
-        return re.sub(r"\$\{(\w+)(:-([^}]*))?\}", value, node)
+        text = re.sub(r"\$\{(\w+)(:-([^}]*))?\}", value, node)
+        return os.path.expanduser(text) if text.startswith("~/") else text
 
     return node
 
@@ -96,21 +111,20 @@ def _override(tree: dict, setting: str) -> None:
         if not isinstance(tree, dict):
             raise ConfigError(f"--set {setting!r}: {section} is a value, not a section")
     try:
-        tree[last] = yaml.safe_load(text)
+        # A pattern may be no YAML, and the shortest ones are YAML of something else
+        found = text if _PLACE.fullmatch(text) else yaml.safe_load(text)
     except yaml.YAMLError as error:
-        if "{id}" not in text:  # as patterns do
+        if not _PLACE.search(text):
             raise ConfigError(f"--set {setting!r}: {text!r} is not a YAML value") from error
-        tree[last] = text
-    if text == "{id}":  # the shortest pattern, which is YAML too
-        tree[last] = text
+        found = text
+    tree[last] = _expand(found, f"--set {setting!r}")
 
 
-def _explain(error: Mapping[str, Any], path: Path) -> str:
-    where = ".".join(str(part) for part in error["loc"])
+def _explain(place: Sequence[int | str], error: Mapping[str, Any], path: Path) -> str:
+    where = ".".join(map(str, place))
 
     if error["type"] == "extra_forbidden":
-        known = _fields(error["loc"][:-1])
-        return f"{path}: unknown key {where!r}, {suggest(str(error['loc'][-1]), known)}"
+        return f"{path}: unknown key {where!r}, {suggest(str(place[-1]), _fields(place[:-1]))}"
     if error["type"] == "literal_error":
         known = re.findall(r"'([^']*)'", error["ctx"]["expected"])
         return f"{path}: {where}={error['input']!r}, {suggest(str(error['input']), known)}"

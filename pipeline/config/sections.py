@@ -93,14 +93,24 @@ class Table(Config):
     path: Path
     r"""A FITS, VOTable, ECSV, CSV or Parquet table, one row per galaxy."""
 
-    id: str = "id"
+    id: str | None = "id"
     ra: str | None = None
     dec: str | None = None
     size: str | None = None
     r"""The columns of the identifier, the position (degrees) and the angular size (arcsec)."""
 
     match_arcsec: float | None = Field(None, gt=0)
-    r"""Match images to rows by position within this radius, rather than by identifier."""
+    r"""Match images to rows by position within this radius, rather than by identifier, of which
+    there need be none (`id: null`)."""
+
+    @model_validator(mode="after")
+    def _tells_rows_apart(self) -> Self:
+        if self.match_arcsec and None in (self.ra, self.dec):
+            raise ValueError(f"match_arcsec={self.match_arcsec:g} needs the columns ra and dec")
+        if self.id is None and not self.match_arcsec:
+            raise ValueError("id=None needs match_arcsec, expected a column")
+
+        return self
 
 
 class Labels(Config):

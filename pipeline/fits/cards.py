@@ -104,7 +104,7 @@ def _parse_card(card: bytes) -> tuple[str | None, Value | None]:
 
 def _split(card: bytes) -> tuple[bytes, bytes]:
     keyword = _KEYWORD.fullmatch(card[:8])
-    if keyword and card[8:10] == b"= ":
+    if keyword and card[8:10] == b"= " and keyword[1] != b"CONTINUE":
         return keyword[1], card[10:]
     long = _HIERARCH.fullmatch(card)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from astropy import log
 from astropy.coordinates import ICRS, SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS, NoConvergence, WcsError
@@ -31,6 +32,9 @@ _DEGREES |= {"rad": math.degrees(1)}
 
 MOST_AXES = 9
 r"""The largest number of axes that a WCS may have."""
+
+ORDERS = range(10)
+r"""The orders that the polynomials of a distortion may have."""
 
 _ZERO_POINTS = ("MAGZERO", "MAGZPT", "MAGZP", "PHOTZP", "ZP", "ZEROPT", "MAG0")
 _UNITS = {"nanomaggy": 22.5, "nanomaggies": 22.5, "nmgy": 22.5, "maggy": 0.0, "maggies": 0.0}
@@ -76,6 +80,9 @@ class Frame:
         axes = cards.get("WCSAXES", 2)
         # The C library of astropy would end the process on some thousands of axes
         if "CTYPE1" not in cards or not isinstance(axes, int) or not 2 <= axes <= MOST_AXES:
+            return None
+        # Nor would it end, for some thousands of terms
+        if any(cards.get(f"{of}_ORDER", 0) not in ORDERS for of in ("A", "B", "AP", "BP")):
             return None
 
         try:
@@ -249,12 +256,13 @@ class Frame:
 
     def _number(self, *keys: str) -> float | None:
         for key in keys:
+            value = self.header.get(key, math.nan)
             try:
-                value = float(self.header[key])
-            except (KeyError, ValueError):
+                number = math.nan if isinstance(value, bool) else float(value)
+            except ValueError:
                 continue
-            if math.isfinite(value):
-                return value
+            if math.isfinite(number):
+                return number
 
         return None
 
@@ -268,12 +276,12 @@ def _linear(header: Header) -> NDArray[np.float64]:
 
     if any(f"CD{i}_{j}" in header for i in (1, 2) for j in (1, 2)):
         return degrees * [[number(f"CD{i}_{j}", 0) for j in (1, 2)] for i in (1, 2)]
-    if "CDELT1" not in header or "CDELT2" not in header:
-        return np.full((2, 2), np.nan)
 
     steps = degrees * [[number("CDELT1", 1)], [number("CDELT2", 1)]]
     if any(f"PC{i}_{j}" in header for i in (1, 2) for j in (1, 2)):
         return steps * [[number(f"PC{i}_{j}", float(i == j)) for j in (1, 2)] for i in (1, 2)]
+    if "CDELT1" not in header or "CDELT2" not in header:
+        return np.full((2, 2), np.nan)
 
     angle = math.radians(number("CROTA2", number("CROTA1", 0)))
     cos, sin = math.cos(angle), math.sin(angle)
@@ -284,7 +292,12 @@ def _linear(header: Header) -> NDArray[np.float64]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    # Headers of surveys are full of small sins that astropy mends, and says so.
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        yield
+    # Headers of surveys are full of small sins that astropy mends, and says so: on standard
+    # output, which belongs to whoever reads results there.
+    disabled, log.disabled = log.disabled, True
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.disabled = disabled

@@ -2,7 +2,6 @@ r"""From a model and images to a catalogue."""
 
 __all__ = ["classify", "classify_store"]
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +14,7 @@ from pipeline.classify import classify as classify_feed
 from pipeline.config import Experiment
 from pipeline.errors import ConfigError, DataError
 from pipeline.feeds import Feed, StoreFeed
+from pipeline.files import read_json
 from pipeline.runs.data import store_folder
 from pipeline.runs.home import MODEL, RUN
 from pipeline.runs.images import find_images
@@ -59,7 +59,7 @@ def classify_store(experiment: Experiment) -> dict:
     r"""Classifies all of the store of an experiment with the model it has trained."""
 
     store, home = Store.open(store_folder(experiment)), experiment.home
-    run = json.loads((home / RUN).read_text()) if (home / RUN).exists() else {}
+    run = read_json(home / RUN) if (home / RUN).exists() else {}
 
     return classify_feed(
         home / MODEL,
@@ -97,7 +97,7 @@ def _run_of(model: str, version: str, uri: str) -> dict[str, str]:
     if version:
         return {"run": run_page(version, uri)}
     beside = Path(model).parent / RUN
-    told = json.loads(beside.read_text()) if beside.exists() else {}
+    told = read_json(beside) if beside.exists() else {}
 
     return {"run": told["page"]} if "page" in told else {}
 

@@ -158,10 +158,7 @@ def _parts(
     used = store.manifest.take(store.usable)
     ra, dec = used["ra"].to_numpy(), used["dec"].to_numpy()
     options = experiment.split
-    # Cutouts a diagonal apart cannot overlap, however they are turned
-    diagonal = math.hypot(store.info.height, store.info.width)
-    scale = np.nanmax(used["scale_arcsec"].to_numpy(), initial=0.0)
-    radius = options.radius_arcsec or float(diagonal * scale)
+    radius = _radius(experiment, store, used["scale_arcsec"].to_numpy())
     if options.path:
         given = splitting.load(options.path)
         splitting.check(given, ids, ra, dec, radius_arcsec=radius)
@@ -176,22 +173,38 @@ def _parts(
     places = before | {id: (x, y) for id, x, y in here if not math.isnan(x + y)}
     # What cannot be used for a while has neighbours, and keeps its part until it comes back
     away = sorted(existing.keys() - set(ids))
+    usual = np.median(radius) if len(ids) else 0.0
     nowhere = (math.nan, math.nan)
-    parts = splitting.extend(
-        existing,
+    parts = splitting.split(
         [*ids, *away],
         [*labels, *[""] * len(away)],
         *np.array([places.get(id, nowhere) for id in (*ids, *away)]).T,
         fractions=(1 - options.validation - options.test, options.validation, options.test),
         seed=experiment.seed,
-        radius_arcsec=radius,
+        radius_arcsec=[*radius, *[usual] * len(away)],
+        existing=existing,
     )[: len(ids)]
     known = existing | {id: part for id, part in zip(ids, parts.tolist(), strict=True) if part}
     places = {id: place for id, place in places.items() if id in known}
-    if (known, places) != (existing, before):
+    # What cannot be used is not kept, or it would outlive its cause
+    if (known, places) != (existing, before) and set(known.values()) == set(splitting.PARTS):
         splitting.save(path, list(known), list(known.values()), made, places)
 
     return np.where(np.array(labels) == "", "", parts)
+
+
+def _radius(
+    experiment: Experiment, store: Store, scale: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    r"""Returns how far from each galaxy its neighbours are, in arcsec, with shape `(N,)`."""
+
+    if experiment.split.radius_arcsec:
+        return np.full(len(scale), experiment.split.radius_arcsec)
+    # Cutouts a diagonal apart cannot overlap, however they are turned
+    radius = scale * math.hypot(store.info.height, store.info.width)
+    known = radius[np.isfinite(radius)]
+
+    return np.nan_to_num(radius, nan=float(np.median(known)) if len(known) else 0.0)
 
 
 def _made(path: Path, experiment: Experiment) -> dict[str, float]:

@@ -2,13 +2,13 @@ r"""What an experiment leaves in its folder, beside its store and its split."""
 
 __all__ = ["HISTORY", "MEMBERS", "MODEL", "RUN", "TRAINED", "tracker", "trained"]
 
-import json
 import logging
 from operator import attrgetter
 from pathlib import Path
 
 from pipeline.config import Experiment, load
 from pipeline.errors import ConfigError, DataError
+from pipeline.files import read_json
 from pipeline.tracking import Tracker, store_uri
 
 MODEL = "model"
@@ -66,11 +66,11 @@ def tracker(experiment: Experiment, folder: Path) -> Tracker:
     options = experiment.tracking
     uri = options.uri or store_uri(experiment.folder)
     path = folder / RUN
-    last = json.loads(path.read_text()) if path.exists() else {"uri": None}
+    last = read_json(path) if path.exists() else {}
 
     return Tracker(
         uri,
         options.experiment or experiment.name,
         system_metrics=options.system_metrics,
-        run_id=last["run"] if last["uri"] == uri else None,
+        run_id=last.get("run") if last.get("uri") == uri else None,
     )

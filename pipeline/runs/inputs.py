@@ -55,6 +55,10 @@ def sources_of(data: Data, memory: Path | None = None) -> list[Source]:
 
 def _columns(data: Data) -> Columns | None:
     if data.table is None:
+        if data.labels:
+            raise ConfigError(
+                f"data.labels.column={data.labels.column!r} needs data.table, which is missing"
+            )
         return None
 
     columns = data.table.model_dump(exclude={"match_arcsec"})

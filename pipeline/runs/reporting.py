@@ -2,7 +2,6 @@ r"""The page and the MLflow run of an evaluation."""
 
 __all__ = ["REPORT", "publish"]
 
-import json
 from collections import Counter
 
 import numpy as np
@@ -13,7 +12,7 @@ from pipeline import figures
 from pipeline.comparison import FILE, Predictions
 from pipeline.config import Experiment
 from pipeline.evaluation import Evaluation
-from pipeline.files import write_json
+from pipeline.files import read_json, write_json
 from pipeline.pictures import gallery
 from pipeline.provenance import provenance
 from pipeline.report import Report, Table
@@ -59,7 +58,7 @@ def publish(
         example = found.store.gather(found.of("test")[0][:EXAMPLES])
         version = tracked.model(home / MODEL, name, example, list(evaluation.classes))
         verdict = promote(tracked.uri, name, predictions, seed=experiment.seed)
-    receipt = json.loads((home / RUN).read_text()) | {"model": f"models:/{name}/{version}"}
+    receipt = read_json(home / RUN) | {"model": f"models:/{name}/{version}"}
     write_json(home / RUN, receipt)
 
     return verdict, tracked.url
@@ -68,7 +67,7 @@ def publish(
 def _report(
     experiment: Experiment, found: Sample, evaluation: Evaluation, drawn: dict[str, Figure]
 ) -> Report:
-    history = json.loads((experiment.home / HISTORY).read_text())
+    history = read_json(experiment.home / HISTORY)
     facts = {
         **provenance(),
         "data": f"{found.store.folder}, fingerprint {found.store.fingerprint}",

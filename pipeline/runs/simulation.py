@@ -2,12 +2,11 @@ r"""Surveys that are drawn."""
 
 __all__ = ["simulate"]
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError
-from pipeline.files import write_json
+from pipeline.files import read_json, write_json
 from pipeline.simulate import check
 from pipeline.simulate import simulate as draw_survey
 
@@ -28,7 +27,7 @@ def simulate(
     asked: dict[str, Any] = {"galaxies": galaxies, "seed": seed, "side": side, "faults": faults}
     check(**asked)
     receipt = folder / "survey.json"
-    told = json.loads(receipt.read_text()) if receipt.exists() else {}
+    told = read_json(receipt) if receipt.exists() else {}
     if not told and folder.exists() and (found := sorted(p.name for p in folder.iterdir())):
         raise ConfigError(
             f"{folder} holds {', '.join(found[:3])}, which the simulator has not drawn; expected"
