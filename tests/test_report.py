@@ -102,3 +102,4 @@ def test_bare():
     perfect = evaluate({"network": np.eye(2)[labels]}, labels, ("a", "b"), resamples=5)
     html = Report("bare", perfect, {}).render()
     assert "Most surely wrong" not in html and "100.0%" in html
+    assert "No mistake: the network calls every test galaxy as it is labelled" in html

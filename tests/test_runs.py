@@ -1,6 +1,7 @@
 r"""The verbs, from files to a catalogue."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from pipeline.comparison import Predictions
 from pipeline.config import load
 from pipeline.errors import ConfigError, DataError
 from pipeline.fits import write_image
-from pipeline.runs import training
+from pipeline.runs import evaluation, training
 from pipeline.runs.data import sample
 from pipeline.serving import Server
 from pipeline.store import Store, StoreInfo
@@ -115,6 +116,20 @@ def test_evaluate_as_trained(demo, caplog):
     with pytest.raises(DataError, match="expected `tuningfork train` before"):
         runs.evaluate(experiment)
     (experiment.home / "aside.yaml").rename(experiment.home / "experiment.yaml")
+
+
+def test_without_a_mistake(demo, tmp_path, monkeypatch):
+    r"""A model that is always right is reported and registered like any other."""
+
+    experiment = demo[0].model_copy(update={"folder": tmp_path})
+    shutil.copytree(demo[0].home, experiment.home)
+    monkeypatch.setattr(
+        evaluation, "logits", lambda _, found, *__: 30 * np.eye(8)[found.of("test")[1]]
+    )
+    found = runs.evaluate(experiment)
+
+    assert found["models"]["cutout_resnet"]["accuracy"] == 1 and found["champion"]
+    assert "No mistake: the cutout_resnet" in (experiment.home / "report.html").read_text()
 
 
 def test_metrics_of_a_killed_process(demo):
