@@ -92,6 +92,23 @@ def test_run_again_does_nothing_anew(demo):
     assert (experiment.home / "model/weights.safetensors").read_bytes() == weights
 
 
+def test_on_the_accelerator(demo, monkeypatch):
+    r"""A network learns where its batches are."""
+
+    places = []
+
+    def spy(network, *batches, **_):
+        places.extend(p.device.type for p in network.parameters())
+        places.extend(part.device.type for part in batches[:2])
+        raise DataError("seen")
+
+    monkeypatch.setattr(training, "device", lambda: "meta")
+    monkeypatch.setattr(training, "fit", spy)
+    with pytest.raises(DataError, match="seen"):
+        runs.train(demo[0].model_copy(update={"seed": 1}))
+    assert len(places) > 2 and set(places) == {"meta"}
+
+
 def test_evaluate_as_trained(demo, caplog):
     r"""What was trained is evaluated, and what is asked otherwise is said to be left aside."""
 

@@ -44,7 +44,7 @@ def train(experiment: Experiment) -> dict:
     _check_classes(found)
     with torch.random.fork_rng():
         torch.manual_seed(experiment.seed)
-        network = _network(experiment, found.scheme, experiment.model.pretrained)
+        network = _network(experiment, found.scheme, experiment.model.pretrained).to(device())
     home = experiment.home
     folder = home / "training" / _digest(experiment, found)
 
