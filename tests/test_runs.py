@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from models import build
+from models import MODELS, build
 from pipeline import runs, split
 from pipeline.card import Card, load_card, save_card
 from pipeline.catalogue import read_table
@@ -355,6 +355,39 @@ def test_one_class(demo, tmp_path, caplog):
         learn("ring")
     learn("ring", "merger")
     assert "no training galaxy is elliptical or spiral_clockwise or" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "found"),
+    [
+        ("{name: lenet}", 20, "expected 22 x 22 or more"),
+        ("{name: dihedral_resnet, args: {stages: 6}}", 16, "Output size is too small"),
+        ("{name: 'timm:vit_tiny_patch16_224'}", 64, r"Input height \(64\) doesn't match"),
+        ("{name: 'torchvision:inception_v3'}", 64, "Kernel size can't be greater"),
+    ],
+)
+def test_images_that_do_not_fit(model, size, found, tmp_path):
+    r"""A network that cannot take the images is refused before they are read."""
+
+    settings = [f"folder={tmp_path}", f"model={model}", f"data.size={size}"]
+    experiment = load(CONFIGS / "demo.yaml", settings)
+    told = rf"model\.name='{experiment.model.name}' takes no images of {size} x {size} pixels"
+    with pytest.raises(ConfigError, match=rf"{told}: .*{found}.*; expected .* data\.size"):
+        training.check(experiment)
+    training.check(experiment, (299, 299) if "inception" in model else (224, 224))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *MODELS,
+        *("timm:resnet18", "timm:efficientnet_lite0", "timm:convnext_atto"),
+        *("torchvision:resnet18", "torchvision:googlenet", "torchvision:regnet_y_400mf"),
+    ],
+)
+def test_images_that_fit(name, tmp_path):
+    settings = [f"folder={tmp_path}", f"model={{name: '{name}'}}"]
+    training.check(load(CONFIGS / "demo.yaml", settings))
 
 
 def test_not_yet(tmp_path):
