@@ -92,6 +92,20 @@ def test_run_again_does_nothing_anew(demo):
     assert (experiment.home / "model/weights.safetensors").read_bytes() == weights
 
 
+def test_weights_of_a_file(demo, tmp_path):
+    r"""Other weights to begin with are another training, in the same file too."""
+
+    found, file = sample(demo[0]), tmp_path / "w.pt"
+    model = demo[0].model.model_copy(update={"pretrained": str(file)})
+    experiment = demo[0].model_copy(update={"model": model})
+    names = []
+    for content in (b"a", b"b", b"a"):
+        file.write_bytes(content)
+        names.append(training._digest(experiment, found))
+
+    assert names[0] == names[2] != names[1]
+
+
 def test_on_the_accelerator(demo, monkeypatch):
     r"""A network learns where its batches are."""
 

@@ -267,6 +267,8 @@ def _digest(experiment: Experiment, found: Sample) -> str:
     parts = {"model", "training", "batches", "seed"}
     text = experiment.model_dump_json(include=parts) + found.store.fingerprint
     text += repr((found.scheme.classes, found.scheme.mirror))
+    if weights := _weights_file(experiment):
+        text += blake2b(weights.read_bytes()).hexdigest()
     members = "".join(found.ids[i] + found.parts[i] for i in np.argsort(found.ids))
 
     return blake2b((text + members).encode(), digest_size=8).hexdigest()
