@@ -57,6 +57,8 @@ def test_says_it_all(page):
     assert f"{e.majority_rate:.1%}" in html and "12,345" in html
     for text in ("A &amp; B", "c0ffee", "name: &lt;x&gt;", "tuningfork run x.yaml", "–"):
         assert text in html
+    assert "its interval has no width" in html
+    assert "Catalogues hold what the network says alone" in html
 
 
 def test_is_one_file(page):
