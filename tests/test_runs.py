@@ -176,7 +176,9 @@ def test_metrics_of_a_killed_process(demo):
         told = client.get_metric_history(tracked.run_id, name)
         assert [m.step for m in told] == [0, 1]
         assert [m.value for m in told] == [row[name] for row in history]
-    best = client.get_run(run["run"]).data.metrics["best_validation_loss"]
+    made = client.get_run(run["run"])
+    assert made.info.run_name == "demo, cutout_resnet, seed 0"
+    best = made.data.metrics["best_validation_loss"]
     assert best == min(row["validation_loss"] for row in history)
 
 
