@@ -193,6 +193,24 @@ def test_wrong_places(typed, names, places):
     assert not list(places["runs"].glob("to*"))
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "classify {missing} {store} --to {to}.csv",
+        "classify models:/a/1 {missing} --to {to}.csv",
+        "measure {missing} --to {to}.csv",
+    ],
+)
+def test_wrong_places_without_prefect(typed, places, monkeypatch):
+    r"""What is not there is told before Prefect starts."""
+
+    monkeypatch.setitem(sys.modules, "flows.server", None)  # to import it would fail
+    done = call(*typed.format(**places).split())
+
+    assert done.exit_code == 1, done.stderr
+    assert str(places["missing"]) in done.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize("verb", [*VERBS, "show"])
 def test_no_flow_says_what_it_does(verb):
     told = " ".join(call(verb, "--help").stdout.split())
