@@ -75,6 +75,9 @@ def test_run(demo):
     done = np.array(table["status"]) != "rejected"
     np.testing.assert_allclose(p[done].sum(axis=1), 1, atol=1e-5)
     assert len(table) == 160
+    members = split.load(home / "members.parquet")
+    assert list(table["part"]) == [members.get(id, "") for id in table["id"]]
+    assert set(table["part"]) == set(members.values())
 
 
 def test_run_again_does_nothing_anew(demo):
