@@ -9,10 +9,12 @@ __all__ = ["app"]
 import errno
 import json
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, redirect_stdout
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any
@@ -20,7 +22,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.results import flatten, plain
-from pipeline.errors import ConfigError, PipelineError, suggest
+from pipeline.errors import ConfigError, DataError, PipelineError, suggest
 
 app = typer.Typer(
     add_completion=False,
@@ -95,9 +97,7 @@ def ingest(
 
             return runs.ingest(experiment)
 
-        from flows.ingest import ingest as flow
-
-        return flow(str(config), settings or [])
+        return _flow("ingest", str(config), settings or [])
 
     _answer(work, as_json)
 
@@ -142,9 +142,7 @@ def train(
 
             return runs.train(experiment)
 
-        from flows.train import train as flow
-
-        return flow(str(config), settings or [])
+        return _flow("train", str(config), settings or [])
 
     _answer(work, as_json)
 
@@ -207,9 +205,8 @@ def classify(
 
             return runs.classify(model, input, to, settings or [])
 
-        from flows.classify import classify as flow
-
-        return flow(model, str(input), str(to), settings or [])
+        _must_exist(input, model)
+        return _flow("classify", model, str(input), str(to), settings or [])
 
     _answer(work, as_json)
 
@@ -235,9 +232,8 @@ def measure(
 
             return runs.measure(input, to, settings or [])
 
-        from flows.measure import measure as flow
-
-        return flow(str(input), str(to), settings or [])
+        _must_exist(input)
+        return _flow("measure", str(input), str(to), settings or [])
 
     _answer(work, as_json)
 
@@ -255,9 +251,7 @@ def run(
 
             return runs.run(experiment)
 
-        from flows.run import run as flow
-
-        return flow(str(config), settings or [])
+        return _flow("run", str(config), settings or [])
 
     _answer(work, as_json)
 
@@ -277,6 +271,26 @@ def show(
         return yaml.safe_dump(result, sort_keys=False, width=99)
 
     _answer(work, as_json, text)
+
+
+def _flow(verb: str, *arguments: Any) -> dict:
+    from flows.server import reached
+
+    with reached():
+        return getattr(import_module(f"flows.{verb}"), verb)(*arguments)
+
+
+def _must_exist(input: Path, model: str = "models:/") -> None:
+    r"""Refuses what is not there before Prefect takes ten seconds to start."""
+
+    if not input.exists():
+        raise DataError(f"{input} does not exist, expected a store, an experiment or images")
+    if not re.match(r"(models|runs):/", model) and not Path(model).is_dir():
+        from pipeline.card import recover
+
+        recover(Path(model))
+        if not Path(model).is_dir():
+            raise DataError(f"{model} is neither a folder nor models:/... nor runs:/...")
 
 
 def _experiment(path: Path, settings: Sequence[str] | None) -> Any:

@@ -13,7 +13,7 @@ from models.cutout_resnet import CutoutResNet
 from models.dihedral_resnet import DihedralResNet
 from models.freezing import freeze, head_names
 from models.lenet import LeNet
-from models.weights import adapt, fetch, load_weights, read_weights
+from models.weights import adapt, blue_to_red, fetch, load_weights, read_weights
 
 MODELS: dict[str, type[nn.Module]] = {
     "lenet": LeNet,
@@ -40,6 +40,9 @@ def build(
         classes: The number of classes :math:`K`.
         pretrained: Whether to load the weights that the library publishes; or a file, an
             address (`https://...`, which may end in `#sha256=...`), or `hf_hub:OWNER/NAME`.
+            Filters of the library and of the hub are of red, green and blue, and are turned
+            to the bands, which go from blue to red. Those of a file or an address are of the
+            bands as they stand.
         mirror: The index of the mirror image of each class, for a network that takes it.
         args: The other arguments of that network.
 
@@ -62,20 +65,20 @@ def build(
         model = _call(made, bands, classes, **known, **args)
 
     if pretrained:
-        load_weights(model, _learnt(name, pretrained, args), _source(name, pretrained))
+        load_weights(model, _learnt(model, name, pretrained, args), _source(name, pretrained))
 
     return model
 
 
-def _learnt(name: str, pretrained: bool | str, args: dict) -> dict[str, Tensor]:
+def _learnt(model: nn.Module, name: str, pretrained: bool | str, args: dict) -> dict[str, Tensor]:
     if pretrained is True:
         if not name.startswith(PREFIXES):
             raise ValueError(f"{name!r} has no published weights, expected a file or an address")
-        return published(name, **args)
+        return blue_to_red(model, published(name, **args))
 
     source = str(pretrained)
     if source.startswith(HUBS):
-        return published(f"timm:{source}")
+        return blue_to_red(model, published(f"timm:{source}"))
 
     return read_weights(fetch(source) if source.startswith(("http://", "https://")) else source)
 

@@ -1,6 +1,6 @@
 r"""Weights that were learnt before."""
 
-__all__ = ["adapt", "fetch", "load_weights", "read_weights", "spread"]
+__all__ = ["adapt", "blue_to_red", "fetch", "load_weights", "read_weights", "spread"]
 
 import hashlib
 import logging
@@ -71,6 +71,30 @@ def adapt(model: nn.Module, bands: int) -> nn.Module:
         first.weight = nn.Parameter(spread(first.weight.detach(), bands))
 
     return model
+
+
+def blue_to_red(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    r"""Turns filters of red, green and blue into filters of blue, green and red.
+
+    Networks are published with filters of pictures in that order, but bands go from blue to
+    red. Only first convolutions of three inputs are turned.
+
+    Arguments:
+        model: The network that is to have the weights.
+        weights: The tensors by name.
+    """
+
+    named = (getattr(model, "pretrained_cfg", None) or {}).get("first_conv")
+    if not named:
+        named = next((n for n, m in model.named_modules() if isinstance(m, nn.Conv2d)), ())
+    keys = {f"{name}.weight" for name in ((named,) if isinstance(named, str) else named)}
+    turned = {
+        key: weights[key].flip(1)
+        for key in keys & weights.keys()
+        if weights[key].ndim == 4 and weights[key].shape[1] == 3
+    }
+
+    return {**weights, **turned}
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> nn.Module:

@@ -6,7 +6,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -40,6 +40,8 @@ there are :data:`PARTS` at most."""
 
 PARTS = 500
 
+PART_PLAYED = Column("part", "", "train, validation or test: what it was to the model, or empty")
+
 AHEAD = 4
 r"""The number of batches that are read ahead."""
 
@@ -49,7 +51,13 @@ _log = logging.getLogger(__name__)
 
 
 def classify(
-    model: Path, feed: Feed, to: Path, *, version: str = "", device: str = "auto"
+    model: Path,
+    feed: Feed,
+    to: Path,
+    *,
+    version: str = "",
+    device: str = "auto",
+    members: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     r"""Classifies all inputs of a feed.
 
@@ -74,6 +82,8 @@ def classify(
         version: The version of the model, to be named in the catalogue. By default, the digest
             of its weights.
         device: Where to compute. By default, an accelerator if there is one.
+        members: What galaxies were to the model, by their identifier: the column `part`. By
+            default there is no such column.
 
     Returns:
         The numbers of inputs, of those classified, rejected, and found done, and of galaxies
@@ -90,10 +100,15 @@ def classify(
     place = _device(device)
 
     plan = _Plan.of(card, feed, place)
-    with in_parts(to, columns(card.classes), asdict(plan), plan.parts) as parts:
+    names = columns(card.classes)
+    if members is not None:
+        plan = replace(plan, feed=_hash(plan.feed + repr(sorted(members.items()))))
+        names.append(PART_PLAYED)
+    with in_parts(to, names, asdict(plan), plan.parts) as parts:
         done = parts.done
         _log.info("%d inputs, %d of %d parts are done", len(feed), done, plan.parts)
-        parts.add(_parts(network.to(place), card, feed, plan, done))
+        tables = _parts(network.to(place), card, feed, plan, done)
+        parts.add(tables if members is None else (_played(table, members) for table in tables))
         metadata = _metadata(card, version)
         metadata["data"] = feed.fingerprint or contents(parts.files)
         parts.finish(metadata)
@@ -231,6 +246,12 @@ def _table(records: Records, found: list[NDArray[np.float64]], classes: Sequence
 
     # The digest stays in the parts: it tells what was in the files
     return pa.table({name: made[name] for name in [*(c.name for c in columns(classes)), "digest"]})
+
+
+def _played(table: pa.Table, members: Mapping[str, str]) -> pa.Table:
+    ids = table["id"].to_pylist()
+
+    return table.append_column("part", pa.array([members.get(id, "") for id in ids], pa.string()))
 
 
 def _hash(text: str) -> str:

@@ -101,7 +101,7 @@ class Report:
         history: The numbers of each epoch.
         best_epoch: The index of the epoch that was kept, counted from 0.
         sample: A contact sheet of the classes.
-        mistakes: The pictures of `evaluation.wrong`.
+        mistakes: The pictures of `evaluation.wrong`, if there are any.
         configuration: The experiment, as YAML.
         command: What makes it again.
     """

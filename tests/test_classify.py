@@ -18,6 +18,7 @@ from pipeline.admission import images
 from pipeline.calibration import apply
 from pipeline.card import Card, load_card, save_card
 from pipeline.catalogue import read_table
+from pipeline.catalogue.parts import Parts
 from pipeline.classify import classify
 from pipeline.errors import ConfigError, DataError
 from pipeline.feeds import FileFeed, StoreFeed
@@ -135,6 +136,25 @@ def test_catalogue(tmp_path, model, store, suffix):
     assert answer["classified"] == 14 and answer["rejected"] == 3
     assert sum(answer["by_class"].values()) == 14
     assert not Path(f"{to}.parts").exists()
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "fits", "vot", "csv"])
+def test_members(tmp_path, model, store, suffix, monkeypatch):
+    r"""A catalogue says which galaxies taught its model, after a kill too."""
+
+    members = {"J0001": "train", "J0016": "test"}
+    to = tmp_path / f"galaxies.{suffix}"
+    with monkeypatch.context() as patch:
+        patch.setattr(Parts, "finish", lambda *_: 1 / 0)
+        for others in ({"J0003": "train"}, members):
+            with pytest.raises(ZeroDivisionError):
+                classify(model, StoreFeed(store), to, members=others)
+    assert classify(model, StoreFeed(store), to, members=members)["parts_found_done"] == 3
+    table = read_table(to)
+
+    found = dict(zip(table["id"].tolist(), table["part"].tolist(), strict=True))
+    assert {id: part for id, part in found.items() if part} == members
+    assert "what it was to the model" in table["part"].description
 
 
 def test_symmetries(tmp_path, store):

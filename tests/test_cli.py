@@ -16,7 +16,8 @@ from pipeline.config import load
 from pipeline.errors import DataError
 from pipeline.store import Store, StoreInfo
 
-DEMO = Path(__file__).parents[1] / "configs" / "demo.yaml"
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / "configs" / "demo.yaml"
 VERBS = {
     "simulate": ["sky"],
     "ingest": [str(DEMO)],
@@ -33,6 +34,11 @@ HEAVY = set(
     "PIL astropy fastapi jinja2 lightning matplotlib mlflow numba numpy pandas prefect psutil"
     " pyarrow safetensors scipy sklearn timm torch torchvision yaml".split()
 )
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
 
 
 def call(*args):
@@ -164,8 +170,7 @@ def test_errors(verb, monkeypatch):
         (["compare", "a", "--set", "compare.common=1"], "expected true or false"),
     ],
 )
-def test_hints(args, hint, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_hints(args, hint, tmp_path):
     done = call(*args)
 
     assert done.exit_code in (1, 2)
@@ -188,11 +193,29 @@ def test_wrong_places(typed, names, places):
     assert not list(places["runs"].glob("to*"))
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "classify {missing} {store} --to {to}.csv",
+        "classify models:/a/1 {missing} --to {to}.csv",
+        "measure {missing} --to {to}.csv",
+    ],
+)
+def test_wrong_places_without_prefect(typed, places, monkeypatch):
+    r"""What is not there is told before Prefect starts."""
+
+    monkeypatch.setitem(sys.modules, "flows.server", None)  # to import it would fail
+    done = call(*typed.format(**places).split())
+
+    assert done.exit_code == 1, done.stderr
+    assert str(places["missing"]) in done.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize("verb", [*VERBS, "show"])
 def test_no_flow_says_what_it_does(verb):
     told = " ".join(call(verb, "--help").stdout.split())
 
-    assert ("Runs without Prefect." in told) == (DEMO.parents[1] / f"flows/{verb}.py").exists()
+    assert ("Runs without Prefect." in told) == (ROOT / f"flows/{verb}.py").exists()
     assert ("this verb never uses Prefect" in told) != ("Runs without Prefect." in told)
 
 
@@ -241,7 +264,7 @@ def test_help_is_light(verb):
     """
 
     command = [sys.executable, "-X", "importtime", "-m", "flows.cli", *verb, "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
 
     assert done.returncode == 0, done.stderr
@@ -256,7 +279,8 @@ def test_measure_is_light():
     r"""What measures needs no network: none of its processes imports what trains or draws."""
 
     code = "import sys, flows.measure, pipeline.runs.measurement; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     imported = {name.partition(".")[0] for name in done.stdout.split()}
 
     assert {"prefect", "numba"} <= imported

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    temporary_settings,
+)
 from prefect.testing.utilities import prefect_test_harness
 from typer.testing import CliRunner
 
@@ -164,6 +168,30 @@ def test_command_line(calls):
     assert done.stdout == ""
     assert done.stderr.splitlines()[-1] == "tuningfork: the store is empty"
     assert "Traceback" not in done.stderr
+
+
+def test_without_a_server(monkeypatch):
+    r"""A server that is not there costs a line, which says what to do."""
+
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        done = CliRunner().invoke(app, ["ingest", DEMO])
+    assert done.exit_code == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("tuningfork: Prefect fails: ") and "127.0.0.1:9" in last
+    assert last.endswith("; --no-flow works without it")
+
+
+def test_our_own_mistake(calls, monkeypatch):
+    r"""What fails in a verb is not put down to Prefect."""
+
+    def fail(experiment):
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setitem(STAGES, "train", runs.train)
+    monkeypatch.setattr("pipeline.runs.training.sample", fail)
+    done = CliRunner().invoke(app, ["train", DEMO])
+    assert done.exit_code == 2
+    assert "Traceback" in done.stderr and "Prefect fails" not in done.stderr
 
 
 def test_for_real(server, tmp_path):

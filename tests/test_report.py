@@ -57,6 +57,8 @@ def test_says_it_all(page):
     assert f"{e.majority_rate:.1%}" in html and "12,345" in html
     for text in ("A &amp; B", "c0ffee", "name: &lt;x&gt;", "tuningfork run x.yaml", "–"):
         assert text in html
+    assert "its interval has no width" in html
+    assert "Catalogues hold what the network says alone" in html
 
 
 def test_is_one_file(page):
@@ -102,3 +104,4 @@ def test_bare():
     perfect = evaluate({"network": np.eye(2)[labels]}, labels, ("a", "b"), resamples=5)
     html = Report("bare", perfect, {}).render()
     assert "Most surely wrong" not in html and "100.0%" in html
+    assert "No mistake: the network calls every test galaxy as it is labelled" in html

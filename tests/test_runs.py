@@ -1,6 +1,7 @@
 r"""The verbs, from files to a catalogue."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,18 +9,17 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from models import build
+from models import MODELS
 from pipeline import runs, split
-from pipeline.card import Card, load_card, save_card
+from pipeline.card import load_card
 from pipeline.catalogue import read_table
 from pipeline.comparison import Predictions
 from pipeline.config import load
 from pipeline.errors import ConfigError, DataError
 from pipeline.fits import write_image
-from pipeline.runs import training
+from pipeline.runs import evaluation, training
 from pipeline.runs.data import sample
 from pipeline.runs.home import tracker
-from pipeline.serving import Server
 from pipeline.store import Store, StoreInfo
 from pipeline.tracking import Tracker
 
@@ -76,6 +76,9 @@ def test_run(demo):
     done = np.array(table["status"]) != "rejected"
     np.testing.assert_allclose(p[done].sum(axis=1), 1, atol=1e-5)
     assert len(table) == 160
+    members = split.load(home / "members.parquet")
+    assert list(table["part"]) == [members.get(id, "") for id in table["id"]]
+    assert set(table["part"]) == set(members.values())
 
 
 def test_run_again_does_nothing_anew(demo):
@@ -90,6 +93,37 @@ def test_run_again_does_nothing_anew(demo):
     assert found.scheme.mirror != alike.scheme.mirror  # views of spirals were other labels
     assert training._digest(experiment, alike) != training._digest(experiment, found)
     assert (experiment.home / "model/weights.safetensors").read_bytes() == weights
+
+
+def test_weights_of_a_file(demo, tmp_path):
+    r"""Other weights to begin with are another training, in the same file too."""
+
+    found, file = sample(demo[0]), tmp_path / "w.pt"
+    model = demo[0].model.model_copy(update={"pretrained": str(file)})
+    experiment = demo[0].model_copy(update={"model": model})
+    names = []
+    for content in (b"a", b"b", b"a"):
+        file.write_bytes(content)
+        names.append(training._digest(experiment, found))
+
+    assert names[0] == names[2] != names[1]
+
+
+def test_on_the_accelerator(demo, monkeypatch):
+    r"""A network learns where its batches are."""
+
+    places = []
+
+    def spy(network, *batches, **_):
+        places.extend(p.device.type for p in network.parameters())
+        places.extend(part.device.type for part in batches[:2])
+        raise DataError("seen")
+
+    monkeypatch.setattr(training, "device", lambda: "meta")
+    monkeypatch.setattr(training, "fit", spy)
+    with pytest.raises(DataError, match="seen"):
+        runs.train(demo[0].model_copy(update={"seed": 1}))
+    assert len(places) > 2 and set(places) == {"meta"}
 
 
 def test_evaluate_as_trained(demo, caplog):
@@ -118,6 +152,20 @@ def test_evaluate_as_trained(demo, caplog):
     (experiment.home / "aside.yaml").rename(experiment.home / "experiment.yaml")
 
 
+def test_without_a_mistake(demo, tmp_path, monkeypatch):
+    r"""A model that is always right is reported and registered like any other."""
+
+    experiment = demo[0].model_copy(update={"folder": tmp_path})
+    shutil.copytree(demo[0].home, experiment.home)
+    monkeypatch.setattr(
+        evaluation, "logits", lambda _, found, *__: 30 * np.eye(8)[found.of("test")[1]]
+    )
+    found = runs.evaluate(experiment)
+
+    assert found["models"]["cutout_resnet"]["accuracy"] == 1 and found["champion"]
+    assert "No mistake: the cutout_resnet" in (experiment.home / "report.html").read_text()
+
+
 def test_metrics_of_a_killed_process(demo):
     r"""Epochs that were not sent to MLflow before a kill are sent by the next run."""
 
@@ -132,7 +180,9 @@ def test_metrics_of_a_killed_process(demo):
         told = client.get_metric_history(tracked.run_id, name)
         assert [m.step for m in told] == [0, 1]
         assert [m.value for m in told] == [row[name] for row in history]
-    best = client.get_run(run["run"]).data.metrics["best_validation_loss"]
+    made = client.get_run(run["run"])
+    assert made.info.run_name == "demo, cutout_resnet, seed 0"
+    best = made.data.metrics["best_validation_loss"]
     assert best == min(row["validation_loss"] for row in history)
 
 
@@ -208,23 +258,6 @@ def test_compare(demo, tmp_path):
 
     assert result["differences"]["twin"]["accuracy"]["value"] == 0
     json.dumps(result, default=float)
-
-
-def test_nothing_usable(composites, tmp_path):
-    r"""Where every input is rejected, the reason is told."""
-
-    folder, model = composites
-    for path in folder.iterdir():
-        path.write_bytes(b"nothing")
-    with pytest.raises(DataError, match=r"all 3 inputs are rejected, the first as: .*jpeg"):
-        runs.classify(str(model), folder, tmp_path / "catalogue.csv")
-    assert len(read_table(tmp_path / "catalogue.csv")) == 3
-
-    settings = {"folder": tmp_path, "data.root": tmp_path, "data.pattern": "images/{id}.jpeg"}
-    settings |= {"data.table": "null", "data.labels": "null", "simulate": "null"}
-    experiment = load(CONFIGS / "demo.yaml", [f"{k}={v}" for k, v in settings.items()])
-    with pytest.raises(DataError, match=r"all 3 inputs are rejected, most often: \S+"):
-        runs.ingest(experiment)
 
 
 def test_a_part_is_kept(tmp_path):
@@ -340,6 +373,39 @@ def test_one_class(demo, tmp_path, caplog):
     assert "no training galaxy is elliptical or spiral_clockwise or" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("model", "size", "found"),
+    [
+        ("{name: lenet}", 20, "expected 22 x 22 or more"),
+        ("{name: dihedral_resnet, args: {stages: 6}}", 16, "Output size is too small"),
+        ("{name: 'timm:vit_tiny_patch16_224'}", 64, r"Input height \(64\) doesn't match"),
+        ("{name: 'torchvision:inception_v3'}", 64, "Kernel size can't be greater"),
+    ],
+)
+def test_images_that_do_not_fit(model, size, found, tmp_path):
+    r"""A network that cannot take the images is refused before they are read."""
+
+    settings = [f"folder={tmp_path}", f"model={model}", f"data.size={size}"]
+    experiment = load(CONFIGS / "demo.yaml", settings)
+    told = rf"model\.name='{experiment.model.name}' takes no images of {size} x {size} pixels"
+    with pytest.raises(ConfigError, match=rf"{told}: .*{found}.*; expected .* data\.size"):
+        training.check(experiment)
+    training.check(experiment, (299, 299) if "inception" in model else (224, 224))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *MODELS,
+        *("timm:resnet18", "timm:efficientnet_lite0", "timm:convnext_atto"),
+        *("torchvision:resnet18", "torchvision:googlenet", "torchvision:regnet_y_400mf"),
+    ],
+)
+def test_images_that_fit(name, tmp_path):
+    settings = [f"folder={tmp_path}", f"model={{name: '{name}'}}"]
+    training.check(load(CONFIGS / "demo.yaml", settings))
+
+
 NO_TABLE = ("data.table=null", "simulate=null")
 
 
@@ -366,87 +432,6 @@ def test_aegis(shared_data, tmp_path, monkeypatch):
     assert found["ok"] + found["flagged"] == 39
     assert {r["id"]: r["flags"] for r in manifest}["12011504"] == "edge"
     assert {row["label"] for row in manifest} == {"smooth", "featured"}
-
-
-@pytest.fixture
-def composites(shared_data, tmp_path):
-    r"""Pictures of Galaxy Zoo, and a model with random weights that learnt from their like."""
-
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for path in sorted((shared_data / "gz1_sdss/images").glob("*.jpeg"))[:3]:
-        (folder / path.name).write_bytes(path.read_bytes())
-    card = Card(
-        model="lenet",
-        args={},
-        bands=("g", "r", "i"),
-        height=40,
-        width=48,
-        scale="3 arcsec",
-        survey="gz1",
-        pixel_arcsec=3.0,
-        reading={"hdu": None, "pixel_scale": 1.0, "at": "centre"},
-        stretch={"kind": "asinh"},
-        classes=("round", "disk"),
-        mirror=(0, 1),
-    )
-    save_card(tmp_path / "model", card, build("lenet", bands=3, classes=2))
-
-    return folder, tmp_path / "model"
-
-
-def classified(model, input):
-    to = model.parent / "catalogue.csv"
-    runs.classify(str(model), input, to)
-
-    return read_table(to)
-
-
-def test_classify_composites(composites):
-    r"""Files without a scale of their own are read like those that the model learnt from."""
-
-    folder, model = composites
-    table = classified(model, folder)
-    paths = sorted(folder.iterdir())
-    served = Server(model).predict([str(path) for path in paths])
-
-    assert [str(id) for id in table["id"]] == [path.stem for path in paths]
-    np.testing.assert_allclose(table["p_round"], served["round"], atol=1e-5)
-    assert np.isfinite(table["p_round"]).all()
-
-
-def test_classify_one_image(composites):
-    folder, model = composites
-    one = sorted(folder.iterdir())[1]
-
-    assert [str(id) for id in classified(model, one)["id"]] == [one.stem]
-
-
-def test_classify_all_formats(composites):
-    r"""Every image of a folder is a row, whatever it ends in, and nothing else is."""
-
-    folder, model = composites
-    first, second, third = sorted(folder.iterdir())
-    first.rename(folder / "a.JPG")
-    second.rename(folder / "a.jpeg")
-    third.rename(folder / "b.c.jpeg")
-    for name in ("a.txt", ".d.jpeg", "e.fits.fz", "f.fits.gz", "g.fit"):
-        (folder / name).write_bytes(b"not an image")
-    table = classified(model, folder)
-
-    assert list(table["id"]) == ["a.JPG", "a.jpeg", "b.c", "e", "f", "g"]
-    assert list(table["status"] == "rejected") == [False] * 3 + [True] * 3
-    with pytest.raises(DataError, match="has no image"):
-        runs.classify(str(model), model, folder / "c.csv")
-
-
-def test_classify_after_a_kill(composites):
-    r"""A model that a killed save has left aside is found."""
-
-    folder, model = composites
-    model.rename(model.with_name(".model.old"))
-
-    assert len(classified(model, folder)) == 3
 
 
 def test_inspect_odd_names(tmp_path):

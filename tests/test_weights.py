@@ -187,7 +187,7 @@ def test_hub(tmp_path):
 
     name = f"local-dir:{tmp_path / 'hub'}"
     twin = build("timm:resnet10t", bands=3, classes=2, pretrained=name)
-    assert torch.equal(twin.conv1[0].weight, model.conv1[0].weight)
+    assert torch.equal(twin.conv1[0].weight, model.conv1[0].weight.flip(1))
     assert build(f"timm:{name}", bands=4, classes=2).num_classes == 2
 
 
@@ -204,3 +204,20 @@ def test_published_elsewhere(monkeypatch):
     model = build("torchvision:resnet18", bands=2, classes=3, pretrained=True)
     assert torch.equal(model.layer1[0].conv1.weight, state["layer1.0.conv1.weight"])
     torch.testing.assert_close(model.conv1.weight.sum(1), state["conv1.weight"].sum(1))
+
+
+@pytest.mark.parametrize("name", ["timm:resnet10t", "timm:crossvit_tiny_240"])
+def test_colours(name, tmp_path):
+    r"""A red pixel is red to a network that was published; to one of one's own it is a band."""
+
+    model = timm.create_model(name.removeprefix("timm:"), num_classes=2).eval()
+    timm.models.save_for_hf(model, tmp_path / "hub", safe_serialization=True)
+    torch.save(model.state_dict(), tmp_path / "own.pt")
+    hub = build(name, bands=3, classes=2, pretrained=f"local-dir:{tmp_path / 'hub'}").eval()
+    own = build(name, bands=3, classes=2, pretrained=str(tmp_path / "own.pt")).eval()
+
+    picture = torch.zeros(1, 3, 240, 240)
+    picture[0, 0, 120, 130] = 9.0  # red, and the last of the bands
+    torch.testing.assert_close(hub(picture.flip(1)), model(picture))
+    assert not torch.allclose(hub(picture), model(picture))
+    torch.testing.assert_close(own(picture), model(picture))

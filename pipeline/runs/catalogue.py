@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline import config
+from pipeline import split as splitting
 from pipeline.admission import images
 from pipeline.card import load_card, recover
 from pipeline.catalogue import read_table
@@ -16,7 +17,7 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.feeds import Feed, StoreFeed
 from pipeline.files import read_json
 from pipeline.runs.data import store_folder
-from pipeline.runs.home import MODEL, RUN
+from pipeline.runs.home import MEMBERS, MODEL, RUN
 from pipeline.runs.images import find_images
 from pipeline.runs.inputs import feed
 from pipeline.store import Store
@@ -56,7 +57,8 @@ def classify(model: str, input: Path, to: Path, overrides: Sequence[str] = ()) -
 
 
 def classify_store(experiment: Experiment) -> dict:
-    r"""Classifies all of the store of an experiment with the model it has trained."""
+    r"""Classifies all of the store of an experiment with the model it has trained, and tells
+    which galaxies have taught it."""
 
     store, home = Store.open(store_folder(experiment)), experiment.home
     run = read_json(home / RUN) if (home / RUN).exists() else {}
@@ -66,6 +68,7 @@ def classify_store(experiment: Experiment) -> dict:
         StoreFeed(store),
         home / "catalogue.parquet",
         version=run.get("model", ""),  # none before it is evaluated
+        members=splitting.load(home / MEMBERS),
     )
 
 

@@ -71,6 +71,7 @@ def tracker(experiment: Experiment, folder: Path) -> Tracker:
     return Tracker(
         uri,
         options.experiment or experiment.name,
+        name=f"{experiment.name}, {experiment.model.name}, seed {experiment.seed}",
         system_metrics=options.system_metrics,
         run_id=last.get("run") if last.get("uri") == uri else None,
     )

@@ -43,9 +43,10 @@ def publish(
         "precision_recall": figures.precision_recall_curves(evaluation),
         "confusion": figures.confusion_matrix(evaluation),
         "reliability": figures.reliability_diagram(evaluation),
-        "mistakes": _mistakes(found, evaluation),
         "classes": _examples(found),
     }
+    if evaluation.wrong:
+        drawn["mistakes"] = _mistakes(found, evaluation)
     _report(experiment, found, evaluation, drawn).save(home / REPORT)
 
     name = experiment.tracking.register_as or experiment.name
@@ -83,7 +84,7 @@ def _report(
         history=history["epochs"],
         best_epoch=history["best"],
         sample=drawn["classes"],
-        mistakes=drawn["mistakes"],
+        mistakes=drawn.get("mistakes"),
         configuration=yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False),
         command=facts["command"],
     )

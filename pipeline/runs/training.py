@@ -42,9 +42,10 @@ def train(experiment: Experiment) -> dict:
 
     found = sample(experiment)
     _check_classes(found)
+    check(experiment, (found.store.info.height, found.store.info.width))
     with torch.random.fork_rng():
         torch.manual_seed(experiment.seed)
-        network = _network(experiment, found.scheme, experiment.model.pretrained)
+        network = _network(experiment, found.scheme, experiment.model.pretrained).to(device())
     home = experiment.home
     folder = home / "training" / _digest(experiment, found)
 
@@ -166,25 +167,49 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def check(experiment: Experiment) -> None:
+def check(experiment: Experiment, shape: tuple[int, int] | None = None) -> None:
     r"""Refuses an experiment that cannot train, before time is spent on its data.
 
+    Arguments:
+        experiment: The experiment.
+        shape: The height and width of the images. By default, `data.size`.
+
     Raises:
-        ConfigError: If it has no labels, if its network cannot be built, or if the file of
-            its weights is missing.
+        ConfigError: If it has no labels, if its network cannot be built or does not take the
+            images, or if the file of its weights is missing.
     """
 
-    weights = str(experiment.model.pretrained)
-    local = weights not in {"True", "False"} and not re.match(
-        r"https?://|hf[-_]hub:|local-dir:", weights
-    )
-    if local and not Path(weights).is_file():
+    weights = _weights_file(experiment)
+    if weights and not weights.is_file():
         raise ConfigError(
-            f"model.pretrained={weights!r} is no file, expected true, false, a file,"
+            f"model.pretrained={str(weights)!r} is no file, expected true, false, a file,"
             " https://... or hf_hub:OWNER/NAME"
         )
-    with torch.device("meta"):
-        _network(experiment, scheme(experiment), pretrained=False)
+
+    name, (height, width) = experiment.model.name, shape or experiment.data.shape
+    try:
+        with torch.device("meta"):
+            network = _network(experiment, scheme(experiment), pretrained=False)
+            network(torch.zeros(2, len(experiment.data.bands), height, width))
+    except NotImplementedError:
+        return  # some networks of others cannot be tried without memory
+    except ConfigError:
+        raise
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"model.name={name!r} takes no images of {height} x {width} pixels: {error};"
+            " expected another model, another data.size, or model.args that fit both"
+        ) from error
+
+
+def _weights_file(experiment: Experiment) -> Path | None:
+    r"""Returns where the weights to begin with are, if they are a file."""
+
+    weights = experiment.model.pretrained
+    if isinstance(weights, bool) or re.match(r"https?://|hf[-_]hub:|local-dir:", weights):
+        return None
+
+    return Path(weights)
 
 
 def _network(experiment: Experiment, meaning: Scheme, pretrained: bool | str) -> nn.Module:
@@ -242,6 +267,8 @@ def _digest(experiment: Experiment, found: Sample) -> str:
     parts = {"model", "training", "batches", "seed"}
     text = experiment.model_dump_json(include=parts) + found.store.fingerprint
     text += repr((found.scheme.classes, found.scheme.mirror))
+    if weights := _weights_file(experiment):
+        text += blake2b(weights.read_bytes()).hexdigest()
     members = "".join(found.ids[i] + found.parts[i] for i in np.argsort(found.ids))
 
     return blake2b((text + members).encode(), digest_size=8).hexdigest()

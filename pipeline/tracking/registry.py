@@ -49,7 +49,6 @@ def promote(
     name: str,
     challenger: Predictions,
     *,
-    champion: Predictions | None = None,
     metric: str = "macro_f1",
     seed: int = 0,
     resamples: int = 1000,
@@ -63,7 +62,6 @@ def promote(
         uri: The tracking server.
         name: The name of the registered model.
         challenger: What the challenger says of the test galaxies.
-        champion: What the champion says of them. By default, what its own run kept.
         metric: A key of :data:`pipeline.metrics.METRICS`.
         seed: Seeds the resamples.
         resamples: Their number.
@@ -87,7 +85,7 @@ def promote(
         elif str(holder) == version:
             verdict = Verdict(False, "it is the champion already", version, str(holder))
         else:
-            rival = champion or _kept(client, name, str(holder))
+            rival = _kept(client, name, str(holder))
             verdict = _judge(
                 version, str(holder), challenger, rival, metric, seed=seed, resamples=resamples
             )
@@ -99,13 +97,13 @@ def promote(
     return verdict
 
 
-def resolve(model: str, uri: str, folder: Path | None = None) -> Path:
+def resolve(model: str, uri: str, folder: Path) -> Path:
     r"""Finds the model card of a model.
 
     Arguments:
         model: A folder, `models:/name@champion`, `models:/name/version` or `runs:/id/model`.
         uri: The tracking server.
-        folder: Where a card from a server goes. By default, a temporary folder.
+        folder: Where a card from a server goes.
 
     Returns:
         The folder of the card.
@@ -121,9 +119,7 @@ def resolve(model: str, uri: str, folder: Path | None = None) -> Path:
 
     with global_uri(checked(uri)), understood(uri):
         try:
-            path = mlflow.artifacts.download_artifacts(
-                model, dst_path=str(folder or tempfile.mkdtemp(prefix="tuningfork-"))
-            )
+            path = mlflow.artifacts.download_artifacts(model, dst_path=str(folder))
             flavor = Model.load(path).flavors["python_function"]
         except (MlflowException, OSError) as error:
             raise DataError(f"{uri} has no model {model}: {error}") from error

@@ -62,7 +62,6 @@ class Tracker:
         uri: The tracking server, or `sqlite:///...`, whose artifacts then lie beside the file.
         experiment: The name of the experiment. Made if there is none.
         name: The name of the run. By default MLflow finds one.
-        tags: More tags of the run.
         system_metrics: Whether the use of processor, memory, disk and GPU is recorded.
         run_id: The run to go on with, rather than a new one.
 
@@ -80,14 +79,12 @@ class Tracker:
         experiment: str,
         *,
         name: str | None = None,
-        tags: Mapping[str, str] | None = None,
         system_metrics: bool = False,
         run_id: str | None = None,
     ) -> None:
         self.uri = checked(uri)
         self.experiment = experiment
         self.name = name
-        self.tags = dict(tags or {})
         self.run_id = run_id or ""
         self._system_metrics = system_metrics
         self._monitor: SystemMetricsMonitor | None = None
@@ -101,8 +98,7 @@ class Tracker:
             if self.run_id:
                 self._client.update_run(self.run_id, status="RUNNING")
             else:
-                tags = _tags() | self.tags
-                run = self._client.create_run(self.experiment_id, tags=tags, run_name=self.name)
+                run = self._client.create_run(self.experiment_id, tags=_tags(), run_name=self.name)
                 self.run_id = run.info.run_id
 
         if self._system_metrics:
