@@ -1,6 +1,6 @@
 r"""What is saved of a trained model: a recipe and tensors, never a pickle."""
 
-__all__ = ["Card", "common_scale", "load_card", "recover", "save_card"]
+__all__ = ["Card", "common_scale", "load_card", "load_trees", "recover", "save_card"]
 
 import errno
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -22,10 +23,12 @@ from models import build
 from pipeline import __version__
 from pipeline.errors import DataError, suggest
 from pipeline.files import replacing
+from pipeline.trees import Trees
 
 FORMAT = 2
 RECIPE = "card.json"
 WEIGHTS = "weights.safetensors"
+FOREST = "forest.safetensors"
 
 TOLERANCE = 0.05
 r"""How much two pixel scales may differ and still be the same."""
@@ -50,13 +53,14 @@ class Card:
         stretch: The arguments of :class:`pipeline.stretch.Stretch`.
         classes: The names of the :math:`K` classes, in the order of the network's output.
         mirror: The index of the mirror image of each class, with length `K`.
-        temperature: What logits are divided by, so that probabilities are calibrated.
+        temperature: What logits are divided by, so that probabilities are calibrated. They are
+            those of the network, or of the network and the forest together where there is one.
         symmetries: Whether logits are averaged over the symmetries of the square.
         name: What the model is called.
         fingerprint: That of the store it learnt from.
         metrics: How well it did on the test galaxies.
         software: The version of this package that trained it.
-        digest: A hash of the weights, filled in when they are saved.
+        digest: A hash of the weights and of the forest, filled in when they are saved.
     """
 
     model: str
@@ -127,28 +131,32 @@ class Card:
         )
 
 
-def save_card(folder: Path, card: Card, model: nn.Module) -> Card:
+def save_card(folder: Path, card: Card, model: nn.Module, trees: Trees | None = None) -> Card:
     r"""Saves a trained model, in place of what the folder held. A reader sees all of it or none.
 
     Arguments:
         folder: Where to.
         card: The recipe of the model.
         model: The network, on any device.
+        trees: The forest that answers together with it. None without one.
 
     Returns:
-        The card, with the digest of the weights.
+        The card, with the digest.
     """
 
     state = {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
     weights = save({key: value.contiguous() for key, value in state.items()})
-    card = replace(card, digest=_digest(weights))
+    forest = b"" if trees is None else safetensors.numpy.save(vars(trees))
+    card = replace(card, digest=_digest(weights + forest))
+    contents = {WEIGHTS: weights, RECIPE: card.to_json().encode()}
+    contents |= {FOREST: forest} if forest else {}
 
     folder = Path(folder)
     recover(folder)
     aside, old = _beside(folder, "new"), _beside(folder, "old")
     for leftover in (aside, old):
         shutil.rmtree(leftover, ignore_errors=True)
-    for name, content in ((WEIGHTS, weights), (RECIPE, card.to_json().encode())):
+    for name, content in contents.items():
         with replacing(aside / name, sync=True) as file:
             file.write(content)
     _swap(aside, folder, old)
@@ -204,12 +212,14 @@ def load_card(folder: Path) -> tuple[Card, nn.Module]:
     try:
         card = Card.from_json(recipe.read_text())
         tensors = weights.read_bytes()
+        forest = (folder / FOREST).read_bytes() if (folder / FOREST).exists() else b""
     except OSError as error:
         raise DataError(f"{folder} is not a model card: {error}") from error
     except (DataError, UnicodeDecodeError) as error:
         raise DataError(f"{recipe}: {error}") from error
-    if card.digest != _digest(tensors):
-        raise DataError(f"{weights} is damaged or of another model than {RECIPE} beside it")
+    if card.digest != _digest(tensors + forest):
+        parts = f"{weights} or {FOREST} is" if forest else f"{weights} is"
+        raise DataError(f"{parts} damaged or of another model than {RECIPE} beside it")
 
     try:
         model = card.build()
@@ -221,6 +231,17 @@ def load_card(folder: Path) -> tuple[Card, nn.Module]:
         raise DataError(f"{weights} does not fit {card.model!r}: {error}") from error
 
     return card, model.eval()
+
+
+def load_trees(folder: Path) -> Trees | None:
+    r"""Loads the forest that answers together with the network of a card, if there is one.
+
+    It is what :func:`load_card` has seen to be sound.
+    """
+
+    path = Path(folder) / FOREST
+
+    return Trees(**safetensors.numpy.load_file(path)) if path.exists() else None
 
 
 def _beside(folder: Path, word: str) -> Path:

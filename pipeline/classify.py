@@ -17,18 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from pipeline import __version__
 from pipeline.admission import refused, scale_misfit
-from pipeline.calibration import apply
-from pipeline.card import Card, load_card
+from pipeline.card import Card
 from pipeline.catalogue import Column, contents, in_parts
-from pipeline.dataset import Batch
 from pipeline.errors import DataError
 from pipeline.feeds import ABOUT, STATUS, Feed, Records, describe
-from pipeline.prediction import predict
-from pipeline.stretch import Stretch
+from pipeline.predictor import Predictor
 
 BATCH_PIXELS = 2**21
 r"""A batch has this many pixels at most, over all bands, and as many galaxies as :data:`BATCH`."""
@@ -65,7 +61,8 @@ def classify(
 
     .. math:: p = \mathrm{softmax}(z / T)
 
-    of the logits :math:`z` at the temperature :math:`T` of the card, the likeliest class, the
+    of the logits :math:`z` at the temperature :math:`T` of the card, those of its network or of
+    network and forest together (:func:`pipeline.trees.pool`), the likeliest class, the
     entropy :math:`-\sum_k p_k \log_2 p_k` in bits, flags, status and reason. A rejected input
     has NaN for numbers and no class. On a native grid, so is one of another scale than those
     that the model has learnt from.
@@ -95,9 +92,10 @@ def classify(
             if the model is damaged.
     """
 
-    card, network = load_card(model)
-    _check(card, feed, Path(model))
     place = _device(device)
+    predictor = Predictor(model, place)
+    card = predictor.card
+    _check(card, feed, Path(model))
 
     plan = _Plan.of(card, feed, place)
     names = columns(card.classes)
@@ -107,7 +105,7 @@ def classify(
     with in_parts(to, names, asdict(plan), plan.parts) as parts:
         done = parts.done
         _log.info("%d inputs, %d of %d parts are done", len(feed), done, plan.parts)
-        tables = _parts(network.to(place), card, feed, plan, done)
+        tables = _parts(predictor, feed, plan, done)
         parts.add(tables if members is None else (_played(table, members) for table in tables))
         metadata = _metadata(card, version)
         metadata["data"] = feed.fingerprint or contents(parts.files)
@@ -189,28 +187,21 @@ def _device(name: str) -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _parts(
-    network: nn.Module, card: Card, feed: Feed, plan: _Plan, done: int
-) -> Iterator[pa.Table]:
+def _parts(predictor: Predictor, feed: Feed, plan: _Plan, done: int) -> Iterator[pa.Table]:
     r"""Yields the parts that are not done. Batches are read while others are computed."""
 
-    stretch = Stretch(**card.stretch)
-    place = next(network.parameters()).device
+    card = predictor.card
     rows: list[Mapping[str, Any]] = []
     found: list[NDArray[np.float64]] = []
     for given, all_pixels in _ahead(feed.stream(done * plan.part, plan.batch)):
         records, pixels = refused(given, all_pixels, partial(scale_misfit, card))
         rows += records
         if len(pixels):
-            images = stretch(torch.from_numpy(pixels).to(place))
-            unknown = torch.full((len(images),), -1)
-            batch = Batch(images, unknown, unknown)
-            z = predict(network, [batch], card.symmetries, card.mirror)
-            if not np.isfinite(z).all():
+            found.append(predictor.probabilities(pixels))
+            if not np.isfinite(found[-1]).all():
                 raise DataError(
                     f"the model {card.name!r} answers NaN to {records[0]['id']} or after"
                 )
-            found.append(apply(z, card.temperature))
         if len(rows) == plan.part:
             yield _table(rows, found, card.classes)
             rows, found = [], []

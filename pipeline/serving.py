@@ -14,13 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.admission import images, refused, scale_misfit
-from pipeline.calibration import apply
-from pipeline.card import load_card
-from pipeline.dataset import Batches
 from pipeline.errors import DataError
-from pipeline.prediction import predict
+from pipeline.predictor import Predictor
 from pipeline.sources import Source
-from pipeline.stretch import Stretch
 
 BATCH = 64
 
@@ -36,7 +32,8 @@ class Server:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.card, self.network = load_card(folder)
+        self.predictor = Predictor(folder)
+        self.card = self.predictor.card
 
     def predict(self, data: Any, params: dict | None = None) -> pd.DataFrame:
         r"""Classifies cutouts, or the files that hold them.
@@ -75,13 +72,9 @@ class Server:
             )
         half = np.finfo(np.float16)
         pixels = values.astype(np.float32).clip(half.min, half.max).astype(np.float16)
+        blocks = np.split(pixels, range(BATCH, len(pixels), BATCH))
 
-        rows = np.arange(len(pixels))
-        stretch = Stretch(**self.card.stretch)
-        batches = Batches(_Held(pixels), rows, rows * 0 - 1, BATCH, stretch=stretch)
-        logits = predict(self.network, batches, self.card.symmetries, self.card.mirror)
-
-        return apply(logits.reshape(-1, len(self.card.classes)), self.card.temperature)
+        return np.concatenate([self.predictor.probabilities(block) for block in blocks])
 
     def _files(self, paths: list[str]) -> pd.DataFrame:
         card = self.card
@@ -104,16 +97,6 @@ class Server:
         likeliest = np.where(known, names[probabilities.argmax(axis=1)], "")
 
         return pd.DataFrame(probabilities, columns=list(names)).assign(predicted=likeliest)
-
-
-class _Held:
-    r"""Pixels that are in memory already."""
-
-    def __init__(self, pixels: NDArray[np.float16]) -> None:
-        self.pixels = pixels
-
-    def gather(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
-        return self.pixels[rows]
 
 
 def _files(path: str, bands: tuple[str, ...]) -> tuple[Path, ...]:

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.ensemble import RandomForestClassifier
 
 from models import build
-from pipeline.card import Card, common_scale, load_card, save_card
+from pipeline.card import Card, common_scale, load_card, load_trees, save_card
 from pipeline.errors import DataError, PipelineError
+from pipeline.trees import Trees
 
 CARD = Card(
     model="cutout_resnet",
@@ -52,6 +54,31 @@ def test_round_trip(tmp_path, model):
     assert again.digest == card.digest
     for name in ("card.json", "weights.safetensors"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "model" / name).read_bytes()
+
+
+def test_forest(tmp_path, model):
+    r"""A forest is a part of the model: kept, replaced and missed with it."""
+
+    numbers = np.random.default_rng(0).normal(size=(60, 4))
+    forest = RandomForestClassifier(5, random_state=0).fit(numbers, (numbers[:, 1] > 0) * 1)
+    trees, folder = Trees.of(forest, num_classes=3), tmp_path / "model"
+    saved = save_card(folder, CARD, model, trees)
+    assert saved.digest != save_card(tmp_path / "alone", CARD, model).digest
+    assert load_card(folder)[0] == saved and load_trees(tmp_path / "alone") is None
+    twin = load_trees(folder)
+    for name, array in vars(trees).items():
+        assert np.array_equal(getattr(twin, name), array)
+
+    path = folder / "forest.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(DataError, match=r"forest\.safetensors is damaged"):
+        load_card(folder)
+    path.unlink()
+    with pytest.raises(DataError, match=r"weights\.safetensors is damaged or of another"):
+        load_card(folder)
+    save_card(folder, CARD, model)
+    assert not path.exists() and load_trees(folder) is None
 
 
 def test_replaced_or_left(tmp_path, model, monkeypatch):

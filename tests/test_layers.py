@@ -17,12 +17,12 @@ LAYERS = [
     "pipeline.augment pipeline.background pipeline.calibration pipeline.cutout "
     "pipeline.descriptors pipeline.filters pipeline.metrics pipeline.morphometry "
     "pipeline.optimization pipeline.quality pipeline.regrid pipeline.split "
-    "pipeline.stretch models",
+    "pipeline.stretch pipeline.trees models",
     "pipeline.admission pipeline.baselines pipeline.card pipeline.classify pipeline.comparison "
     "pipeline.compilation pipeline.dataset pipeline.evaluation pipeline.feeds "
     "pipeline.figures pipeline.ingest pipeline.measurement pipeline.pictures "
-    "pipeline.prediction pipeline.report pipeline.rows pipeline.serving pipeline.sources "
-    "pipeline.targets pipeline.tracking pipeline.training",
+    "pipeline.prediction pipeline.predictor pipeline.report pipeline.rows pipeline.serving "
+    "pipeline.sources pipeline.targets pipeline.tracking pipeline.training",
     "pipeline.runs",
     "flows",
 ]

@@ -21,8 +21,9 @@ def page(tmp_path_factory):
     z = rng.normal(size=(200, 3))
     z[np.arange(200), labels] += 2
     network = softmax(z, axis=1)
+    said = {"network": network, "majority class": majority_class(labels, 3, 200)}
     evaluation = evaluate(
-        {"network": network, "majority class": majority_class(labels, 3, 200)},
+        said | {"network + forest": network},
         labels,
         CLASSES,
         ids=[f"<script>{n}" for n in range(200)],

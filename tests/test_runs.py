@@ -9,17 +9,16 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from models import MODELS
 from pipeline import runs, split
 from pipeline.card import load_card
 from pipeline.catalogue import read_table
 from pipeline.comparison import Predictions
 from pipeline.config import load
 from pipeline.errors import ConfigError, DataError
-from pipeline.fits import write_image
 from pipeline.runs import evaluation, training
 from pipeline.runs.data import sample
 from pipeline.runs.home import tracker
+from pipeline.serving import Server
 from pipeline.store import Store, StoreInfo
 from pipeline.tracking import Tracker
 
@@ -166,6 +165,43 @@ def test_without_a_mistake(demo, tmp_path, monkeypatch):
     assert "No mistake: the cutout_resnet" in (experiment.home / "report.html").read_text()
 
 
+def test_forest_in_the_model(demo, tmp_path):
+    r"""A forest that belongs to the model answers with the network, wherever the model does."""
+
+    experiment = demo[0].model_copy(
+        update={
+            "folder": tmp_path,
+            "model": demo[0].model.model_copy(update={"forest": True}),
+            "evaluation": demo[0].evaluation.model_copy(update={"baselines": ("svm",)}),
+        }
+    )
+    shutil.copytree(demo[0].home, experiment.home)
+    before = (experiment.home / "model/weights.safetensors").read_bytes()
+    runs.train(experiment)
+    found = runs.evaluate(experiment)
+
+    # The network does not learn again, and what both say is what the table says of both before
+    assert (experiment.home / "model/weights.safetensors").read_bytes() == before
+    names = ["cutout_resnet + forest", "cutout_resnet", "forest", "svm", "majority class"]
+    assert list(found["models"]) == names
+    said = Predictions.load(experiment.home / "predictions.parquet").probabilities
+    of_demo = Predictions.load(demo[0].home / "predictions.parquet").probabilities
+    np.testing.assert_allclose(said["forest"], of_demo["forest"], atol=1e-6)
+    np.testing.assert_allclose(said["cutout_resnet"], of_demo["cutout_resnet"], atol=1e-6)
+
+    # The catalogue and the served model have the same probabilities as the evaluation
+    runs.classify_store(experiment)
+    table = read_table(experiment.home / "catalogue.parquet")
+    p = np.stack([table[f"p_{name}"] for name in experiment.data.labels.classes], axis=1)
+    test = sample(experiment).of("test")
+    row = {id: n for n, id in enumerate(table["id"])}
+    expected = said["cutout_resnet + forest"]
+    np.testing.assert_allclose(p[[row[id] for id in test[2]]], expected, atol=1e-5)
+    cutouts = Store.open(experiment.home / "store").gather(test[0][:5])
+    served = Server(experiment.home / "model").predict(cutouts)
+    np.testing.assert_allclose(served.to_numpy()[:, :8].astype(float), expected[:5], atol=1e-5)
+
+
 def test_metrics_of_a_killed_process(demo):
     r"""Epochs that were not sent to MLflow before a kill are sent by the next run."""
 
@@ -184,34 +220,6 @@ def test_metrics_of_a_killed_process(demo):
     assert made.info.run_name == "demo, cutout_resnet, seed 0"
     best = made.data.metrics["best_validation_loss"]
     assert best == min(row["validation_loss"] for row in history)
-
-
-def test_overlapping_cutouts_stay_together(tmp_path):
-    r"""Two cutouts that share a corner only are on one side of the split."""
-
-    experiment = load(CONFIGS / "demo.yaml", [f"folder={tmp_path}", "data.size=[20, 20]"])
-    store = Store.create(
-        tmp_path / "demo/store", StoreInfo(experiment.data.bands, 20, 20, "native", "x")
-    )
-    classes = experiment.data.labels.classes
-    step = 0.9 * 20 / 3600  # degrees, in both directions, of pixels of an arcsecond
-    rows = [
-        {
-            "id": f"{i}",
-            "ra": i // 2 + step * (i % 2),
-            "dec": step * (i % 2),
-            "label": classes[i // 2 % 8],
-            "scale_arcsec": 1.0,
-            "status": "ok",
-        }
-        for i in range(160)
-    ]
-    store.commit(np.zeros((160, 4, 20, 20), np.float16), rows)
-    found = sample(experiment)
-
-    parts = found.parts[np.argsort([int(id) for id in found.ids])]
-    assert set(parts) == {"train", "validation", "test"}
-    assert (parts[::2] == parts[1::2]).all()
 
 
 def test_classify_files_as_the_store(demo, tmp_path):
@@ -260,30 +268,6 @@ def test_compare(demo, tmp_path):
     json.dumps(result, default=float)
 
 
-def test_a_part_is_kept(tmp_path):
-    r"""What cannot be read for a while comes back to the part it had."""
-
-    runs.simulate(tmp_path / "survey", galaxies=80)
-    settings = {"folder": tmp_path / "runs", "data.root": tmp_path / "survey"}
-    settings |= {"data.table.path": tmp_path / "survey/labels.csv", "simulate": "null"}
-    experiment = load(
-        CONFIGS / "demo.yaml", [f"{k}={v}" for k, v in settings.items()] + ["data.workers=1"]
-    )
-    runs.ingest(experiment)
-    before = split.load(experiment.home / "split.parquet")
-    away = sorted((tmp_path / "survey/cutouts").iterdir())[::4]
-    for path in away:
-        path.rename(tmp_path / path.name)
-    assert runs.ingest(experiment)["galaxies"] < len(before)
-    for path in away:
-        (tmp_path / path.name).rename(path)
-    runs.ingest(experiment)
-
-    assert split.load(experiment.home / "split.parquet") == before
-    found = sample(experiment)
-    assert dict(zip(found.ids, found.parts.tolist(), strict=True)) == before
-
-
 def test_another_split(demo):
     r"""No galaxy that taught a model tests it."""
 
@@ -296,22 +280,6 @@ def test_another_split(demo):
     with pytest.raises(DataError, match=rf"1 of \d+ test galaxies, e\.g\. '{moved}', taught"):
         runs.evaluate(demo[0])
     (home / "members.parquet").write_bytes(members)
-
-
-def test_simulate_into_a_folder(tmp_path):
-    r"""Nobody's files are replaced, and nothing is left of a survey that is drawn anew."""
-
-    survey, mine = tmp_path / "survey", tmp_path / "mine"
-    runs.simulate(survey, galaxies=5)
-    assert not runs.simulate(survey, galaxies=5)["drawn"]
-    assert runs.simulate(survey, galaxies=3, seed=1)["drawn"]
-    assert len(list((survey / "cutouts").iterdir())) == 3
-
-    mine.mkdir()
-    (mine / "labels.csv").write_text("id,label\n")
-    with pytest.raises(ConfigError, match=r"holds labels\.csv, which the simulator has not drawn"):
-        runs.simulate(mine, galaxies=5)
-    assert [path.name for path in mine.iterdir()] == ["labels.csv"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\xff"])
@@ -338,20 +306,6 @@ def test_a_file_in_the_way(demo, tmp_path):
     assert path.read_text() == "notes"
 
 
-def test_mixed_scales(tmp_path, caplog):
-    for i, step in enumerate([1e-4, 1e-4, 1e-3]):
-        cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 1.0 + i, "CRVAL2": 2.0}
-        cards |= {"CRPIX1": 16.0, "CRPIX2": 16.0, "CDELT1": -step, "CDELT2": step}
-        pixels = np.random.default_rng(i).normal(size=(4, 32, 32)).astype(np.float32)
-        write_image(tmp_path / f"{i}.fits", pixels, cards)
-    settings = {"folder": tmp_path, "data.root": tmp_path, "data.pattern": "{id}.fits"}
-    settings |= {"data.table": "null", "data.labels": "null", "simulate": "null"}
-    settings |= {"data.size": 32, "data.workers": 1}
-    runs.ingest(load(CONFIGS / "demo.yaml", [f"{k}={v}" for k, v in settings.items()]))
-
-    assert "its pixels are of 0.36 to 3.6 arcsec" in caplog.text
-
-
 def test_one_class(demo, tmp_path, caplog):
     r"""Galaxies of one class teach nothing, and a class without any is not learnt."""
 
@@ -371,56 +325,6 @@ def test_one_class(demo, tmp_path, caplog):
         learn("ring")
     learn("ring", "merger")
     assert "no training galaxy is elliptical or spiral_clockwise or" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("model", "size", "found"),
-    [
-        ("{name: lenet}", 20, "expected 22 x 22 or more"),
-        ("{name: dihedral_resnet, args: {stages: 6}}", 16, "Output size is too small"),
-        ("{name: 'timm:vit_tiny_patch16_224'}", 64, r"Input height \(64\) doesn't match"),
-        ("{name: 'torchvision:inception_v3'}", 64, "Kernel size can't be greater"),
-    ],
-)
-def test_images_that_do_not_fit(model, size, found, tmp_path):
-    r"""A network that cannot take the images is refused before they are read."""
-
-    settings = [f"folder={tmp_path}", f"model={model}", f"data.size={size}"]
-    experiment = load(CONFIGS / "demo.yaml", settings)
-    told = rf"model\.name='{experiment.model.name}' takes no images of {size} x {size} pixels"
-    with pytest.raises(ConfigError, match=rf"{told}: .*{found}.*; expected .* data\.size"):
-        training.check(experiment)
-    training.check(experiment, (299, 299) if "inception" in model else (224, 224))
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *MODELS,
-        *("timm:resnet18", "timm:efficientnet_lite0", "timm:convnext_atto"),
-        *("torchvision:resnet18", "torchvision:googlenet", "torchvision:regnet_y_400mf"),
-    ],
-)
-def test_images_that_fit(name, tmp_path):
-    settings = [f"folder={tmp_path}", f"model={{name: '{name}'}}"]
-    training.check(load(CONFIGS / "demo.yaml", settings))
-
-
-NO_TABLE = ("data.table=null", "simulate=null")
-
-
-def test_not_yet(tmp_path):
-    experiment = load(CONFIGS / "demo.yaml", [f"folder={tmp_path}"])
-    with pytest.raises(DataError, match="not a store yet, expected `tuningfork ingest` before"):
-        runs.train(experiment)
-    with pytest.raises(ConfigError, match=r"labels\.column='label' needs data\.table, which is"):
-        runs.ingest(load(CONFIGS / "demo.yaml", [f"folder={tmp_path}", *NO_TABLE]))
-    with pytest.raises(ConfigError, match=r"data\.labels is missing"):
-        runs.train(
-            experiment.model_copy(
-                update={"data": experiment.data.model_copy(update={"labels": None})}
-            )
-        )
 
 
 def test_aegis(shared_data, tmp_path, monkeypatch):

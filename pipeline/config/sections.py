@@ -265,6 +265,10 @@ class Model(Config):
     pretrained: bool | str = False
     r"""The published weights, a file, a URL, or `hf_hub:name`."""
 
+    forest: bool = False
+    r"""A forest on measured morphology answers together with the network, see
+    :func:`pipeline.trees.pool`. It takes some ten milliseconds per galaxy."""
+
 
 class Training(Config):
     r"""See :class:`pipeline.optimization.Training`."""

@@ -8,14 +8,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from pipeline import comparison
 from pipeline import split as splitting
 from pipeline.baselines import fit_baseline, measurements, probabilities
 from pipeline.calibration import apply
-from pipeline.card import load_card, save_card
+from pipeline.card import Card, load_card, load_trees, save_card
 from pipeline.config import Experiment
 from pipeline.errors import DataError
 from pipeline.evaluation import Evaluation, majority_class
@@ -24,11 +24,9 @@ from pipeline.runs.data import Sample, sample
 from pipeline.runs.home import MEMBERS, MODEL, trained
 from pipeline.runs.reporting import REPORT, publish
 from pipeline.runs.training import logits, temperature
+from pipeline.trees import Trees, pool
 
 EVALUATION = "evaluation.json"
-
-LEAST_VOTE = 1e-3
-r"""The least probability of a class by the forest, about that of one tree of many."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,30 +42,30 @@ def evaluate(experiment: Experiment) -> dict:
     home = experiment.home
     found = sample(experiment)
     card, network = load_card(home / MODEL)
+    trees = load_trees(home / MODEL)
     symmetries = experiment.evaluation.symmetries
     if card.symmetries != symmetries:  # which is another predictor, to be calibrated anew
-        calibrated = temperature(experiment, found, network)
+        calibrated = temperature(experiment, found, network, trees)
         card = replace(card, symmetries=symmetries, temperature=calibrated)
     _, labels, ids = found.of("test")
     _check_unseen(home / MEMBERS, ids)
-    z = logits(experiment, found, network, "test")
-
-    said = _with_both(card.model, apply(z, card.temperature), _baselines(experiment, found))
+    said, z = _answers(experiment, found, card, network, trees)
     predictions = comparison.Predictions(ids, labels, card.classes, said)
     predictions.save(home / comparison.FILE)
+    model = next(iter(said))
     evaluation = judge(
         said,
         labels,
         card.classes,
         experiment.seed,
         ids=ids,
-        uncalibrated={card.model: apply(z, 1.0)},
-        temperature={card.model: card.temperature},
+        uncalibrated={model: apply(z, 1.0)},
+        temperature={model: card.temperature},
         resamples=experiment.evaluation.resamples,
     )
     evaluation.save(home / EVALUATION)
     _warn_if_useless(home / MODEL, evaluation)
-    save_card(home / MODEL, replace(card, metrics=evaluation.summary()), network)
+    save_card(home / MODEL, replace(card, metrics=evaluation.summary()), network, trees)
     verdict, run = publish(experiment, found, evaluation, predictions)
 
     return {
@@ -98,19 +96,28 @@ def _check_unseen(members: Path, ids: Sequence[str]) -> None:
         )
 
 
-def _with_both(model: str, network: NDArray, baselines: dict[str, NDArray]) -> dict[str, NDArray]:
-    r"""Returns what each says, and what the network and the forest say together.
+def _answers(
+    experiment: Experiment, found: Sample, card: Card, network: nn.Module, trees: Trees | None
+) -> tuple[dict[str, NDArray], NDArray]:
+    r"""Returns the probabilities of the test galaxies by the model, the first, and by what it is
+    compared with; and the class scores of the model.
 
-    The one has seen pixels, the other numbers. Both together say :math:`\sqrt{p q}`, normalized,
-    the logarithmic pool of equal weights. A class for which no tree votes is not impossible.
+    What the network and the forest say together is told in any case.
     """
 
-    said = {model: network, **baselines}
-    if "forest" in baselines:
-        both = np.sqrt(network * np.maximum(baselines["forest"], LEAST_VOTE))
-        said[f"{model} + forest"] = both / both.sum(axis=1, keepdims=True)
+    z: NDArray = logits(experiment, found, network, "test")
+    said = _baselines(experiment, found, trees)
+    together = f"{card.model} + forest"
+    if trees is not None:
+        alone = {card.model: apply(z, temperature(experiment, found, network))}
+        z = pool(z, said["forest"])
+        return {together: apply(z, card.temperature)} | alone | said, z
 
-    return said
+    said = {card.model: apply(z, card.temperature)} | said
+    if "forest" in said:
+        said[together] = apply(pool(z / card.temperature, said["forest"]))
+
+    return said, z
 
 
 def _warn_if_useless(model: Path, evaluation: Evaluation) -> None:
@@ -141,19 +148,24 @@ def _scores(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _baselines(experiment: Experiment, found: Sample) -> dict[str, NDArray]:
-    r"""Returns what each baseline says of the test galaxies."""
+def _baselines(experiment: Experiment, found: Sample, trees: Trees | None) -> dict[str, NDArray]:
+    r"""Returns what each baseline says of the test galaxies, the forest being that of the model
+    if it has one."""
 
     rows, labels, _ = found.of("train")
     test, _, _ = found.of("test")
     said: dict[str, NDArray] = {}
-    kinds = experiment.evaluation.baselines
+    own = () if trees is None else ("forest",)
+    kinds = dict.fromkeys([*own, *experiment.evaluation.baselines])
     if kinds:
         workers = experiment.data.workers
         seen, unseen = (measurements(found.store, part, workers) for part in (rows, test))
     for kind in kinds:
-        fitted = fit_baseline(kind, seen, labels, experiment.seed)
-        said[kind] = probabilities(fitted, unseen, len(found.scheme))
+        if trees is not None and kind == "forest":
+            said[kind] = trees.probabilities(unseen)
+        else:
+            fitted = fit_baseline(kind, seen, labels, experiment.seed)
+            said[kind] = probabilities(fitted, unseen, len(found.scheme))
     said["majority class"] = majority_class(labels, len(found.scheme), len(test))
 
     return said

@@ -16,6 +16,7 @@ from torch import nn
 from models import build
 from pipeline import split as splitting
 from pipeline.augment import Augment
+from pipeline.baselines import fit_baseline, measurements
 from pipeline.calibration import fit_temperature
 from pipeline.card import Card, common_scale, save_card
 from pipeline.compilation import compiled_meanwhile
@@ -30,6 +31,7 @@ from pipeline.runs.data import Sample, sample, scheme
 from pipeline.runs.home import HISTORY, MEMBERS, MODEL, RUN, TRAINED, tracker
 from pipeline.stretch import Stretch
 from pipeline.training import Fitted, fit
+from pipeline.trees import Trees, pool
 
 _log = logging.getLogger(__name__)
 
@@ -69,9 +71,10 @@ def train(experiment: Experiment) -> dict:
         best = fitted.history[fitted.best_epoch]
         told = {f"best_{name}": value for name, value in best.items() if name != "seconds"}
         tracked.log(told, fitted.best_epoch)
-        card = _card(experiment, found, temperature(experiment, found, network))
+        trees = _forest(experiment, found) if experiment.model.forest else None
+        card = _card(experiment, found, temperature(experiment, found, network, trees))
         splitting.save(folder / MEMBERS, found.ids, found.parts.tolist())
-        _keep(home, card, network, fitted, folder, text)
+        _keep(home, (card, network, trees), fitted, folder, text)
 
     return {
         "model": str(home / MODEL),
@@ -103,14 +106,27 @@ def _check_classes(found: Sample) -> None:
         )
 
 
+def _forest(experiment: Experiment, found: Sample) -> Trees:
+    r"""Fits the forest that answers together with the network."""
+
+    rows, labels, _ = found.of("train")
+    seen = measurements(found.store, rows, experiment.data.workers)
+
+    return Trees.of(fit_baseline("forest", seen, labels, experiment.seed)[-1], len(found.scheme))
+
+
 def _keep(
-    home: Path, card: Card, network: nn.Module, fitted: Fitted, folder: Path, experiment: str
+    home: Path,
+    model: tuple[Card, nn.Module, Trees | None],
+    fitted: Fitted,
+    folder: Path,
+    experiment: str,
 ) -> None:
     r"""Puts a trained model in the place of another one. Its experiment comes last: without it
     there is no model, whatever else a kill has left."""
 
     (home / TRAINED).unlink(missing_ok=True)
-    save_card(home / MODEL, card, network)
+    save_card(home / MODEL, *model)
     write_json(home / HISTORY, {"epochs": fitted.history, "best": fitted.best_epoch})
     for name in (RUN, MEMBERS):
         with replacing(home / name) as file:
@@ -142,18 +158,24 @@ def _batches(experiment: Experiment, found: Sample, part: str) -> Batches:
     )
 
 
-def temperature(experiment: Experiment, found: Sample, network: nn.Module) -> float:
-    r"""Calibrates a network on the validation galaxies."""
+def temperature(
+    experiment: Experiment, found: Sample, network: nn.Module, trees: Trees | None = None
+) -> float:
+    r"""Calibrates a network, or a network and a forest, on the validation galaxies."""
 
-    return fit_temperature(
-        logits(experiment, found, network, "validation"), found.of("validation")[1]
-    )
+    rows, labels, _ = found.of("validation")
+    z: NDArray = logits(experiment, found, network, "validation")
+    if trees is not None:
+        measured = measurements(found.store, rows, experiment.data.workers)
+        z = pool(z, trees.probabilities(measured))
+
+    return fit_temperature(z, labels)
 
 
 def logits(
     experiment: Experiment, found: Sample, network: nn.Module, part: str
 ) -> NDArray[np.float32]:
-    r"""Returns the class scores of one part, with shape `(N, K)`."""
+    r"""Returns the class scores of one part by the network, with shape `(N, K)`."""
 
     symmetries = experiment.evaluation.symmetries
     network = network.to(device())
@@ -265,7 +287,8 @@ def _digest(experiment: Experiment, found: Sample) -> str:
     r"""Names what the weights depend on: the same name is the same training, to go on with."""
 
     parts = {"model", "training", "batches", "seed"}
-    text = experiment.model_dump_json(include=parts) + found.store.fingerprint
+    text = experiment.model_dump_json(include=parts, exclude={"model": {"forest"}})
+    text += found.store.fingerprint
     text += repr((found.scheme.classes, found.scheme.mirror))
     if weights := _weights_file(experiment):
         text += blake2b(weights.read_bytes()).hexdigest()

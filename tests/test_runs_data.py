@@ -1,0 +1,97 @@
+r"""From files to a store and a split, as an experiment has it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import runs, split
+from pipeline.config import load
+from pipeline.errors import ConfigError
+from pipeline.fits import write_image
+from pipeline.runs.data import sample
+from pipeline.store import Store, StoreInfo
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+def test_overlapping_cutouts_stay_together(tmp_path):
+    r"""Two cutouts that share a corner only are on one side of the split."""
+
+    experiment = load(CONFIGS / "demo.yaml", [f"folder={tmp_path}", "data.size=[20, 20]"])
+    store = Store.create(
+        tmp_path / "demo/store", StoreInfo(experiment.data.bands, 20, 20, "native", "x")
+    )
+    classes = experiment.data.labels.classes
+    step = 0.9 * 20 / 3600  # degrees, in both directions, of pixels of an arcsecond
+    rows = [
+        {
+            "id": f"{i}",
+            "ra": i // 2 + step * (i % 2),
+            "dec": step * (i % 2),
+            "label": classes[i // 2 % 8],
+            "scale_arcsec": 1.0,
+            "status": "ok",
+        }
+        for i in range(160)
+    ]
+    store.commit(np.zeros((160, 4, 20, 20), np.float16), rows)
+    found = sample(experiment)
+
+    parts = found.parts[np.argsort([int(id) for id in found.ids])]
+    assert set(parts) == {"train", "validation", "test"}
+    assert (parts[::2] == parts[1::2]).all()
+
+
+def test_a_part_is_kept(tmp_path):
+    r"""What cannot be read for a while comes back to the part it had."""
+
+    runs.simulate(tmp_path / "survey", galaxies=80)
+    settings = {"folder": tmp_path / "runs", "data.root": tmp_path / "survey"}
+    settings |= {"data.table.path": tmp_path / "survey/labels.csv", "simulate": "null"}
+    experiment = load(
+        CONFIGS / "demo.yaml", [f"{k}={v}" for k, v in settings.items()] + ["data.workers=1"]
+    )
+    runs.ingest(experiment)
+    before = split.load(experiment.home / "split.parquet")
+    away = sorted((tmp_path / "survey/cutouts").iterdir())[::4]
+    for path in away:
+        path.rename(tmp_path / path.name)
+    assert runs.ingest(experiment)["galaxies"] < len(before)
+    for path in away:
+        (tmp_path / path.name).rename(path)
+    runs.ingest(experiment)
+
+    assert split.load(experiment.home / "split.parquet") == before
+    found = sample(experiment)
+    assert dict(zip(found.ids, found.parts.tolist(), strict=True)) == before
+
+
+def test_simulate_into_a_folder(tmp_path):
+    r"""Nobody's files are replaced, and nothing is left of a survey that is drawn anew."""
+
+    survey, mine = tmp_path / "survey", tmp_path / "mine"
+    runs.simulate(survey, galaxies=5)
+    assert not runs.simulate(survey, galaxies=5)["drawn"]
+    assert runs.simulate(survey, galaxies=3, seed=1)["drawn"]
+    assert len(list((survey / "cutouts").iterdir())) == 3
+
+    mine.mkdir()
+    (mine / "labels.csv").write_text("id,label\n")
+    with pytest.raises(ConfigError, match=r"holds labels\.csv, which the simulator has not drawn"):
+        runs.simulate(mine, galaxies=5)
+    assert [path.name for path in mine.iterdir()] == ["labels.csv"]
+
+
+def test_mixed_scales(tmp_path, caplog):
+    for i, step in enumerate([1e-4, 1e-4, 1e-3]):
+        cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 1.0 + i, "CRVAL2": 2.0}
+        cards |= {"CRPIX1": 16.0, "CRPIX2": 16.0, "CDELT1": -step, "CDELT2": step}
+        pixels = np.random.default_rng(i).normal(size=(4, 32, 32)).astype(np.float32)
+        write_image(tmp_path / f"{i}.fits", pixels, cards)
+    settings = {"folder": tmp_path, "data.root": tmp_path, "data.pattern": "{id}.fits"}
+    settings |= {"data.table": "null", "data.labels": "null", "simulate": "null"}
+    settings |= {"data.size": 32, "data.workers": 1}
+    runs.ingest(load(CONFIGS / "demo.yaml", [f"{k}={v}" for k, v in settings.items()]))
+
+    assert "its pixels are of 0.36 to 3.6 arcsec" in caplog.text
