@@ -1,7 +1,7 @@
 r"""Kills a stage at random moments, resumes it, and compares it with an undisturbed run.
 
-`python -m benchmarks.kills [--kills 50] [--seed 0] [ingest] [train] [classify]`. To add a stage:
-write a class with the methods of :class:`Stage`, and a line in `STAGES`.
+`python -m benchmarks.kills [--kills 50] [--seed 0] [ingest] [train] [train_on_two] [classify]`. To
+add a stage: write a class with the methods of :class:`Stage`, and a line in `STAGES`.
 """
 
 __all__ = ["STAGES", "Classify", "Ingest", "Outcome", "Stage", "Train", "torture"]
@@ -83,6 +83,7 @@ class Train:
     """
 
     epochs: int = 12
+    devices: int = 1
 
     def prepare(self, folder: Path) -> None:
         runs.ingest(self.experiment(folder, folder))
@@ -100,6 +101,7 @@ class Train:
             "model.args": "{width: 8, dropout: 0.2}",
             "training.epochs": self.epochs,
             "training.average": 0.9,
+            "training.devices": self.devices,
             "tracking.system_metrics": "false",
         }
 
@@ -159,7 +161,12 @@ class Classify:
         runs.classify(str(folder / "model"), folder / "images", output / "catalogue.fits")
 
 
-STAGES: dict[str, Stage] = {"ingest": Ingest(), "train": Train(), "classify": Classify()}
+STAGES: dict[str, Stage] = {
+    "ingest": Ingest(),
+    "train": Train(),
+    "train_on_two": Train(devices=2),
+    "classify": Classify(),
+}
 
 
 @dataclass(frozen=True)
