@@ -11,6 +11,9 @@ from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.geometry import Aperture
 from pipeline.morphometry.unfolding import folded
 
+ROUNDING = 1e-9
+r"""By how much the square of the outer axis may be too small: it goes through a pixel."""
+
 
 @entry
 def turned_share(x: float, y: float) -> float:  # pragma: no cover
@@ -118,7 +121,8 @@ def outer_error(
         for j in _span(outer.x, outer.a, image.shape[1]):
             u = (j - outer.x) * cos + (i - outer.y) * sin
             v = ((i - outer.y) * cos - (j - outer.x) * sin) / outer.q
-            if hidden[i, j] or not inner.a**2 < u * u + v * v <= outer.a**2:
+            square = u * u + v * v
+            if hidden[i, j] or not inner.a**2 < square <= (1.0 + ROUNDING) * outer.a**2:
                 continue
             noise = spread * sigma[i, j]
             light += abs(image[i, j])
