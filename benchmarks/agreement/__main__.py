@@ -1,11 +1,12 @@
 r"""How far our measurements are from those of statmorph, by statistic and signal to noise.
 
-`python -m benchmarks.agreement [--docs docs]`
+`python -m benchmarks.agreement [--docs docs] [--known tests/morphometry/statmorph.json]`
 
 Both are given the same images and maps of sources. With `parity` each measures the sky by
 itself, with `fast` we are given the sky that statmorph found. statmorph is also compared with
 itself, between a galaxy and the same one turned or flipped, on the same sky and on the one that it
-then finds. What it measured can be kept, and told or drawn again without measuring.
+then finds. What it measured can be kept, and told or drawn again without measuring. With
+`--known` only what the tests compare `parity` with is measured.
 """
 
 import json
@@ -16,13 +17,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.agreement.compare import compare
+from benchmarks.agreement.drawn import drawn
 from benchmarks.agreement.figures import exact, fast
 from benchmarks.agreement.pairs import MODES, Pair
 from benchmarks.agreement.tables import pool, rows, tables
 from benchmarks.gallery.looks import save
 from benchmarks.harness import parser, write_json
 from benchmarks.pages import PAGE, TABLES, renew
-from benchmarks.peers import draw
+from benchmarks.peers import draw, with_statmorph
 from benchmarks.samples import REAL, Galaxy, real, simulated
 from pipeline.figures import style
 from pipeline.workers import in_order
@@ -76,7 +78,12 @@ def main() -> None:
     reader.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     reader.add_argument("--to", type=Path, help="where to keep what is measured, a JSON file")
     reader.add_argument("--from", type=Path, dest="kept", help="what was kept, to tell it again")
+    reader.add_argument("--known", type=Path, help="where the tests have what statmorph measures")
     asked = reader.parse_args()
+    if asked.known:
+        values = [found.values for galaxy in drawn() if (found := with_statmorph(galaxy))]
+        asked.known.write_text(json.dumps(values, indent=1) + "\n")
+        return
     if asked.kept:
         pairs = [Pair(*one) for one in json.loads(asked.kept.read_text())]
     else:

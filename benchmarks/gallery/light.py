@@ -241,7 +241,8 @@ def colours(blue: Galaxy, red: Galaxy, name: str) -> Figure:
     mask = blue.mask | red.mask
     span = 0.1 * found.rpetro_ellip, found.rpetro_ellip
     slope, slope_error, level, _ = colour_gradient(
-        blue.image, red.image, mask, Disk(*place, *span), blue.found.sky_sigma, found.sky_sigma
+        *(blue.image, red.image, mask, Disk(*place, *span)),
+        *((one.sky_sigma, np.inf) for one in (blue.found, found)),
     )
     figure = panels(3, width_ratios=[1, 1.15, 1.05])
     image, chart, line = figure.axes

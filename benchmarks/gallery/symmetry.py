@@ -32,7 +32,6 @@ from pipeline.morphometry import spiral
 from pipeline.morphometry.half_turn import residual
 from pipeline.morphometry.outline import outline as outline_of
 from pipeline.morphometry.polar import axis_ratio
-from pipeline.morphometry.skybox import skybox
 
 
 def asymmetry(galaxy: Galaxy) -> Figure:
@@ -74,11 +73,8 @@ def outer(galaxy: Galaxy) -> Figure:
 
     found, scale = galaxy.found, galaxy.scale
     difference, _ = residual(galaxy.image, galaxy.mask, found.x, found.y)
-    column, row, side, *_ = skybox(galaxy.image, galaxy.labels != 0)
-    empty = galaxy.image[row : row + side, column : column + side].ravel()
-    shape, _ = outline_of(
-        galaxy.image, galaxy.mask, galaxy.segment, empty, found.x, found.y, found.rpetro_ellip
-    )
+    seen, place = (galaxy.image, galaxy.mask, galaxy.segment), (found.x, found.y)
+    shape, _ = outline_of(*seen, np.empty(0), found.sky_sigma, *place, found.rpetro_ellip)
     change, hidden = residual(shape.astype(float), galaxy.mask, found.x, found.y)
     figure = panels(3)
     image, ring, both = figure.axes

@@ -77,13 +77,15 @@ def rms_asymmetry2(
     y: float,
     rpetro: float,
     sigma: float,
+    spread: float,
 ) -> tuple[float, int]:  # pragma: no cover
     r"""Measures the square of the rms asymmetry, which noise does not bias.
 
-    .. math:: A_\text{rms}^2 = \frac{\sum (I_{180} - I)^2 - 2 N \sigma^2}
+    .. math:: A_\text{rms}^2 = \frac{\sum (I_{180} - I)^2 - k N \sigma^2}
         {\sum I^2 - N \sigma^2}
 
-    Of interpolated noise less than :math:`2 \sigma^2` is left, which is ignored here.
+    With :math:`k = 2` in the paper. Of interpolated noise less is left, see
+    :func:`pipeline.morphometry.turn_error.turned_share`, so that noise does bias that.
 
     References:
         | RMS Asymmetry: A Robust Metric of Galaxy Shapes in Images with Varied Depth and
@@ -98,18 +100,20 @@ def rms_asymmetry2(
         y: The row of the centre.
         rpetro: The Petrosian radius about the centroid, in pixels.
         sigma: The standard deviation of a pixel. Nothing is subtracted if NaN.
+        spread: The variance :math:`k` of a difference, in units of that of a pixel.
 
     Returns:
-        The squared asymmetry and flags. NaN without light.
+        The squared asymmetry and flags. NaN without light, or where squares have no value.
     """
 
     radius, variance = EXTENT * rpetro, 0.0 if math.isnan(sigma) else sigma**2
     total = geometry.flux(image**2, hidden, x, y, radius, 1.0, 0.0)[0]
     change, area = geometry.flux(difference**2, hidden, x, y, radius, 1.0, 0.0)
-    if not total - area * variance != 0:
+    found = (change - spread * area * variance) / (total - area * variance)
+    if not math.isfinite(found):
         return math.nan, UNDEFINED
 
-    return (change - 2 * area * variance) / (total - area * variance), 0
+    return found, 0
 
 
 @entry
@@ -200,6 +204,7 @@ def unbiased_asymmetry(
     x: float,
     y: float,
     rpetro: float,
+    sky: float,
 ) -> tuple[float, float, float]:  # pragma: no cover
     r"""Estimates the asymmetry that the galaxy would have without noise, and errors.
 
@@ -212,7 +217,7 @@ def unbiased_asymmetry(
     which is 1.25 to 2 times :math:`\sigma^2` depending on the fractions of the centre: the
     difference of two pixels of sky, which are not interpolated, is too much. The light is the
     sum of the image, where negative noise counts as such. Both pixels of a pair share their
-    noise. What the choice of the centre and the sky add to the errors is not in them.
+    noise. What the choice of the centre adds to the errors is not in them.
 
     Arguments:
         image: The image, zero where masked, with shape `(H, W)`.
@@ -222,6 +227,7 @@ def unbiased_asymmetry(
         x: The column of the centre.
         y: The row of the centre.
         rpetro: The Petrosian radius about the centroid, in pixels.
+        sky: The error of the asymmetry of a pixel of sky, which the plain one subtracts.
 
     Returns:
         The asymmetry, its standard error, and that of the plain asymmetry. NaN if the light
@@ -230,11 +236,13 @@ def unbiased_asymmetry(
 
     radius = EXTENT * rpetro
     light = geometry.flux(image, hidden, x, y, radius, 1.0, 0.0)[0]
-    total = geometry.flux(np.abs(image), hidden, x, y, radius, 1.0, 0.0)[0]
+    total, area = geometry.flux(np.abs(image), hidden, x, y, radius, 1.0, 0.0)
     if not light > 0:
         return math.nan, math.nan, math.nan
 
     sigma = np.sqrt(noise**2 + turned_variance(noise, x, y))
     left, variance, plain = unfolded(np.abs(difference), sigma, hidden, (x, y), (0.0, radius), 2.0)
+
+    plain += (area * sky) ** 2
 
     return left / light, math.sqrt(variance) / light, math.sqrt(plain) / total

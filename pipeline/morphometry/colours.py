@@ -41,8 +41,8 @@ def colour_gradient(
     red: NDArray[np.float64],
     mask: NDArray[np.bool_],
     disk: Disk,
-    blue_sigma: float,
-    red_sigma: float,
+    blue_noise: tuple[float, float],
+    red_noise: tuple[float, float],
 ) -> ColourGradient:  # pragma: no cover
     r"""Measures the colour gradient of a galaxy, in magnitudes per decade of the radius.
 
@@ -51,8 +51,9 @@ def colour_gradient(
 
     .. math:: c = c_0 + \nabla \, (\log_{10} r - \log_{10} r_0)
 
-    is fitted with the weights of white noise, :math:`\sigma_{c,k} = \frac{2.5}{\ln 10}
-    \sqrt{(\sigma_B / B_k)^2 + (\sigma_R / R_k)^2} \sqrt{N_k}`, at the pivot :math:`r_0` where
+    is fitted with the weights of noise, :math:`\sigma_{c,k} = \frac{2.5}{\ln 10}
+    \sqrt{(\sigma_{B,k} / B_k)^2 + (\sigma_{R,k} / R_k)^2}` with :math:`\sigma_{B,k}^2 =
+    N_k \sigma_B^2 + B_k / g_B`, at the pivot :math:`r_0` where
     the errors of both parameters are independent. Annuli with a S/N below 3 in a band are left
     out, and without noise all weigh the same. A negative gradient means that the galaxy is bluer
     outside. The bands must have the same seeing.
@@ -66,8 +67,9 @@ def colour_gradient(
         red: The redder image, on the same pixels, with shape `(H, W)`.
         mask: Whether each pixel is left out in either band, with shape `(H, W)`.
         disk: Where the galaxy is, and the edges of the annuli.
-        blue_sigma: The noise of a pixel of the bluer band, 0 if not known.
-        red_sigma: The noise of a pixel of the redder band, 0 if not known.
+        blue_noise: The noise of a pixel of sky in the bluer band, 0 if not known, and the
+            photons :math:`g` per unit of the image, infinite without their noise.
+        red_noise: The same in the redder band.
 
     Returns:
         The gradient.
@@ -76,27 +78,36 @@ def colour_gradient(
     if not (0.0 < disk.inner < disk.outer and disk.q > 0.0):
         return ColourGradient(np.nan, np.nan, np.nan, UNDEFINED)
     sums = _annuli(blue, red, mask, disk)
-    points, flag = _points(sums, disk, blue_sigma, red_sigma)
+    points, flag = _points(sums, disk, blue_noise, red_noise)
     if len(points) < 2:
         return ColourGradient(np.nan, np.nan, np.nan, flag | UNDEFINED)
     slope, error, colour = _line(points[:, 0], points[:, 1], points[:, 2])
-    known = blue_sigma > 0.0 or red_sigma > 0.0
+    known = _is_noise(blue_noise) or _is_noise(red_noise)
 
     return ColourGradient(slope, error if known else 0.0, colour, flag)
 
 
 @inner
+def _is_noise(noise: tuple[float, float]) -> bool:  # pragma: no cover
+    return noise[0] > 0.0 or noise[1] < np.inf
+
+
+@inner
 def _points(
-    sums: NDArray[np.float64], disk: Disk, blue_sigma: float, red_sigma: float
+    sums: NDArray[np.float64],
+    disk: Disk,
+    blue_noise: tuple[float, float],
+    red_noise: tuple[float, float],
 ) -> tuple[NDArray[np.float64], int]:  # pragma: no cover
     r"""Returns the log radius, the colour and the weight of annuli, `(K, 3)`, and flags."""
 
     points, used, flag = np.zeros((RINGS, 3)), 0, 0
-    noiseless = not (blue_sigma > 0.0 or red_sigma > 0.0)
+    noiseless = not (_is_noise(blue_noise) or _is_noise(red_noise))
     start, step = math.log10(disk.inner), math.log10(disk.outer / disk.inner)
     for k in range(RINGS):
         pixels, flux_b, flux_r, moment = sums[k]
-        noise_b, noise_r = blue_sigma * math.sqrt(pixels), red_sigma * math.sqrt(pixels)
+        noise_b = math.sqrt(pixels * blue_noise[0] ** 2 + max(flux_b, 0.0) / blue_noise[1])
+        noise_r = math.sqrt(pixels * red_noise[0] ** 2 + max(flux_r, 0.0) / red_noise[1])
         if not (flux_b > LEAST * noise_b and flux_r > LEAST * noise_r):
             flag |= LOW_SIGNAL if pixels > 0.0 else 0
             continue

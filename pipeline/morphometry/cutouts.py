@@ -14,6 +14,8 @@ from pipeline.morphometry.known import Disk
 from pipeline.morphometry.measure import Mode, measure, targeted
 from pipeline.morphometry.morphology import Morphology
 from pipeline.morphometry.psf import NONE, Kernel
+from pipeline.morphometry.stamp import stamp
+from pipeline.workers import in_order
 
 GRADIENT = ("colour_gradient", "colour_gradient_error", "colour_flags")
 r"""What is measured between two neighbouring bands."""
@@ -29,13 +31,14 @@ def measure_cutouts(
     mode: Mode = "fast",
     gain: ArrayLike = math.inf,
     psfs: Sequence[Kernel] = (),
+    workers: int = 1,
 ) -> dict[str, NDArray]:
     r"""Measures galaxies, each band by itself, and the colour gradients between neighbours.
 
-    Each band has its own segment and its own sky. The gradient of two bands follows the centre,
-    the shape and the neighbours of the redder one, from 0.1 to 1 of its Petrosian semi-major
-    axis, see :func:`pipeline.morphometry.colours.colour_gradient`. Both bands should have the
-    same seeing.
+    Each band has its own segment and its own sky. The gradient of two bands follows the centre
+    and the shape of the redder one, from 0.1 to 1 of its Petrosian semi-major axis, without what
+    is masked in either, see :func:`pipeline.morphometry.colours.colour_gradient`. Both bands
+    should have the same seeing.
 
     Arguments:
         pixels: The images, NaN where not covered, with shape `(B, C, H, W)`.
@@ -44,6 +47,7 @@ def measure_cutouts(
         gain: The photons per unit of the image, infinite without their noise, with a shape that
             broadcasts to `(B, C)`.
         psfs: The point spread function of each band. None by default.
+        workers: The number of processes. The numbers are the same.
 
     Returns:
         The fields of :class:`Morphology` as `FIELD_BAND` and those of :data:`GRADIENT` as
@@ -65,9 +69,8 @@ def measure_cutouts(
         )
     gains = _gains(gain, pixels.shape[:2])
 
-    rows = [
-        _measure(cutout, gain, kernels, mode) for cutout, gain in zip(pixels, gains, strict=True)
-    ]
+    tasks = ((cutout, gain, kernels, mode) for cutout, gain in zip(pixels, gains, strict=True))
+    rows = list(in_order(_measure, tasks, workers))
     names = [f"{field}_{band}" for band in bands for field in Morphology._fields]
     names += [f"{field}_{blue}_{red}" for blue, red in neighbours(bands) for field in GRADIENT]
     columns = zip(*rows, strict=True) if rows else ((),) * len(names)
@@ -109,24 +112,27 @@ def _measure(
 
     values = [value for one in found for value in one]
     for blue in range(len(cutout) - 1):
-        values += _gradient(images[blue : blue + 2], maps[blue + 1], found[blue : blue + 2])
+        both = slice(blue, blue + 2)
+        values += _gradient(images[both], maps[both], found[both], gains[both])
 
     return values
 
 
 def _gradient(
     images: Sequence[NDArray[np.float64]],
-    labels: NDArray[np.int64],
+    maps: Sequence[NDArray[np.int64]],
     found: Sequence[Morphology],
+    gains: NDArray[np.float64],
 ) -> tuple[float, float, int]:
-    blue, red = images
+    nothing = np.zeros(images[0].shape, np.bool_)
+    (blue, here, _), (red, there, _) = (
+        stamp(image, labels, 1, nothing) for image, labels in zip(images, maps, strict=True)
+    )
     frame = found[1]
-    hidden = (labels > 1) | ~np.isfinite(blue) | ~np.isfinite(red)
     outer = frame.rpetro_ellip
     disk = Disk(frame.x, frame.y, 1 - frame.ellipticity, frame.theta, INNER * outer, outer)
-    noise = (one.sky_sigma if one.sky_sigma > 0 else 0.0 for one in found)  # 0 if unknown
-    slope, error, _, flags = colour_gradient(
-        np.where(hidden, 0.0, blue), np.where(hidden, 0.0, red), hidden, disk, *noise
-    )
+    sigmas = (one.sky_sigma if one.sky_sigma > 0 else 0.0 for one in found)  # 0 if unknown
+    noise = zip(sigmas, map(float, gains), strict=True)
+    slope, error, _, flags = colour_gradient(blue, red, here | there, disk, *noise)
 
     return slope, error, flags

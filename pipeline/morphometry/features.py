@@ -31,8 +31,8 @@ FEATURES = (
 )
 r"""What does not depend on where a galaxy lies or which way it points: no position and no angle.
 
-All but :data:`SIGNED` are the same for the eight symmetric images of the square, but for what
-the sky box, the rounding and a boxcar of even side in `smoothness` change.
+All but :data:`SIGNED` are the same for the eight symmetric images of the square, but for
+rounding; with parity, but for what the sky box and a boxcar of even side change too.
 """
 
 

@@ -70,7 +70,7 @@ _FIELDS = {
     "arms": ("", "Number of spiral arms, the strongest mode"),
     "pitch": ("rad", "Pitch angle of the spiral arms"),
     "sky_level": ("", "Level of the sky that was taken off, in the unit of the image"),
-    "sky_mean": ("", "Mean of what is left in an empty box, in the unit of the image"),
+    "sky_mean": ("", "Mean of what is left in empty pixels, in the unit of the image"),
     "sky_median": ("", "Median of what is left there, in the unit of the image"),
     "sky_sigma": ("", "Noise of a pixel of the sky, in the unit of the image"),
     "flags": ("", "Why not to trust it, as bits, see the metadata `flag_bits`"),

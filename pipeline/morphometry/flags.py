@@ -23,10 +23,10 @@ FLAGS = (
 r"""The names of the bits, from the lowest on."""
 
 NO_SOURCE = 1 << 0  # no pixel belongs to the target
-EDGE = 1 << 1  # the target reaches the edge of the image
+EDGE = 1 << 1  # the target, its outline or a tenth of 1.5 Petrosian ellipses reach over the edge
 MASKED_CENTRE = 1 << 2  # the centre of the target is masked
 CENTRE_DRIFTED = 1 << 3  # the centre of symmetry is not where the light is
-NO_SKY = 1 << 4  # no empty sky to measure, or its level is not zero
+NO_SKY = 1 << 4  # no empty sky to measure, it has no noise, or its level is not zero
 RADIUS_NOT_REACHED = 1 << 5  # the profile does not fall to the Petrosian ratio, or starts below it
 FIT_AT_BOUND = 1 << 6  # a parameter of the Sersic fit is at its limit
 FIT_FAILED = 1 << 7  # the Sersic fit did not converge
@@ -43,12 +43,14 @@ STRUCTURE = NO_BAR | NO_ARMS | NO_TWIST
 r"""What a galaxy may well lack: these bits say nothing against its other statistics."""
 
 
-def names(bits: int) -> tuple[str, ...]:
-    r"""Returns the names of the bits that are set.
+def names(bits: float) -> tuple[str, ...]:
+    r"""Returns the names of the bits that are set, of a number of any type.
 
     Example:
         >>> names(EDGE | NO_SKY)
         ('edge', 'no_sky')
     """
+
+    bits = int(bits)
 
     return tuple(name for i, name in enumerate(FLAGS) if bits >> i & 1)

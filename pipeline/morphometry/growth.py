@@ -18,8 +18,8 @@ r"""The number of radii at which the flux is tried, from zero to the outermost."
 EXACT = 1e-6
 r"""The tolerance of a radius, in pixels, with parity."""
 
-FAST = 1e-3
-r"""The tolerance of a radius, in pixels, otherwise."""
+FAST, FINE = 1e-3, 1e-4
+r"""The tolerance of a radius, in pixels, otherwise: by sketches, and then exactly."""
 
 
 @entry
@@ -83,7 +83,7 @@ def radius_of_fraction(
         outer: The outermost radius, along the major axis, in pixels.
         fraction: The fraction :math:`p`, between 0 and 1.
         parity: Whether the radius is that of statmorph to 1e-6 pixels. If not, it is looked for
-            with sketches of the apertures, and is right to 1e-3 pixels.
+            with sketches of the apertures first, and is right to 1e-5 pixels.
 
     Returns:
         The radius, in pixels, and the flags. Zero if the outermost radius is zero. If there is
@@ -134,7 +134,7 @@ def _reach(
             if parity:
                 return _root(exact, low, radius, EXACT), k
             near = _root(data, low, radius, FAST)
-            return _polish((data, exact), near, 0.0, outer, FAST), k
+            return _polish((data, exact), near, 0.0, outer, FINE), k
 
     return outer, last
 
@@ -169,7 +169,7 @@ def concentration(r20: float, r80: float) -> float:  # pragma: no cover
         r80: The radius with 80 % of the flux.
 
     Returns:
-        The concentration, from 0 for all light on a circle; 2.7 for an exponential disk within
+        The concentration, from 0 for all light on a circle; 2.80 for an exponential disk within
         infinity. Not a number if a radius is not positive.
     """
 

@@ -9,10 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import ConfigError, DataError, suggest
+from pipeline.morphometry.flags import EDGE
+from pipeline.morphometry.geometry import Aperture
 from pipeline.morphometry.morphology import MEASURED, Morphology, Sky, Stamp, measure_stamp
 from pipeline.morphometry.psf import NONE, Kernel, separate
 from pipeline.morphometry.segment import segment
-from pipeline.morphometry.stamp import bounds, stamp
+from pipeline.morphometry.stamp import bounds, outside, stamp
+
+CUT = 0.1
+r"""The share of the ellipse of 1.5 Petrosian radii that may be outside of the image."""
 
 MODES = ("fast", "parity")
 Mode = Literal["fast", "parity"]
@@ -37,7 +42,7 @@ def measure(
             subtracted. What a masked array masks is left out.
         labels: The map of sources, whole numbers, 0 in the sky, with shape `(H, W)`. By default,
             the target is what is nearest to the centre, see :func:`segment`.
-        label: The source to measure, from 1 on.
+        label: The source to measure, from 1 on. Without `labels` it is 1.
         mask: Whether each pixel is left out, with shape `(H, W)`.
         gain: The photons per unit of the image, infinite without their noise.
         sky: The noise of the sky and what it adds to the statistics. Measured by default.
@@ -63,6 +68,8 @@ def measure(
     """
 
     _check(mode, label, gain, sky)
+    if labels is None and label != 1:
+        raise ConfigError(f"label={label} of no labels, expected a map of sources that has it")
     pixels = _pixels(image)
     hidden = _like(np.zeros(pixels.shape, np.bool_) if mask is None else mask, pixels, "mask")
     hidden = hidden | np.ma.getmaskarray(np.ma.asarray(image))  # a mask that is given stays
@@ -70,7 +77,6 @@ def measure(
     level, flags = 0.0, 0
     if labels is None:
         pixels, sources, level, flags = targeted(np.where(hidden, np.nan, pixels))
-        label = 1
     else:
         sources = _like(labels, pixels, "labels", np.int64)
 
@@ -87,7 +93,7 @@ def _check(mode: Mode, label: int, gain: float, sky: Sky) -> None:
         raise ConfigError(f"label={label!r}, expected a whole number from 1 on")
     if not isinstance(gain, (int, float, np.number)) or not gain > 0:
         raise ConfigError(f"gain={gain!r}, expected a number above 0")
-    if len(sky) != len(Sky._fields) or sky[0] < 0:
+    if len(sky) != len(Sky._fields) or any(value < 0 for value in sky):
         raise ConfigError(f"sky={sky!r}, expected {', '.join(Sky._fields)}, NaN or from 0 on")
 
 
@@ -131,7 +137,8 @@ def _like(array: ArrayLike, image: NDArray, name: str, dtype: type = np.bool_) -
     given = np.asarray(array)
     if given.shape != image.shape:
         raise DataError(f"{name} of shape {given.shape}, expected {image.shape} as the image")
-    if given.dtype.kind not in "buif" or not (given == np.floor(given)).all():
+    whole = given.dtype.kind in "bui"
+    if not whole and (given.dtype.kind != "f" or not (given == np.floor(given)).all()):
         raise DataError(f"{name} of {given.dtype}, expected whole numbers or booleans")
 
     return _own(given, dtype)
@@ -149,7 +156,7 @@ def _measure(
 ) -> Morphology:
     r"""Measures a source of a map on its stamp, and puts it back into the image."""
 
-    top, bottom, left, right = bounds(labels, label)
+    top, bottom, left, right = bounds(labels, label, parity)
     sources = np.ascontiguousarray(labels[top:bottom, left:right])
     hidden = np.ascontiguousarray(mask[top:bottom, left:right])
     pixels = np.ascontiguousarray(image[top:bottom, left:right])
@@ -161,5 +168,8 @@ def _measure(
         values[name] += left
     for name in ("y", "y_centroid", "sersic_y"):
         values[name] += top
+    shape = 1 - values["ellipticity"], values["theta"]
+    ellipse = Aperture(values["x"], values["y"], 1.5 * values["rpetro_ellip"], *shape)
+    flags |= EDGE if outside(ellipse, *image.shape) > CUT else 0
 
     return Morphology(**values, sky_level=0.0, flags=flags)

@@ -17,7 +17,7 @@ from pipeline.morphometry.asymmetry import (
 from pipeline.morphometry.bar import bar
 from pipeline.morphometry.centre import centre
 from pipeline.morphometry.entropy import BINS, entropy
-from pipeline.morphometry.flags import FIT_FAILED, NO_SKY, NO_SOURCE
+from pipeline.morphometry.flags import FIT_FAILED, NO_SKY, NO_SOURCE, UNDEFINED
 from pipeline.morphometry.geometry import Aperture, cumulate
 from pipeline.morphometry.gini import gini, gini_segment, sn_per_pixel
 from pipeline.morphometry.gradient_pattern import gradient_pattern
@@ -39,7 +39,13 @@ from pipeline.morphometry.petrosian import petrosian_radius
 from pipeline.morphometry.pieces import ascending, boxcar
 from pipeline.morphometry.psf import Kernel
 from pipeline.morphometry.sersic import Sersic, sersic
-from pipeline.morphometry.skybox import noise, skybox, white_asymmetry, white_smoothness
+from pipeline.morphometry.skybox import (
+    left_over,
+    noise,
+    skybox,
+    white_asymmetry,
+    white_smoothness,
+)
 from pipeline.morphometry.smoothness import (
     noise_smoothness,
     sky_smoothness,
@@ -49,6 +55,7 @@ from pipeline.morphometry.smoothness import (
 )
 from pipeline.morphometry.spiral import spiral
 from pipeline.morphometry.stamp import doubts, weights
+from pipeline.morphometry.turn_error import turned_share
 from pipeline.morphometry.uncertainty import of_growth, of_light, of_place, of_turn
 
 PROFILE = tuple(f"sersic_{name}" for name in Sersic._fields[:-1])
@@ -201,12 +208,15 @@ def measure_stamp(stamp: Stamp, gain: float, sky: Sky, psf: Kernel, parity: bool
         found, bits = part(stamp, known, values)
         values |= found
         flags |= bits
-    if flags & NO_SOURCE:  # there is nothing to fit
-        found, bits = dict.fromkeys(PROFILE, math.nan), FIT_FAILED
-    else:
-        found, bits = _profile(stamp, known, values, psf)
+    if flags & NO_SOURCE:  # what is measured is that of the sky
+        values |= dict.fromkeys(PROFILE, math.nan)
+        lost = [name for name in values if not name.startswith("sky_")]
+        return values | dict.fromkeys(lost, math.nan), flags | FIT_FAILED | UNDEFINED
+
+    found, bits = _profile(stamp, known, values, psf)
     values |= found
-    if math.isnan(known.sky.sigma):  # without noise no error is known, and none is 0
+    sigma = known.sky.sigma
+    if not (sigma > 0 or (sigma == 0 and known.weight.any())):  # none is known, and none is 0
         values |= {name: math.nan for name in values if name.endswith("_error")}
 
     return values, flags | bits
@@ -218,11 +228,15 @@ def _place(
     r"""Measures the sky, and finds the centre of symmetry, the shape and the Petrosian radii."""
 
     image, mask, segment, taken = stamp
-    column, row, side, mean, median, sigma, turned, bits = skybox(image, taken)
-    unsure = 1 / (math.sqrt(2) * max(side, 1))
-    if not parity:
+    column, row, side = 0, 0, 0
+    if parity:
+        column, row, side, mean, median, sigma, turned, bits = skybox(image, taken)
+        level, unsure = mean, 1 / (math.sqrt(2) * max(side, 1))
+    else:
+        mean, median = left_over(image, taken)
         sigma, turned, error, bits = noise(image, taken)
-        unsure = error / turned if turned > 0 else 0.0
+        level, unsure = median, error / turned if turned > 0 else 0.0
+    bits |= 0 if sigma > 0 else NO_SKY
     if not math.isnan(sky.sigma):
         sigma, turned, unsure, bits = sky.sigma, white_asymmetry(sky.sigma), 0.0, 0
     turned = turned if math.isnan(sky.asymmetry) else sky.asymmetry
@@ -241,7 +255,7 @@ def _place(
     values |= {"theta_centroid": theta0, "x": x, "y": y, "ellipticity": ellipticity}
     values |= {"theta": theta, "rpetro_circ": circ, "rpetro_ellip": ellip}
     values |= {"sky_mean": mean, "sky_median": median, "sky_sigma": sigma}
-    bits |= NO_SKY if abs(mean) > sigma > 0 else 0
+    bits |= NO_SKY if abs(level) > sigma > 0 else 0
     weight = weights(image, mask, gain, sigma if sigma > 0 else 0.0)
     known = Known(
         x, y, q, theta, x0, y0, central, circ, ellip, sums, weight,
@@ -258,11 +272,13 @@ def _radii(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     flux_circ, f0 = aperture_flux(sums, x, y, 2 * known.circ, 1.0, 0.0)
     flux_ellip, f1 = aperture_flux(sums, x, y, 2 * known.ellip, q, theta)
     r20, r50, r80, f2 = radii(sums, x, y, 1.0, 0.0, 1.5 * known.circ, known.parity)
-    # The box is part of the statistic, in both modes: all empty pixels in its place, which hold
-    # the wings of the galaxy too, give another outline that is no nearer to one without noise
+    # Without parity there is no box: on a sky of zero its noise is the threshold, from all empty
+    # pixels. Their own mode is not, as they hold the wings of the galaxy too
     column, row, side = known.box
     empty = stamp.image[row : row + side, column : column + side].ravel()
-    outside, f3 = outline(stamp.image, stamp.mask, stamp.segment, empty, x, y, known.ellip)
+    sigma = math.nan if known.parity else known.sky.sigma
+    seen = stamp.image, stamp.mask, stamp.segment
+    outside, f3 = outline(*seen, empty, sigma, x, y, known.ellip)
     rmax_circ, rmax_ellip, f4 = reach(outside, x, y, q, theta)
     rhalf_circ, f5 = radius_of_fraction(sums, x, y, 1.0, 0.0, rmax_circ, 0.5, known.parity)
     rhalf_ellip, f6 = radius_of_fraction(sums, x, y, q, theta, rmax_ellip, 0.5, known.parity)
@@ -282,8 +298,12 @@ def _symmetry(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     image, x, y, sky = stamp.image, known.x, known.y, known.sky
     turned = residual(image, stamp.mask, x, y)
     a, f0 = asymmetry(image, *turned, x, y, known.central, sky.asymmetry)
-    a2, f1 = rms_asymmetry2(image, *turned, x, y, known.central, sky.sigma)
-    free, free_error, error = unbiased_asymmetry(image, *turned, known.weight, x, y, known.central)
+    spread = 2.0 if known.parity else 1.0 + turned_share(x, y)
+    a2, f1 = rms_asymmetry2(image, *turned, x, y, known.central, sky.sigma, spread)
+    unsure = known.unsure * sky.asymmetry if sky.asymmetry > 0 else 0.0
+    free, free_error, error = unbiased_asymmetry(
+        image, *turned, known.weight, x, y, known.central, unsure
+    )
     inner, outer = (
         Aperture(x, y, values[name], known.q, known.theta)
         for name in ("rhalf_ellip", "rmax_ellip")
@@ -292,10 +312,9 @@ def _symmetry(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
 
     found = {"asymmetry": a, "asymmetry_error": error, "asymmetry_unbiased": free}
     found |= {"asymmetry_unbiased_error": free_error, "rms_asymmetry2": a2}
-
     found |= {"outer_asymmetry": a_outer}
 
-    return found | of_turn(stamp, known, values | found, *turned), f0 | f1 | f2
+    return found | of_turn(stamp, known, values | found, *turned, spread), f0 | f1 | f2
 
 
 def _clumps(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
@@ -310,7 +329,7 @@ def _clumps(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     elif math.isnan(excess):
         excess, _ = noise_smoothness(image, smooth, stamp.taken, size)
         excess = white_smoothness(sky.sigma, size) if math.isnan(excess) else excess
-    s, flags = smoothness(image, smooth, x, y, circ, excess)
+    s, flags = smoothness(image, smooth, x, y, circ, excess, known.parity)
     free, free_error, error = unbiased_smoothness(
         image, smooth, stamp.mask, known.weight, x, y, circ
     )
@@ -371,6 +390,11 @@ def _profile(stamp: Stamp, known: Known, values: dict[str, float], psf: Kernel) 
     c = values["concentration"]
     n = min(max(10**-1.5 * c**3.5, 1.0), 3.5) if c > 0 else 1.0
     start = Aperture(known.x, known.y, values["rhalf_ellip"], known.q, known.theta)
-    fit = sersic(stamp.image, known.weight, start, n, psf, known.parity, known.parity)
+    weight = known.weight
+    if not (
+        known.parity or known.sky.sigma > 0 or weight.any()
+    ):  # without noise all pixels weigh the same
+        weight = np.where(stamp.mask, 0.0, 1.0)
+    fit = sersic(stamp.image, weight, start, n, psf, known.parity, known.parity)
 
     return dict(zip(PROFILE, fit[:-1], strict=True)), fit.flags

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pipeline.morphometry import flags
 from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.pieces import ascending, boxcar, piece
+from pipeline.morphometry.stamp import reaches_edge
 
 INNER = 2.0
 r"""The inner radius of the sky annulus, in Petrosian radii. The outer one is twice as much."""
@@ -33,6 +34,7 @@ def outline(
     mask: NDArray[np.bool_],
     segment: NDArray[np.bool_],
     sky: NDArray[np.float64],
+    sigma: float,
     x: float,
     y: float,
     a: float,
@@ -62,30 +64,33 @@ def outline(
         segment: The target's own pixels, with shape `(H, W)`.
         sky: Pixels of empty sky, for when less than 1024 are in the annulus, with shape `(N,)`.
             There may be none.
+        sigma: The noise of a pixel of sky, the threshold where there are no such pixels either.
         x: The column of the centre of symmetry.
         y: Its row.
         a: The Petrosian semi-major axis, in pixels.
 
     Returns:
         The segment, with shape `(H, W)`, and flags: no sky (the segment is the target's own
-        pixels), or no pixel reaches the threshold (it is around the brightest one).
+        pixels), no pixel reaches the threshold (it is around the brightest one), or it reaches
+        the edge.
     """
 
     around = _annulus(image, mask, x, y, INNER * a, 2 * INNER * a)
     if around.size < LEAST:
         around = sky
-    if around.size == 0:
+    if around.size == 0 and math.isnan(sigma):
         return segment & ~mask, flags.NO_SKY
 
-    mode, spread = _clipped(around)
+    mode, spread = _clipped(around) if around.size > 0 else (0.0, sigma)
     smooth = boxcar(image, BOXCAR)[:-1, :-1].copy()
     above = smooth >= mode + spread
     brightest = smooth.argmax()
     i, j = brightest // image.shape[1], brightest % image.shape[1]
     found = 0 if above[i, j] else flags.LOW_SIGNAL
     above[i, j] = True
+    shape = piece(above, i, j)
 
-    return piece(above, i, j), found
+    return shape, found | (flags.EDGE if reaches_edge(shape) else 0)
 
 
 @inner

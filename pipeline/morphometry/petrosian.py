@@ -37,8 +37,8 @@ r"""By how much it must be higher for that."""
 EXACT = 1e-6
 r"""The tolerance of the radius, in pixels, with parity."""
 
-FAST = 1e-2
-r"""The tolerance of the radius, in pixels, otherwise."""
+FAST, FINE = 1e-2, 1e-4
+r"""The tolerance of the radius, in pixels, otherwise: by sketches, and then exactly."""
 
 Apertures = tuple[NDArray, float, float, float, float, bool]
 r"""The cumulative sums of an image, the centre and the shape of apertures, and whether they are
@@ -70,7 +70,7 @@ def petrosian_radius(
         theta: The angle of the major axis, in radians.
         parity: Whether the radius is that of statmorph to 1e-6 pixels. If not, some radii are
             skipped while the ratio is high, the zero is looked for with sketches of the
-            apertures, and it is right to 1e-2 pixels.
+            apertures first, and it is right to 1e-5 pixels.
 
     Returns:
         The radius, along the major axis, in pixels, and the flags. One pixel if the ratio starts
@@ -176,7 +176,7 @@ def _crossing(
         return _root(exact, low, high, EXACT)
     near = _root(rough, low, high, FAST)
 
-    return _polish((rough, exact), near, low, high, FAST)
+    return _polish((rough, exact), near, low, high, FINE)
 
 
 @inner

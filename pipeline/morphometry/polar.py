@@ -116,7 +116,7 @@ def harmonic(
     .. math:: a_m + i b_m = \frac{2}{N} \sum_k (I_k - \langle I \rangle) e^{i m \varphi_k}
 
     over the :math:`N` samples that are not bad, so that :math:`I = I_0 (1 + A \cos m \varphi)`
-    gives :math:`a_m = I_0 A`. What is bad counts as the mean of its ring.
+    gives :math:`a_m = I_0 A`. What is bad is left out.
 
     Arguments:
         values: The samples, with shape `(R, A)`.

@@ -104,7 +104,7 @@ def descend(
         if converged:
             break
 
-    return Fit(chi2 - excess, amplitude, converged, _clip(p, bounds))
+    return Fit(max(chi2 - excess, 0.0), amplitude, converged, _clip(p, bounds))
 
 
 @inner

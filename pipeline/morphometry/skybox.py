@@ -9,6 +9,7 @@ on the corner from which one looks.
 """
 
 __all__ = [
+    "left_over",
     "noise",
     "skybox",
     "table",
@@ -32,6 +33,9 @@ r"""The side of the box in which the sky is looked for first, in pixels."""
 
 FEWEST = 64
 r"""The number of pairs, or of pixels, below which a mean over the sky is not trusted."""
+
+MOST = 8192
+r"""About how many pixels their median is taken of, at most."""
 
 CLIP = 4.0
 r"""Differences beyond this, in units of their standard deviation, are not of sky."""
@@ -191,6 +195,36 @@ def _mean(values: NDArray, most: float) -> tuple[float, int]:  # pragma: no cove
             count += 1
 
     return total / max(count, 1), count
+
+
+@entry
+def left_over(
+    image: NDArray[np.float64], taken: NDArray[np.bool_]
+) -> tuple[float, float]:  # pragma: no cover
+    r"""Returns the mean and the median of the empty pixels, NaN if there are none.
+
+    Of many, those in some rows and columns are taken, by their distance to the centre: they are
+    the same from any side.
+
+    Arguments:
+        image: The image, with shape `(H, W)`.
+        taken: Whether a pixel is of any source or masked, with shape `(H, W)`.
+    """
+
+    height, width = taken.shape
+    step = int(math.sqrt(taken.size / MOST)) + 1
+    out, count = np.empty(taken.size), 0
+    for i in range(height):
+        if abs(2 * i - height + 1) // 2 % step > 0:
+            continue
+        for j in range(width):
+            if abs(2 * j - width + 1) // 2 % step == 0 and not taken[i, j]:
+                out[count] = image[i, j]
+                count += 1
+    if count == 0:
+        return math.nan, math.nan
+
+    return out[:count].mean(), np.median(out[:count])
 
 
 @entry

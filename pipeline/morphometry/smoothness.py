@@ -42,6 +42,7 @@ def smoothness(
     y: float,
     rpetro: float,
     sky: float,
+    parity: bool,
 ) -> tuple[float, int]:  # pragma: no cover
     r"""Measures the light of a galaxy in structures smaller than a quarter of its radius.
 
@@ -51,8 +52,8 @@ def smoothness(
 
     over the annulus :math:`r_p / 4 < r < 3 r_p / 2`, of area :math:`A` whether or not all of it
     is in the image, :math:`s` being the same excess in a pixel of sky. A boxcar of an even side
-    is half a pixel off, as that of statmorph to the upper left, so that :math:`S` changes if the
-    image is mirrored. That of :func:`unbiased_smoothness` does not.
+    is half a pixel off: the excess is the mean over its four places, so that :math:`S` is the
+    same if the image is mirrored. That of statmorph is off to the upper left.
 
     References:
         | A New Nonparametric Approach to Galaxy Morphological Classification
@@ -66,6 +67,7 @@ def smoothness(
         y: The row of the centre.
         rpetro: The Petrosian radius, in pixels. Below 8 pixels, :math:`S = 0`.
         sky: The mean excess of a pixel of sky. Nothing is subtracted if NaN.
+        parity: Whether an even boxcar is that of statmorph.
 
     Returns:
         The smoothness and flags. NaN if the flux in the annulus is not positive.
@@ -81,7 +83,8 @@ def smoothness(
     if size < 2:
         return 0.0, 0
 
-    total = _annulus(np.maximum(image - smooth[:-1, :-1], 0.0), seen, x, y, rpetro)[0]
+    plain, absolute = _excesses(image, smooth, 1 if parity else size)
+    total = _annulus(0.5 * (plain + absolute), seen, x, y, rpetro)[0]
     area = math.pi * (OUTER**2 - INNER**2) * rpetro**2
 
     return (total - (0.0 if math.isnan(sky) else area * sky)) / light, 0
@@ -93,16 +96,14 @@ def _excesses(
 ) -> tuple[NDArray, NDArray]:  # pragma: no cover
     r"""Returns the excess over a boxcar and its size, as means over the places of the boxcar."""
 
-    places = 2 if size % 2 == 0 else 1
-    plain, absolute = np.zeros(image.shape), np.zeros(image.shape)
-    share = 1.0 / places**2
-    for place in range(places**2):
-        b, a = place // places, place % places
-        for i in range(image.shape[0]):
-            for j in range(image.shape[1]):
-                excess = share * (image[i, j] - smooth[i + b, j + a])
-                plain[i, j] += excess
-                absolute[i, j] += abs(excess)
+    last = 1 - size % 2
+    plain, absolute = np.empty(image.shape), np.empty(image.shape)
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            a, b = image[i, j] - smooth[i, j], image[i, j] - smooth[i, j + last]
+            c, d = image[i, j] - smooth[i + last, j], image[i, j] - smooth[i + last, j + last]
+            plain[i, j] = 0.25 * ((a + b) + (c + d))
+            absolute[i, j] = 0.25 * ((abs(a) + abs(b)) + (abs(c) + abs(d)))
 
     return plain, absolute
 

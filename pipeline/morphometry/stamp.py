@@ -8,7 +8,7 @@ References:
     | https://doi.org/10.1093/mnras/sty3345
 """
 
-__all__ = ["bad_pixels", "bounds", "doubts", "stamp", "weights"]
+__all__ = ["bad_pixels", "bounds", "doubts", "outside", "reaches_edge", "stamp", "weights"]
 
 import math
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import EDGE, MASKED_CENTRE, NO_SOURCE
+from pipeline.morphometry.geometry import Aperture
 
 EXTENT = 2.5
 r"""The side of the stamp, in units of the longer side of the box around the source."""
@@ -31,7 +32,9 @@ which a pixel is bad."""
 
 
 @entry
-def bounds(labels: NDArray[np.int64], label: int) -> tuple[int, int, int, int]:  # pragma: no cover
+def bounds(
+    labels: NDArray[np.int64], label: int, parity: bool
+) -> tuple[int, int, int, int]:  # pragma: no cover
     r"""Finds the stamp of a source.
 
     Around the middle of the box that holds the source it reaches 1.25 times the longer side
@@ -40,6 +43,8 @@ def bounds(labels: NDArray[np.int64], label: int) -> tuple[int, int, int, int]: 
     Arguments:
         labels: The map of sources, 0 in the sky, with shape `(H, W)`.
         label: The source.
+        parity: Whether it is that of statmorph, which lacks the last row around an odd box and
+            the last column.
 
     Returns:
         The first row, the last one (exclusive), the first column and the last one (exclusive).
@@ -59,8 +64,11 @@ def bounds(labels: NDArray[np.int64], label: int) -> tuple[int, int, int, int]: 
     tall, wide = bottom + 1 - top, right + 1 - left
     y, x = top + tall // 2, left + wide // 2
     half = max(int(max(tall, wide) * EXTENT / 2), SMALLEST)
+    bottom, right = y + half, x + half
+    if not parity:
+        bottom, right = bottom + tall % 2, right + wide % 2
 
-    return max(0, y - half), min(height, y + half), max(0, x - half), min(width, x + half)
+    return max(0, y - half), min(height, bottom), max(0, x - half), min(width, right)
 
 
 @entry
@@ -112,16 +120,46 @@ def doubts(
 
     height, width = segment.shape
     flags = 0 if segment.any() else NO_SOURCE
-    if segment[0].any() or segment[-1].any():
-        flags |= EDGE
-    for i in range(height):
-        if segment[i, 0] or segment[i, -1]:
-            flags |= EDGE
+    flags |= EDGE if reaches_edge(segment) else 0
     inside = -0.5 <= y < height - 0.5 and -0.5 <= x < width - 0.5
     if not inside or mask[int(round(y)), int(round(x))]:
         flags |= MASKED_CENTRE
 
     return flags
+
+
+@njit(error_model="numpy")
+def reaches_edge(pixels: NDArray[np.bool_]) -> bool:  # pragma: no cover
+    r"""Says whether any pixel of a set is in the first or last row or column."""
+
+    found = pixels[0].any() or pixels[-1].any()
+    for i in range(pixels.shape[0]):
+        found |= pixels[i, 0] or pixels[i, -1]
+
+    return found
+
+
+@entry
+def outside(aperture: Aperture, height: int, width: int) -> float:  # pragma: no cover
+    r"""Returns which share of an aperture is outside of an image, from 512 points in it."""
+
+    x, y, a, q, theta = aperture
+    if not math.isfinite(x * y * a * q * theta):
+        return 0.0
+    count = 0
+    for k in range(64):
+        angle = math.pi * (k + 0.5) / 32
+        u, v = a * math.cos(angle), a * q * math.sin(angle)
+        column, row = (
+            u * math.cos(theta) - v * math.sin(theta),
+            u * math.sin(theta) + v * math.cos(theta),
+        )
+        for ring in range(8):
+            r = math.sqrt((ring + 0.5) / 8)
+            seen = -0.5 <= x + r * column < width - 0.5 and -0.5 <= y + r * row < height - 0.5
+            count += not seen
+
+    return count / 512
 
 
 @njit(error_model="numpy")

@@ -11,8 +11,11 @@ from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.geometry import Aperture
 from pipeline.morphometry.unfolding import folded
 
+ROUNDING = 1e-9
+r"""By how much the square of the outer axis may be too small: it goes through a pixel."""
 
-@inner
+
+@entry
 def turned_share(x: float, y: float) -> float:  # pragma: no cover
     r"""Returns what interpolation about a centre leaves of the variance of the turned image.
 
@@ -34,7 +37,7 @@ def rms_error(
     sigma: NDArray[np.float64],
     circle: Aperture,
     value: float,
-    sky: tuple[float, float],
+    sky: tuple[float, float, float],
 ) -> float:  # pragma: no cover
     r"""Propagates the noise of pixels to the squared rms asymmetry.
 
@@ -43,10 +46,11 @@ def rms_error(
 
     .. math:: \sigma_A^2 = \frac{2 \sum (4 D^2 s^2 - 2 s^4)
         + A^4 \sum (4 I^2 \sigma_i^2 - 2 \sigma_i^4)
-        + (4 N \sigma \sigma_\sigma (1 - A^2 / 2))^2}{L^2}
+        + (2 N \sigma \sigma_\sigma (k - A^2))^2}{L^2}
 
     where :math:`4 D^2 s^2 - 2 s^4` is, on average, the variance of :math:`D^2`, and
-    :math:`\sigma_\sigma` the error of the noise of the sky, that is subtracted. The opposite
+    :math:`\sigma_\sigma` the error of the noise of the sky, of which :math:`k` times the square
+    is subtracted. The opposite
     pixel is taken to be as noisy as the pixel.
 
     Arguments:
@@ -56,7 +60,7 @@ def rms_error(
         sigma: The noise of each pixel, with shape `(H, W)`.
         circle: The circle in which the asymmetry is measured.
         value: The squared asymmetry :math:`A^2`.
-        sky: The noise of a pixel of sky, 0 if not known, and its relative error.
+        sky: The noise of a pixel of sky, 0 if not known, its relative error, and :math:`k`.
     """
 
     spread = 1.0 + turned_share(circle.x, circle.y)
@@ -74,7 +78,7 @@ def rms_error(
             floor += 2.0 * variance**2
     light -= pixels * sky[0] ** 2
     total = 2.0 * max(twice - least, least) + value**2 * max(own - floor, floor)
-    total += (4.0 * pixels * sky[0] ** 2 * sky[1] * (1.0 - 0.5 * value)) ** 2
+    total += (2.0 * pixels * sky[0] ** 2 * sky[1] * (sky[2] - value)) ** 2
 
     return math.sqrt(total) / abs(light)
 
@@ -117,7 +121,8 @@ def outer_error(
         for j in _span(outer.x, outer.a, image.shape[1]):
             u = (j - outer.x) * cos + (i - outer.y) * sin
             v = ((i - outer.y) * cos - (j - outer.x) * sin) / outer.q
-            if hidden[i, j] or not inner.a**2 < u * u + v * v <= outer.a**2:
+            square = u * u + v * v
+            if hidden[i, j] or not inner.a**2 < square <= (1.0 + ROUNDING) * outer.a**2:
                 continue
             noise = spread * sigma[i, j]
             light += abs(image[i, j])

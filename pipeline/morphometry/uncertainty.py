@@ -73,6 +73,7 @@ def of_turn(
     values: dict[str, float],
     difference: NDArray[np.float64],
     hidden: NDArray[np.bool_],
+    spread: float,
 ) -> dict[str, float]:
     r"""Returns the errors of the centre of symmetry, of the rms asymmetry and the outer one."""
 
@@ -83,7 +84,7 @@ def of_turn(
     x, y = centre_error(
         stamp.image, difference, known.weight, stamp.segment, known.x, known.y, pull
     )
-    rms = rms_error(*both, circle, values["rms_asymmetry2"], (sigma, known.unsure))
+    rms = rms_error(*both, circle, values["rms_asymmetry2"], (sigma, known.unsure, spread))
     place, shape = (known.x, known.y), (known.q, known.theta)
     inner = Aperture(*place, values["rhalf_ellip"], *shape)
     ellipses = inner, Aperture(*place, values["rmax_ellip"], *shape)

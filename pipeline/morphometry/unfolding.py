@@ -99,7 +99,7 @@ def _share(dx: float, dy: float, r: float, a: float) -> float:  # pragma: no cov
     if not a > 0 or r >= a + CORNER:
         return 0.0
 
-    return 1.0 if r <= a - CORNER else overlap(dx, dy, a, 1.0, 0.0)
+    return 1.0 if r <= a - CORNER else overlap(dx, dy, a)
 
 
 @inner

@@ -13,6 +13,7 @@ from pipeline.morphometry.geometry import Aperture
 from pipeline.morphometry.overlap import overlap
 from pipeline.morphometry.search import about, prepare
 from pipeline.morphometry.simplex import minimize, simplex
+from pipeline.morphometry.turn_error import turned_share
 
 RPETRO = 8.0
 
@@ -60,7 +61,7 @@ def slow(image, mask, x, y, radius, sky):
     turned = map_coordinates(image, points, order=1, mode="grid-constant")
     outside = map_coordinates(mask.astype(float), points, order=0, mode="grid-constant")
     kept = ~(mask | (outside > 0.5))
-    weight = np.vectorize(overlap)(columns - x, rows - y, radius, 1.0, 0.0) * kept
+    weight = np.vectorize(overlap)(columns - x, rows - y, radius) * kept
     change = (weight * np.abs(turned - image)).sum()
 
     return (change - sky * weight.sum()) / (weight * np.abs(image)).sum()
@@ -155,7 +156,7 @@ def test_symmetric_galaxy(parity):
 
     assert (x, y) == pytest.approx((18, 20), abs=0.01) and flags == 0
     assert asym.asymmetry(image, difference, hidden, 18.0, 20.0, RPETRO, 0.0)[0] == 0
-    assert asym.rms_asymmetry2(image, difference, hidden, 18.0, 20.0, RPETRO, 0.0)[0] == 0
+    assert asym.rms_asymmetry2(image, difference, hidden, 18.0, 20.0, RPETRO, 0.0, 2.0)[0] == 0
 
 
 def test_no_symmetry_at_all():
@@ -166,7 +167,7 @@ def test_no_symmetry_at_all():
     inner, outer = Aperture(10.0, 10.0, 1.0, 0.9), Aperture(10.0, 10.0, 6.0, 0.9)
 
     assert asym.asymmetry(image, difference, hidden, 10.0, 10.0, RPETRO, 0.0) == (2.0, 0)
-    assert asym.rms_asymmetry2(image, difference, hidden, 10.0, 10.0, RPETRO, 0.0) == (2.0, 0)
+    assert asym.rms_asymmetry2(image, difference, hidden, 10.0, 10.0, RPETRO, 0.0, 2.0) == (2.0, 0)
     assert asym.outer_asymmetry(image, difference, hidden, inner, outer, 0.0) == (2.0, 0)
     assert asym.shape_asymmetry(image > 0, mask, 10.0, 10.0, 5.0) == (2.0, 0)
 
@@ -181,7 +182,8 @@ def test_nothing_to_measure(shape, parity):
         difference, hidden = half_turn.residual(image, mask, x, y)
         assert np.isfinite(found[:2]).all()
         assert asym.asymmetry(image, difference, hidden, x, y, 2.0, 0.0)[1] == UNDEFINED
-        assert math.isnan(asym.unbiased_asymmetry(image, difference, hidden, image, x, y, 2.0)[0])
+        free = asym.unbiased_asymmetry(image, difference, hidden, image, x, y, 2.0, 0.0)
+        assert math.isnan(free[0])
     assert centre(image, empty, empty, x, y, np.nan, 0.0, parity)[2] == UNDEFINED
     assert asym.shape_asymmetry(empty, empty, x, y, 3.0)[1] == UNDEFINED
 
@@ -210,7 +212,7 @@ def test_unbiased(noise, x):
         pair = half_turn.residual(image, mask, x, 22.6)
         sky = 2 * noise / math.sqrt(math.pi)
         value, error, spread = asym.unbiased_asymmetry(
-            image, *pair, np.full(image.shape, noise), x, 22.6, RPETRO
+            image, *pair, np.full(image.shape, noise), x, 22.6, RPETRO, 0.0
         )
         plain.append(asym.asymmetry(image, *pair, x, 22.6, RPETRO, sky)[0])
         unbiased.append(value)
@@ -227,7 +229,7 @@ def test_unbiased_without_noise_is_plain():
     pair = half_turn.residual(image, mask, 18.3, 22.6)
 
     value, *errors = asym.unbiased_asymmetry(
-        image, *pair, np.zeros_like(image), 18.3, 22.6, RPETRO
+        image, *pair, np.zeros_like(image), 18.3, 22.6, RPETRO, 0.0
     )
 
     assert value == pytest.approx(asym.asymmetry(image, *pair, 18.3, 22.6, RPETRO, 0.0)[0])
@@ -243,3 +245,40 @@ def test_mask_at_the_edge_is_turned_to_the_nearest_pixel():
         hidden = half_turn.residual(np.ones((8, 8)), mask, x, 3.5)[1]
 
         assert (hidden[:, 0] == first).all()
+
+
+@pytest.mark.parametrize("point", [(18.3, 22.6), (18.25, 22.25), (18.25, 22.5)])
+def test_rms_asymmetry_is_that_without_noise(point):
+    r"""What interpolation leaves of the noise is taken off, and no more."""
+
+    clean, mask, _ = galaxy(noise=0)
+    rng, spread = np.random.default_rng(9), 1 + turned_share(*point)
+    pair = half_turn.residual(clean, mask, *point)
+    true = asym.rms_asymmetry2(clean, *pair, *point, RPETRO, 0.0, spread)[0]
+    found, plain = [], []
+    for _ in range(150):
+        image = clean + 3 * rng.normal(size=clean.shape)
+        pair = half_turn.residual(image, mask, *point)
+        found.append(asym.rms_asymmetry2(image, *pair, *point, RPETRO, 3.0, spread)[0])
+        plain.append(asym.rms_asymmetry2(image, *pair, *point, RPETRO, 3.0, 2.0)[0])
+
+    assert abs(np.mean(found) - true) < 4 * np.std(found) / math.sqrt(150)
+    assert np.mean(plain) < true - 8 * np.std(found) / math.sqrt(150)
+
+
+def test_rms_asymmetry_without_a_value():
+    image, mask, _ = galaxy(noise=0)
+    pair = half_turn.residual(1e160 * image, mask, 18.3, 22.6)
+    value, flags = asym.rms_asymmetry2(1e160 * image, *pair, 18.3, 22.6, RPETRO, 0.0, 2.0)
+
+    assert math.isnan(value) and flags == UNDEFINED
+
+
+def test_error_of_the_sky_adds():
+    image, mask, _ = galaxy(noise=0)
+    pair, noise = half_turn.residual(image, mask, 18.3, 22.6), np.zeros_like(image)
+    _, free, plain = asym.unbiased_asymmetry(image, *pair, noise, 18.3, 22.6, RPETRO, 0.1)
+    one = asym.asymmetry(image, *pair, 18.3, 22.6, RPETRO, 0.0)[0]
+
+    other = asym.asymmetry(image, *pair, 18.3, 22.6, RPETRO, 0.1)[0]
+    assert free == 0 and plain == pytest.approx(one - other)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.morphometry.colours import colour_gradient
+from pipeline.morphometry.cutouts import measure_cutouts
 from pipeline.morphometry.flags import LOW_SIGNAL, UNDEFINED
 from pipeline.morphometry.known import Disk
 from tests.morphometry import disks
@@ -24,8 +25,9 @@ def bands(gradient, colour=0.8):
     return red * 10 ** (-0.4 * (colour + gradient * np.log10(r))), red
 
 
-def measure(blue, red, x=X, y=Y, theta=THETA, sigma=0.0, mask=CLEAR):
-    return colour_gradient(blue, red, mask, Disk(x, y, Q, theta, 2.0, 22.0), sigma, sigma)
+def measure(blue, red, x=X, y=Y, theta=THETA, sigma=0.0, mask=CLEAR, gain=np.inf):
+    noise = sigma, gain
+    return colour_gradient(blue, red, mask, Disk(x, y, Q, theta, 2.0, 22.0), noise, noise)
 
 
 @pytest.mark.parametrize("gradient", [-0.3, 0.0, 0.5])
@@ -79,6 +81,15 @@ def test_errors_are_those_of_noise():
     assert results[:, 1].mean() == pytest.approx(results[:, 0].std(), rel=0.2)
 
 
+def test_errors_are_those_of_photons():
+    generator = np.random.default_rng(2)
+    blue, red = bands(-0.3)
+    draws = [measure(*generator.poisson((blue, red)).astype(float), gain=1.0) for _ in range(200)]
+    results = np.array(draws)
+
+    assert results[:, 1].mean() == pytest.approx(results[:, 0].std(), rel=0.2)
+
+
 def test_faint_annuli_are_left_out():
     assert measure(*bands(-0.3), sigma=200.0).flags & LOW_SIGNAL
 
@@ -100,7 +111,8 @@ def test_no_light(image):
 )
 def test_impossible_apertures(x, inner, outer):
     blue, red = bands(-0.3)
-    *values, flag = colour_gradient(blue, red, CLEAR, Disk(x, Y, Q, THETA, inner, outer), 1.0, 1.0)
+    disk, noise = Disk(x, Y, Q, THETA, inner, outer), (1.0, np.inf)
+    *values, flag = colour_gradient(blue, red, CLEAR, disk, noise, noise)
 
     assert np.isnan(values).all() and flag & UNDEFINED
 
@@ -116,4 +128,54 @@ def test_masked():
 def test_small_images(shape):
     one, disk = np.ones(shape), Disk(0.0, 0.0, 1.0, 0.0, 2.5, 3.0)
 
-    assert colour_gradient(one, one, np.zeros(shape, bool), disk, 1.0, 1.0).flags & UNDEFINED
+    noise = 1.0, np.inf
+    found = colour_gradient(one, one, np.zeros(shape, bool), disk, noise, noise)
+    assert found.flags & UNDEFINED
+
+
+def cutouts(change, seed=3):
+    r"""One galaxy in two bands with noise, the bluer one changed."""
+
+    blue, red = bands(-0.3)
+    noise = np.random.default_rng(seed).normal(size=(2, *SHAPE))
+
+    return np.stack([change(blue + noise[0]), red + noise[1]])[None]
+
+
+def star(image):
+    return image + 400 * np.exp(
+        -((np.arange(70) - 48) ** 2 + (np.arange(60)[:, None] - 43) ** 2) / 3
+    )
+
+
+def hot(image):
+    image[40, 45] = 3000.0
+
+    return image
+
+
+@pytest.mark.parametrize("change", [star, hot])
+def test_what_only_the_blue_band_has_is_left_out(change):
+    plain, other = (
+        measure_cutouts(cutouts(one), "br")["colour_gradient_b_r"][0] for one in (np.copy, change)
+    )
+    error = measure_cutouts(cutouts(change), "br")["colour_gradient_error_b_r"][0]
+
+    assert abs(other - plain) < 2 * error < 0.2
+
+
+def test_errors_of_cutouts_know_the_photons():
+    few, many = (
+        measure_cutouts(cutouts(np.copy), "br", gain=gain)["colour_gradient_error_b_r"][0]
+        for gain in (0.1, 1e9)
+    )
+
+    assert few > 1.5 * many
+
+
+def test_workers():
+    pixels = np.concatenate([cutouts(np.copy, seed) for seed in range(3)])
+    alone, shared = (measure_cutouts(pixels, "br", workers=count) for count in (1, 2))
+
+    for name, values in alone.items():
+        np.testing.assert_array_equal(shared[name], values)

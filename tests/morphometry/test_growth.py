@@ -8,7 +8,7 @@ from scipy.special import gammainc
 from pipeline.morphometry.flags import NEGATIVE_FLUX, UNDEFINED
 from pipeline.morphometry.geometry import cumulate
 from pipeline.morphometry.growth import aperture_flux, concentration, radii, radius_of_fraction
-from pipeline.morphometry.overlap import overlap
+from tests.morphometry.shares import share
 
 FRACTIONS = (0.2, 0.5, 0.8)
 
@@ -65,8 +65,10 @@ def test_converges_with_sampling():
 @pytest.mark.parametrize(("q", "theta"), [(1.0, 0.0), (0.6, 0.5)])
 def test_slow_formula(noisy: np.ndarray, q: float, theta: float):
     def within(r: float) -> float:
-        weights = [overlap(j - 20.3, i - 19.1, r, q, theta) for i in range(40) for j in range(40)]
-        return float(np.sum(np.reshape(weights, (40, 40)) * noisy)) if r else 0.0
+        if not r:
+            return 0.0
+        weights = [share(j - 20.3, i - 19.1, r, q, theta) for i in range(40) for j in range(40)]
+        return float(np.sum(np.reshape(weights, (40, 40)) * noisy))
 
     total = within(15.0)
     grid = np.linspace(0, 15, 100)

@@ -16,11 +16,11 @@ def galaxy(seed=0, sky=0.0, faint=1.0):
     return faint * 40 * np.exp(-np.hypot(i - 43.2, (j - 46.7) * 1.3) / 4) + noise + sky
 
 
-def outlined(image, sky=(), x=46.7, y=43.2, a=11.0, mask=None, segment=None):
+def outlined(image, sky=(), x=46.7, y=43.2, a=11.0, mask=None, segment=None, sigma=np.nan):
     mask = np.zeros(image.shape, bool) if mask is None else mask
     segment = np.zeros(image.shape, bool) if segment is None else segment
     image = np.ascontiguousarray(image)
-    return outline(image, mask, segment, np.array(sky, float), x, y, a)
+    return outline(image, mask, segment, np.array(sky, float), sigma, x, y, a)
 
 
 def clipped(values):
@@ -78,6 +78,18 @@ def test_no_sky():
     assert found == flags.NO_SKY
 
 
+def test_noise_is_the_threshold_where_no_sky_is_around():
+    smooth = ndimage.uniform_filter(galaxy(), 3)
+    labels, _ = ndimage.label(smooth >= 0.9, np.ones((3, 3)))
+    shape, found = outlined(galaxy(), a=60.0, sigma=0.9)
+    np.testing.assert_array_equal(shape, labels == labels[smooth == smooth.max()])
+    assert found == 0
+
+
+def test_edge():
+    assert outlined(galaxy()[:, 44:], x=2.7, a=60.0, sigma=1.0)[1] == flags.EDGE
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (8, 8)])
 @pytest.mark.parametrize("value", [0.0, -2.0, 1e-300])
 @pytest.mark.parametrize("a", [0.0, np.nan, 2.0, np.inf])
@@ -86,7 +98,7 @@ def test_never_fails(shape, value, a):
         out, found = outlined(np.full(shape, value), sky, 0.0, 0.0, a)
         assert out.shape == shape
         if sky:
-            assert out.any() and found == flags.LOW_SIGNAL
+            assert out.any() and found == flags.LOW_SIGNAL | flags.EDGE
         far = reach(out, 0.0, 0.0, 1.0, 0.0)
         assert np.isfinite(far[0]) or far[2] == flags.UNDEFINED
 

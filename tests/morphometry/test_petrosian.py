@@ -8,8 +8,8 @@ from scipy.special import gamma, gammainc
 
 from pipeline.morphometry.flags import NEGATIVE_FLUX, RADIUS_NOT_REACHED, UNDEFINED
 from pipeline.morphometry.geometry import cumulate
-from pipeline.morphometry.overlap import overlap
 from pipeline.morphometry.petrosian import petrosian_radius, petrosian_ratio
+from tests.morphometry.shares import share
 
 SIDE = 97
 
@@ -84,8 +84,8 @@ def test_slow_formula(noisy: tuple[np.ndarray, np.ndarray], q: float, theta: flo
         weights = np.zeros(image.shape)
         for (i, j), open_pixel in np.ndenumerate(~mask):
             weights[i, j] = open_pixel * (
-                overlap(j - 30.3, i - 29.1, outer, q, theta)
-                - (overlap(j - 30.3, i - 29.1, inner, q, theta) if inner else 0)
+                share(j - 30.3, i - 29.1, outer, q, theta)
+                - (share(j - 30.3, i - 29.1, inner, q, theta) if inner else 0)
             )
         return abs(np.sum(weights * image)) / np.sum(weights)
 

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.morphometry.flags import NO_SKY
 from pipeline.morphometry.skybox import (
+    left_over,
     noise,
     skybox,
     white_asymmetry,
@@ -48,7 +49,7 @@ def test_no_sky(shape):
     image, taken = np.zeros(shape), np.ones(shape, bool)
 
     assert skybox(image, taken)[2:] == (0, *[pytest.approx(math.nan, nan_ok=True)] * 4, NO_SKY)
-    assert noise(image, taken)[3] == NO_SKY
+    assert noise(image, taken)[3] == NO_SKY and np.isnan(left_over(image, taken)).all()
 
 
 def test_last_row_and_column_are_never_tried():
@@ -87,6 +88,22 @@ def test_noise_has_the_eight_symmetries(turn):
     found = noise(*(np.ascontiguousarray(a) for a in view))
 
     assert found == pytest.approx(noise(image, taken), rel=1e-12)
+
+
+@pytest.mark.parametrize("turn", range(8))
+@pytest.mark.parametrize("shape", [(70, 52), (131, 150)])
+def test_what_is_left_has_the_eight_symmetries(shape, turn):
+    image = sky(*shape) + 0.3
+    taken = image > 2
+    view = [np.rot90(a, turn)[:, ::-1] if turn > 3 else np.rot90(a, turn) for a in (image, taken)]
+    mean, median = left_over(image, taken)
+
+    found = left_over(*(np.ascontiguousarray(a) for a in view))
+
+    assert found == pytest.approx((mean, median), rel=1e-12)
+    assert (mean, median) == pytest.approx(
+        (image[~taken].mean(), np.median(image[~taken])), abs=0.05
+    )
 
 
 def test_noise_scales_with_the_flux():

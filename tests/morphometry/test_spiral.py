@@ -114,7 +114,14 @@ def test_noise_has_no_hand():
 
 @pytest.mark.parametrize("q", [1.0, 0.5])
 def test_a_disk_has_no_arms(q):
-    assert abs(measure(arms(2, 0.3, 0.0, q), q=q).winding) <= 1
+    r"""What pixels leave of a smooth disk has no number of arms, and is below any noise."""
+
+    noise = np.random.default_rng(6).normal(size=SHAPE)
+    disk, wound = arms(2, 0.3, 0.0, q), arms(2, 0.3, 0.3, q)
+    bare, told = (measure(image + 3 * noise, q=q, sigma=3.0) for image in (disk, wound))
+
+    assert bare.flags == NO_ARMS and abs(bare.winding) < 3 * bare.winding_error
+    assert told.flags == 0 and told.winding > 0.8
 
 
 def test_a_bar_is_no_arm():

@@ -1,10 +1,13 @@
 r"""The stamp: its bounds, its mask and its weights."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from pipeline.morphometry.stamp import bad_pixels, bounds, stamp, weights
+from pipeline.morphometry.geometry import Aperture
+from pipeline.morphometry.stamp import bad_pixels, bounds, outside, stamp, weights
 
 
 def one_source(shape, top, bottom, left, right, label=3):
@@ -27,11 +30,14 @@ def test_bounds(shape, box, expected):
     labels = one_source(shape, *box)
     labels[0, 0] = labels[0, 0] or 7
 
-    assert bounds(labels, 3) == expected
+    assert bounds(labels, 3, True) == expected
+    top, bottom, left, right = bounds(labels, 3, False)
+    mirrored = bounds(np.ascontiguousarray(labels[::-1, ::-1]), 3, False)
+    assert mirrored == (shape[0] - bottom, shape[0] - top, shape[1] - right, shape[1] - left)
 
 
 def test_bounds_of_nothing():
-    assert bounds(np.zeros((30, 40), np.int64), 1) == (0, 30, 0, 40)
+    assert bounds(np.zeros((30, 40), np.int64), 1, False) == (0, 30, 0, 40)
 
 
 def independent(image):
@@ -101,3 +107,8 @@ def test_weights():
     assert np.allclose(out[~mask], np.sqrt(np.abs(image) / 50 + 0.49)[~mask], rtol=1e-15)
     assert mask.any() and not out[mask].any()
     assert np.array_equal(weights(image, ~mask, np.inf, 0.7)[mask], np.full(mask.sum(), 0.7))
+
+
+@pytest.mark.parametrize(("x", "share"), [(20.0, 0.0), (-0.5, 0.5), (-9.0, 1.0), (math.nan, 0.0)])
+def test_outside(x, share):
+    assert outside(Aperture(x, 15.0, 8.0, 0.6, 0.7), 30, 40) == pytest.approx(share, abs=0.02)

@@ -101,20 +101,20 @@ def test_jobs():
         np.testing.assert_array_equal(shared.transform(images), found)
 
 
-@pytest.mark.parametrize("turns", [0, 1])
+@pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_symmetries(turns, mirrored):
     r"""Only what tells the hand knows a galaxy from its mirror image."""
 
-    images, _ = galaxies(2, bands=1, seed=3)
+    images, _ = galaxies(2, seed=3)
     view = images[..., ::-1] if mirrored else images
     view = np.ascontiguousarray(np.rot90(view, turns, axes=(2, 3)))
-    columns = ("gini", "m20", "concentration", "ellipticity", "r50", *SIGNED)
-    sign = np.array([1] * 5 + [-1 if mirrored else 1] * 2)
-    before, after = (features(pixels, ("r",), columns) for pixels in (images, view))
+    before, after = (features(pixels, ("g", "r")) for pixels in (images, view))
+    names = feature_names(("g", "r"))
+    sign = np.array([-1 if mirrored and name.startswith(SIGNED) else 1 for name in names])
 
-    np.testing.assert_allclose(after[:, :5], (sign * before)[:, :5], rtol=0.02)
-    np.testing.assert_allclose(after[:, 5], (sign * before)[:, 5], atol=0.05)
+    assert np.isfinite(before).mean() > 0.9
+    np.testing.assert_allclose(after, sign * before, rtol=1e-6, atol=1e-5)
 
 
 def test_refused():

@@ -142,12 +142,12 @@ def test_asymmetries(at, photons):
     values, errors, sky = [], [], 2 / math.sqrt(math.pi)
     for image in images:
         turned = residual(image, mask, x, y)
-        square, _ = rms_asymmetry2(image, *turned, x, y, 14.0, 1.0)
+        square, _ = rms_asymmetry2(image, *turned, x, y, 14.0, 1.0, 2.0)
         outer, _ = outer_asymmetry(image, *turned, *ellipses, sky)
         values.append((square, outer))
         errors.append(
             (
-                rms_error(image, *turned, sigma, circle, square, (1.0, 0.0)),
+                rms_error(image, *turned, sigma, circle, square, (1.0, 0.0, 2.0)),
                 outer_error(image, *turned, sigma, ellipses, outer, (sky, 0.0)),
             )
         )
@@ -159,8 +159,8 @@ def test_errors_of_the_sky_add():
     light, mask = galaxy(20.0), np.zeros((63, 65), bool)
     turned, sigma = residual(light, mask, X, Y), np.ones(light.shape)
     circle = Aperture(X, Y, 21.0)
-    known = rms_error(light, *turned, sigma, circle, 0.0, (1.0, 0.0))
-    found = rms_error(light, *turned, sigma, circle, 0.0, (1.0, 0.1))
+    known = rms_error(light, *turned, sigma, circle, 0.0, (1.0, 0.0, 2.0))
+    found = rms_error(light, *turned, sigma, circle, 0.0, (1.0, 0.1, 2.0))
     pixels = np.pi * 21**2
     added = 0.4 * pixels / (np.sum(light**2) - pixels)
     assert math.sqrt(found**2 - known**2) == pytest.approx(added, rel=0.05)
