@@ -391,10 +391,8 @@ def _profile(stamp: Stamp, known: Known, values: dict[str, float], psf: Kernel) 
     n = min(max(10**-1.5 * c**3.5, 1.0), 3.5) if c > 0 else 1.0
     start = Aperture(known.x, known.y, values["rhalf_ellip"], known.q, known.theta)
     weight = known.weight
-    if not (
-        known.parity or known.sky.sigma > 0 or weight.any()
-    ):  # without noise all pixels weigh the same
-        weight = np.where(stamp.mask, 0.0, 1.0)
+    if not (known.parity or known.sky.sigma > 0 or weight.any()):
+        weight = np.where(stamp.mask, 0.0, 1.0)  # without noise all pixels weigh the same
     fit = sersic(stamp.image, weight, start, n, psf, known.parity, known.parity)
 
     return dict(zip(PROFILE, fit[:-1], strict=True)), fit.flags
