@@ -10,6 +10,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -66,4 +67,7 @@ def _compile() -> None:
 
 
 def _done() -> Path:
-    return Path(os.environ["NUMBA_CACHE_DIR"]) / "measured"
+    # What is compiled is kept for the sources where they are, not for a copy of them elsewhere
+    place = blake2b(str(Path(__file__).parent).encode(), digest_size=8).hexdigest()
+
+    return Path(os.environ["NUMBA_CACHE_DIR"]) / f"measured_{place}"
