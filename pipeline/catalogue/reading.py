@@ -142,11 +142,11 @@ def _typed(column: pa.ChunkedArray, name: str, texts: Collection[str | None]) ->
     values = pc.if_else(pc.is_in(text, pa.array(_MISSING)), pa.scalar(None, pa.string()), text)
     if values.null_count == len(values) or pc.any(pc.match_substring_regex(text, _PADDED)).as_py():
         return text
-    if name in texts and not pc.all(pc.match_substring_regex(values, _SPOILT)).as_py():
-        return values
+    told = name in texts and not pc.all(pc.match_substring_regex(values, _SPOILT)).as_py()
     for kind in (pa.int64(), pa.float64(), pa.bool_()):
         try:
-            return values.cast(kind)
+            typed = values.cast(kind)
+            return values if told else typed
         except pa.ArrowInvalid:
             continue
 
