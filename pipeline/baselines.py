@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import QuantileTransformer
 from sklearn.svm import SVC
 
+from pipeline.compilation import compile_once
 from pipeline.descriptors import numbers
 from pipeline.errors import ConfigError, DataError, suggest
 from pipeline.store import Store
@@ -38,6 +39,8 @@ def measurements(store: Store, rows: NDArray[np.int64], workers: int = 1) -> NDA
         The numbers, NaN where undefined, with shape `(N, D)`.
     """
 
+    if workers > 1:
+        compile_once()
     blocks = (rows[i : i + TASK] for i in range(0, len(rows), TASK))
     tasks = ((store.gather(block), store.info.bands) for block in blocks)
 

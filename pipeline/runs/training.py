@@ -51,22 +51,22 @@ def train(experiment: Experiment) -> dict:
     home = experiment.home
     folder = home / "training" / _digest(experiment, found)
 
-    # The baselines of the evaluation will measure galaxies
-    with tracker(experiment, folder) as tracked, compiled_meanwhile():
+    with tracker(experiment, folder) as tracked:
         run = {"run": tracked.run_id, "uri": tracked.uri, "page": tracked.url}
         write_json(folder / RUN, run)
         text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
         tracked.configure(experiment.model_dump(mode="json"), text)
         tracked.dataset(experiment.name, found.store.fingerprint, found.store.folder, "training")
-        fitted = fit(
-            network,
-            _batches(experiment, found, "train"),
-            _batches(experiment, found, "validation"),
-            folder,
-            settings=_settings(experiment, found),
-            on_epoch=lambda epoch, numbers: tracked.log(numbers, step=epoch),
-            ids=found.store.manifest["id"].to_pylist(),
-        )
+        with compiled_meanwhile():  # the forest, and the baselines, will measure galaxies
+            fitted = fit(
+                network,
+                _batches(experiment, found, "train"),
+                _batches(experiment, found, "validation"),
+                folder,
+                settings=_settings(experiment, found),
+                on_epoch=lambda epoch, numbers: tracked.log(numbers, step=epoch),
+                ids=found.store.manifest["id"].to_pylist(),
+            )
         tracked.complete(fitted.history)
         best = fitted.history[fitted.best_epoch]
         told = {f"best_{name}": value for name, value in best.items() if name != "seconds"}
