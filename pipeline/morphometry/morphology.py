@@ -272,8 +272,7 @@ def _radii(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     flux_circ, f0 = aperture_flux(sums, x, y, 2 * known.circ, 1.0, 0.0)
     flux_ellip, f1 = aperture_flux(sums, x, y, 2 * known.ellip, q, theta)
     r20, r50, r80, f2 = radii(sums, x, y, 1.0, 0.0, 1.5 * known.circ, known.parity)
-    # Without parity there is no box: on a sky of zero its noise is the threshold, from all empty
-    # pixels. Their own mode is not, as they hold the wings of the galaxy too
+    # Without a box the noise is the threshold: the mode of all empty pixels has wings in it
     column, row, side = known.box
     empty = stamp.image[row : row + side, column : column + side].ravel()
     sigma = math.nan if known.parity else known.sky.sigma
@@ -312,7 +311,7 @@ def _symmetry(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
 
     found = {"asymmetry": a, "asymmetry_error": error, "asymmetry_unbiased": free}
     found |= {"asymmetry_unbiased_error": free_error, "rms_asymmetry2": a2}
-    found |= {"outer_asymmetry": a_outer}
+    found["outer_asymmetry"] = a_outer
 
     return found | of_turn(stamp, known, values | found, *turned, spread), f0 | f1 | f2
 
