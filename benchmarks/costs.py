@@ -19,7 +19,7 @@ SIDES = (64, 128, 256)
 r"""The sides of images, in pixels."""
 
 PARTS = {
-    "sky": ("skybox noise", "_slice_skybox sky_mean sky_median sky_sigma _sky_asymmetry"),
+    "sky": ("skybox left_over noise", "_slice_skybox sky_mean sky_median sky_sigma _sky_asymmetry"),
     "centroid and shape": (
         "centroid shape",
         "_centroid _covariance_centroid ellipticity_centroid orientation_centroid"
@@ -36,7 +36,7 @@ PARTS = {
         "flux_circ flux_ellip r20 r50 r80 rhalf_circ rhalf_ellip",
     ),
     "asymmetries": (
-        "residual asymmetry rms_asymmetry2 outer_asymmetry shape_asymmetry",
+        "residual asymmetry turned_share rms_asymmetry2 outer_asymmetry shape_asymmetry",
         "asymmetry rms_asymmetry2 outer_asymmetry shape_asymmetry",
     ),
     "smoothness": ("boxcar noise_smoothness sky_smoothness smoothness", "smoothness"),
