@@ -19,7 +19,10 @@ SIDES = (64, 128, 256)
 r"""The sides of images, in pixels."""
 
 PARTS = {
-    "sky": ("skybox left_over noise", "_slice_skybox sky_mean sky_median sky_sigma _sky_asymmetry"),
+    "sky": (
+        "skybox left_over noise",
+        "_slice_skybox sky_mean sky_median sky_sigma _sky_asymmetry",
+    ),
     "centroid and shape": (
         "centroid shape",
         "_centroid _covariance_centroid ellipticity_centroid orientation_centroid"
