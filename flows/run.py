@@ -10,7 +10,7 @@ from prefect import flow
 
 from flows import stages
 from pipeline.config import load
-from pipeline.runs.training import check
+from pipeline.runs.training import check, prepare
 from pipeline.runs.whole import STAGES
 
 
@@ -28,6 +28,7 @@ def run(config: str, settings: Sequence[str] = ()) -> dict:
 
     experiment = load(Path(config), settings)
     check(experiment)
+    prepare(experiment)
     result = {}
     for stage in STAGES:
         work = stages.persist if stage in stages.PATIENT else stages.perform

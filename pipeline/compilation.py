@@ -3,13 +3,13 @@ r"""The kernels of the measurements, compiled beside other work, or before it.
 It takes minutes on a new machine, and no time once it is done.
 """
 
-__all__ = ["compile_once", "compiled_meanwhile"]
+__all__ = ["compile_ahead", "compile_once"]
 
 import logging
 import multiprocessing
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from functools import cache
 from hashlib import blake2b
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -17,49 +17,42 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.morphometry.cutouts import measure_cutouts
+from pipeline.workers import end_with_parent
 
 SIDE = 48
 
 _log = logging.getLogger(__name__)
 
 
+def compile_ahead() -> None:
+    r"""Begins to compile what will be needed, in a process that ends with this one."""
+
+    if not _done().exists():
+        _compiler()
+
+
 def compile_once() -> None:
-    r"""Compiles in one process what each of several would else compile for itself."""
+    r"""Compiles in one process what each of several would else compile for itself, or waits
+    for what was begun."""
 
-    if _done().exists():
-        return
-
-    _log.info("compiling the measurements: it takes minutes, once for each version of them")
-    process = _compiler()
-    process.start()
-    process.join()
+    if not _done().exists():
+        _log.info("compiling the measurements: it takes minutes, once for each version of them")
+        _compiler().join()
 
 
-@contextmanager
-def compiled_meanwhile() -> Iterator[None]:
-    r"""Compiles in a process of its own what no process has compiled yet, as far as it gets."""
-
-    if _done().exists():
-        yield
-        return
-
-    process = _compiler()
-    process.start()
-    try:
-        yield
-    finally:
-        process.kill()
-        process.join()
-
-
+@cache
 def _compiler() -> BaseProcess:
     # The server that workers are forked from would begin without what they need
-    return multiprocessing.get_context("spawn").Process(target=_compile, daemon=True)
+    process = multiprocessing.get_context("spawn").Process(target=_compile, daemon=True)
+    process.start()
+
+    return process
 
 
 def _compile() -> None:
     r"""Measures two bands of a galaxy, which calls all but what few galaxies need."""
 
+    threading.Thread(target=end_with_parent, daemon=True).start()
     y, x = np.mgrid[:SIDE, :SIDE] - SIDE // 2
     noise = np.random.default_rng(0).normal(size=(1, 2, SIDE, SIDE))
     measure_cutouts(noise + 100 * np.exp(-np.hypot(x, 1.5 * y) / 5), ("blue", "red"))

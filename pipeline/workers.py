@@ -1,6 +1,6 @@
 r"""Work shared out to processes, with the results in order."""
 
-__all__ = ["in_order"]
+__all__ = ["end_with_parent", "in_order"]
 
 import multiprocessing
 import os
@@ -71,11 +71,12 @@ def _begin(folder: str) -> None:
     os.chdir(folder)
     if sys.stderr is not None:
         os.dup2(2, 1)  # results alone go to standard output, and those are the parent's
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    # A killed parent cannot tell its workers to stop.
+def end_with_parent() -> None:
+    r"""Waits for the end of the parent, which cannot say so if it is killed, and ends too."""
+
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -109,12 +109,12 @@ def test_two_devices(tmp_path, caplog):
     r"""Two processes share each batch, and learn what one does."""
 
     caplog.set_level(logging.INFO, "pipeline.training")
-    told, training = [], []
+    told, training, before = [], [], multiprocessing.active_children()
 
     def tell(epoch, row):
         told.append((epoch, row))
         if epoch == 0:
-            training.extend(multiprocessing.active_children())
+            training.extend(set(multiprocessing.active_children()) - set(before))
 
     changes = {"epochs": 3, "warmup_epochs": 0.5, "average": 0.5}
     model, fitted = run(tmp_path / "two", tell, devices=2, **changes)

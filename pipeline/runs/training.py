@@ -1,6 +1,6 @@
 r"""From a store to a model card."""
 
-__all__ = ["check", "logits", "temperature", "train"]
+__all__ = ["check", "logits", "prepare", "temperature", "train"]
 
 import logging
 import re
@@ -19,7 +19,7 @@ from pipeline.augment import Augment
 from pipeline.baselines import fit_baseline, measurements
 from pipeline.calibration import fit_temperature
 from pipeline.card import Card, common_scale, save_card
-from pipeline.compilation import compiled_meanwhile
+from pipeline.compilation import compile_ahead
 from pipeline.config import Experiment
 from pipeline.dataset import Batches, class_weights
 from pipeline.errors import ConfigError, DataError
@@ -42,6 +42,7 @@ def train(experiment: Experiment) -> dict:
     Run again after a kill, it goes on where it was; run again after it ended, it trains no more.
     """
 
+    prepare(experiment)
     found = sample(experiment)
     _check_classes(found)
     check(experiment, (found.store.info.height, found.store.info.width))
@@ -57,16 +58,15 @@ def train(experiment: Experiment) -> dict:
         text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
         tracked.configure(experiment.model_dump(mode="json"), text)
         tracked.dataset(experiment.name, found.store.fingerprint, found.store.folder, "training")
-        with compiled_meanwhile():  # the forest, and the baselines, will measure galaxies
-            fitted = fit(
-                network,
-                _batches(experiment, found, "train"),
-                _batches(experiment, found, "validation"),
-                folder,
-                settings=_settings(experiment, found),
-                on_epoch=lambda epoch, numbers: tracked.log(numbers, step=epoch),
-                ids=found.store.manifest["id"].to_pylist(),
-            )
+        fitted = fit(
+            network,
+            _batches(experiment, found, "train"),
+            _batches(experiment, found, "validation"),
+            folder,
+            settings=_settings(experiment, found),
+            on_epoch=lambda epoch, numbers: tracked.log(numbers, step=epoch),
+            ids=found.store.manifest["id"].to_pylist(),
+        )
         tracked.complete(fitted.history)
         best = fitted.history[fitted.best_epoch]
         told = {f"best_{name}": value for name, value in best.items() if name != "seconds"}
@@ -222,6 +222,13 @@ def check(experiment: Experiment, shape: tuple[int, int] | None = None) -> None:
             f"model.name={name!r} takes no images of {height} x {width} pixels: {error};"
             " expected another model, another data.size, or model.args that fit both"
         ) from error
+
+
+def prepare(experiment: Experiment) -> None:
+    r"""Begins to compile what will measure the galaxies, for a forest or another baseline."""
+
+    if experiment.model.forest or experiment.evaluation.baselines:
+        compile_ahead()
 
 
 def _weights_file(experiment: Experiment) -> Path | None:

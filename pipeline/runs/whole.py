@@ -8,7 +8,7 @@ from pipeline.config import Experiment
 from pipeline.runs.catalogue import classify_store
 from pipeline.runs.data import ingest
 from pipeline.runs.evaluation import evaluate
-from pipeline.runs.training import check, train
+from pipeline.runs.training import check, prepare, train
 
 STAGES: dict[str, Callable[[Experiment], dict]] = {
     "ingest": ingest,
@@ -22,5 +22,6 @@ def run(experiment: Experiment) -> dict:
     r"""Ingests, trains, evaluates and classifies. What is ingested and trained already is kept."""
 
     check(experiment)
+    prepare(experiment)
 
     return {name: stage(experiment) for name, stage in STAGES.items()}
