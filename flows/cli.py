@@ -280,12 +280,12 @@ def _flow(verb: str, *arguments: Any) -> dict:
         return getattr(import_module(f"flows.{verb}"), verb)(*arguments)
 
 
-def _must_exist(input: Path, model: str = "models:/") -> None:
+def _must_exist(input: Path, model: str | None = None) -> None:
     r"""Refuses what is not there before Prefect takes ten seconds to start."""
 
     if not input.exists():
         raise DataError(f"{input} does not exist, expected a store, an experiment or images")
-    if not re.match(r"(models|runs):/", model) and not Path(model).is_dir():
+    if model and not re.match(r"(models|runs):/", model) and not Path(model).is_dir():
         from pipeline.card import recover
 
         recover(Path(model))

@@ -1,6 +1,6 @@
 r"""What is saved of a trained model: a recipe and tensors, never a pickle."""
 
-__all__ = ["Card", "common_scale", "load_card", "load_trees", "recover", "save_card"]
+__all__ = ["Card", "common_scale", "load_card", "load_model", "recover", "save_card"]
 
 import errno
 import json
@@ -55,7 +55,9 @@ class Card:
         mirror: The index of the mirror image of each class, with length `K`.
         temperature: What logits are divided by, so that probabilities are calibrated. They are
             those of the network, or of the network and the forest together where there is one.
-        symmetries: Whether logits are averaged over the symmetries of the square.
+        symmetries: Whether the logits of the network are averaged over the symmetries of the
+            square.
+        numbers: What the forest asks of each galaxy, in order. None without a forest.
         name: What the model is called.
         fingerprint: That of the store it learnt from.
         metrics: How well it did on the test galaxies.
@@ -77,6 +79,7 @@ class Card:
     reading: Mapping[str, Any] = field(default_factory=dict)
     temperature: float = 1.0
     symmetries: bool = False
+    numbers: tuple[str, ...] = ()
     name: str = ""
     fingerprint: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -104,6 +107,7 @@ class Card:
         if found != FORMAT:
             raise DataError(f"expected a model card of format {FORMAT}, found {found or 'none'}")
 
+        values = {"numbers": []} | values  # of a time without forests
         known = [f.name for f in fields(cls)]
         for key in values:
             if key not in known:
@@ -144,6 +148,7 @@ def save_card(folder: Path, card: Card, model: nn.Module, trees: Trees | None = 
         The card, with the digest.
     """
 
+    assert (trees is None) == (not card.numbers), "a forest asks for numbers"
     state = {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
     weights = save({key: value.contiguous() for key, value in state.items()})
     forest = b"" if trees is None else safetensors.numpy.save(vars(trees))
@@ -196,10 +201,19 @@ def common_scale(scales: NDArray[np.float64]) -> float | None:
 
 
 def load_card(folder: Path) -> tuple[Card, nn.Module]:
+    r"""Loads the card and the network of a trained model, see :func:`load_model`."""
+
+    card, network, _ = load_model(folder)
+
+    return card, network
+
+
+def load_model(folder: Path) -> tuple[Card, nn.Module, Trees | None]:
     r"""Loads a trained model.
 
     Returns:
-        The card, and the network in evaluation mode, on the CPU.
+        The card; the network in evaluation mode, on the CPU; and the forest that answers together
+        with it, None without one.
 
     Raises:
         DataError: If the folder is not a model card, or if recipe and weights do not fit. The
@@ -212,7 +226,7 @@ def load_card(folder: Path) -> tuple[Card, nn.Module]:
     try:
         card = Card.from_json(recipe.read_text())
         tensors = weights.read_bytes()
-        forest = (folder / FOREST).read_bytes() if (folder / FOREST).exists() else b""
+        forest = (folder / FOREST).read_bytes() if card.numbers else b""
     except OSError as error:
         raise DataError(f"{folder} is not a model card: {error}") from error
     except (DataError, UnicodeDecodeError) as error:
@@ -230,18 +244,7 @@ def load_card(folder: Path) -> tuple[Card, nn.Module]:
     except (RuntimeError, SafetensorError) as error:
         raise DataError(f"{weights} does not fit {card.model!r}: {error}") from error
 
-    return card, model.eval()
-
-
-def load_trees(folder: Path) -> Trees | None:
-    r"""Loads the forest that answers together with the network of a card, if there is one.
-
-    It is what :func:`load_card` has seen to be sound.
-    """
-
-    path = Path(folder) / FOREST
-
-    return Trees(**safetensors.numpy.load_file(path)) if path.exists() else None
+    return card, model.eval(), Trees(**safetensors.numpy.load(forest)) if forest else None
 
 
 def _beside(folder: Path, word: str) -> Path:

@@ -76,8 +76,7 @@ def classify(
         model: The folder of a model card.
         feed: What to classify.
         to: The catalogue: `.parquet`, `.fits`, `.vot` or `.csv`.
-        version: The version of the model, to be named in the catalogue. By default, the digest
-            of its weights.
+        version: The version of the model, to be named in the catalogue. By default, its digest.
         device: Where to compute. By default, an accelerator if there is one.
         members: What galaxies were to the model, by their identifier: the column `part`. By
             default there is no such column.

@@ -35,9 +35,14 @@ def compile_once() -> None:
     r"""Compiles in one process what each of several would else compile for itself, or waits
     for what was begun."""
 
-    if not _done().exists():
-        _log.info("compiling the measurements: it takes minutes, once for each version of them")
-        _compiler().join()
+    if _done().exists():
+        return
+    _log.info("compiling the measurements: it takes minutes, once for each version of them")
+    process = _compiler()
+    process.join()
+    if process.exitcode:
+        _compiler.cache_clear()  # for whoever asks next
+        _log.warning("compiling the measurements ended with exit code %d", process.exitcode)
 
 
 @cache

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline import __version__
 from pipeline.calibration import apply
-from pipeline.card import load_card, load_trees
-from pipeline.compilation import compile_once
+from pipeline.card import load_model
 from pipeline.dataset import Batch
 from pipeline.descriptors import numbers
+from pipeline.errors import DataError
 from pipeline.prediction import predict
 from pipeline.stretch import Stretch
 from pipeline.trees import pool
@@ -30,13 +31,10 @@ class Predictor:
     """
 
     def __init__(self, folder: Path, device: torch.device | str = "cpu") -> None:
-        self.card, network = load_card(folder)
+        self.card, network, self.trees = load_model(folder)
         self.network = network.to(device)
-        self.trees = load_trees(folder)
         self.stretch = Stretch(**self.card.stretch)
         self.device = device
-        if self.trees is not None:
-            compile_once()
 
     def probabilities(self, pixels: NDArray[np.float16]) -> NDArray[np.float64]:
         r"""Returns the calibrated probability of each class.
@@ -46,6 +44,9 @@ class Predictor:
 
         Returns:
             The probabilities, with shape `(B, K)`. NaN if the network answers none.
+
+        Raises:
+            DataError: If what the forest asks for is not what is measured by now.
         """
 
         if not len(pixels):
@@ -56,6 +57,12 @@ class Predictor:
         batch = Batch(images, unknown, unknown)
         z: NDArray = predict(self.network, [batch], self.card.symmetries, self.card.mirror)
         if self.trees is not None:
-            z = pool(z, self.trees.probabilities(numbers(pixels, self.card.bands)[0]))
+            found, names = numbers(pixels, self.card.bands)
+            if names != self.card.numbers:
+                raise DataError(
+                    f"the forest of {self.card.name!r} asks for {len(self.card.numbers)} numbers,"
+                    f" not all of which tuningfork {__version__} measures; train it anew"
+                )
+            z = pool(z, self.trees.probabilities(found))
 
         return apply(z, self.card.temperature)

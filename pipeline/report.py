@@ -262,7 +262,7 @@ def _certainty(e: Evaluation) -> str:
 
     return (
         f"Confidence and accuracy differ by {e.before[e.model].error:.3f} on average (ECE) as the"
-        f" network leaves them, and by {after:.3f} after its logits are divided by a temperature"
+        f" {e.model} leaves them, and by {after:.3f} after its scores are divided by a temperature"
         f" of {temperature:.2f}, which was fitted on the validation galaxies: it was {tendency}."
     )
 

@@ -9,7 +9,7 @@ import torch
 from sklearn.ensemble import RandomForestClassifier
 
 from models import build
-from pipeline.card import Card, common_scale, load_card, load_trees, save_card
+from pipeline.card import Card, common_scale, load_card, load_model, save_card
 from pipeline.errors import DataError, PipelineError
 from pipeline.trees import Trees
 
@@ -62,10 +62,11 @@ def test_forest(tmp_path, model):
     numbers = np.random.default_rng(0).normal(size=(60, 4))
     forest = RandomForestClassifier(5, random_state=0).fit(numbers, (numbers[:, 1] > 0) * 1)
     trees, folder = Trees.of(forest, num_classes=3), tmp_path / "model"
-    saved = save_card(folder, CARD, model, trees)
+    card = replace(CARD, numbers=("a", "b", "c", "d"))
+    saved = save_card(folder, card, model, trees)
     assert saved.digest != save_card(tmp_path / "alone", CARD, model).digest
-    assert load_card(folder)[0] == saved and load_trees(tmp_path / "alone") is None
-    twin = load_trees(folder)
+    assert load_card(folder)[0] == saved and load_model(tmp_path / "alone")[2] is None
+    twin = load_model(folder)[2]
     for name, array in vars(trees).items():
         assert np.array_equal(getattr(twin, name), array)
 
@@ -75,10 +76,10 @@ def test_forest(tmp_path, model):
     with pytest.raises(DataError, match=r"forest\.safetensors is damaged"):
         load_card(folder)
     path.unlink()
-    with pytest.raises(DataError, match=r"weights\.safetensors is damaged or of another"):
+    with pytest.raises(DataError, match=r"is not a model card: .*forest\.safetensors"):
         load_card(folder)
     save_card(folder, CARD, model)
-    assert not path.exists() and load_trees(folder) is None
+    assert not path.exists() and load_model(folder)[2] is None
 
 
 def test_replaced_or_left(tmp_path, model, monkeypatch):

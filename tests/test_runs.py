@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline import runs, split
-from pipeline.card import load_card
+from pipeline.card import load_card, load_model, save_card
 from pipeline.catalogue import read_table
 from pipeline.comparison import Predictions
 from pipeline.config import load
@@ -201,6 +201,15 @@ def test_forest_in_the_model(demo, tmp_path):
     cutouts = Store.open(experiment.home / "store").gather(test[0][:5])
     served = Server(experiment.home / "model").predict(cutouts)
     np.testing.assert_allclose(served.to_numpy()[:, :8].astype(float), expected[:5], atol=1e-5)
+
+    # Another predictor is calibrated anew; a forest that asks for what is not measured is refused
+    card, network, trees = load_model(experiment.home / "model")
+    single = experiment.evaluation.model_copy(update={"symmetries": False})
+    runs.evaluate(experiment.model_copy(update={"evaluation": single}))
+    assert load_model(experiment.home / "model")[0].temperature != card.temperature
+    save_card(tmp_path / "old", replace(card, numbers=card.numbers[1:]), network, trees)
+    with pytest.raises(DataError, match="the forest of 'demo' asks for .* train it anew"):
+        Server(tmp_path / "old").predict(cutouts)
 
 
 def test_metrics_of_a_killed_process(demo):

@@ -19,7 +19,8 @@ EXACT = 1e-6
 r"""The tolerance of a radius, in pixels, with parity."""
 
 FAST, FINE = 1e-3, 1e-4
-r"""The tolerance of a radius, in pixels, otherwise: by sketches, and then exactly."""
+r"""Otherwise: the tolerance of a radius by sketches, and the last step of the exact one, whose
+error is a tenth of it; in pixels."""
 
 
 @entry

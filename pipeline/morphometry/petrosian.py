@@ -38,7 +38,8 @@ EXACT = 1e-6
 r"""The tolerance of the radius, in pixels, with parity."""
 
 FAST, FINE = 1e-2, 1e-4
-r"""The tolerance of the radius, in pixels, otherwise: by sketches, and then exactly."""
+r"""Otherwise: the tolerance of the radius by sketches, and the last step of the exact one, whose
+error is a tenth of it; in pixels."""
 
 Apertures = tuple[NDArray, float, float, float, float, bool]
 r"""The cumulative sums of an image, the centre and the shape of apertures, and whether they are

@@ -178,7 +178,7 @@ def _parts(
     parts = splitting.split(
         [*ids, *away],
         [*labels, *[""] * len(away)],
-        *np.array([places.get(id, nowhere) for id in (*ids, *away)]).T,
+        *np.array([places.get(id, nowhere) for id in (*ids, *away)]).reshape(-1, 2).T,
         fractions=(1 - options.validation - options.test, options.validation, options.test),
         seed=experiment.seed,
         radius_arcsec=[*radius, *[usual] * len(away)],

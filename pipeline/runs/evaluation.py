@@ -15,7 +15,7 @@ from pipeline import comparison
 from pipeline import split as splitting
 from pipeline.baselines import fit_baseline, measurements, probabilities
 from pipeline.calibration import apply
-from pipeline.card import Card, load_card, load_trees, save_card
+from pipeline.card import Card, load_model, save_card
 from pipeline.config import Experiment
 from pipeline.errors import DataError
 from pipeline.evaluation import Evaluation, majority_class
@@ -41,8 +41,7 @@ def evaluate(experiment: Experiment) -> dict:
     experiment = trained(experiment)
     home = experiment.home
     found = sample(experiment)
-    card, network = load_card(home / MODEL)
-    trees = load_trees(home / MODEL)
+    card, network, trees = load_model(home / MODEL)
     symmetries = experiment.evaluation.symmetries
     if card.symmetries != symmetries:  # which is another predictor, to be calibrated anew
         calibrated = temperature(experiment, found, network, trees)
@@ -132,7 +131,7 @@ def _warn_if_useless(model: Path, evaluation: Evaluation) -> None:
 
 
 def _scores(evaluation: Evaluation) -> dict[str, Any]:
-    r"""Returns what was reached by all, and by the network on each class."""
+    r"""Returns what was reached by all, and by the model on each class."""
 
     recall = [interval.value for interval in evaluation.per_class[evaluation.model]["recall"]]
 
@@ -156,16 +155,17 @@ def _baselines(experiment: Experiment, found: Sample, trees: Trees | None) -> di
     test, _, _ = found.of("test")
     said: dict[str, NDArray] = {}
     own = () if trees is None else ("forest",)
-    kinds = dict.fromkeys([*own, *experiment.evaluation.baselines])
+    kinds = [kind for kind in experiment.evaluation.baselines if kind not in own]
+    workers = experiment.data.workers
+    if own or kinds:
+        unseen = measurements(found.store, test, workers)
     if kinds:
-        workers = experiment.data.workers
-        seen, unseen = (measurements(found.store, part, workers) for part in (rows, test))
+        seen = measurements(found.store, rows, workers)
+    if trees is not None:
+        said["forest"] = trees.probabilities(unseen)
     for kind in kinds:
-        if trees is not None and kind == "forest":
-            said[kind] = trees.probabilities(unseen)
-        else:
-            fitted = fit_baseline(kind, seen, labels, experiment.seed)
-            said[kind] = probabilities(fitted, unseen, len(found.scheme))
+        fitted = fit_baseline(kind, seen, labels, experiment.seed)
+        said[kind] = probabilities(fitted, unseen, len(found.scheme))
     said["majority class"] = majority_class(labels, len(found.scheme), len(test))
 
     return said

@@ -4,6 +4,7 @@ __all__ = ["check", "logits", "prepare", "temperature", "train"]
 
 import logging
 import re
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from pipeline.card import Card, common_scale, save_card
 from pipeline.compilation import compile_ahead
 from pipeline.config import Experiment
 from pipeline.dataset import Batches, class_weights
+from pipeline.descriptors import numbers
 from pipeline.errors import ConfigError, DataError
 from pipeline.files import replacing, write_json
 from pipeline.labels import Scheme
@@ -39,12 +41,13 @@ _log = logging.getLogger(__name__)
 def train(experiment: Experiment) -> dict:
     r"""Trains the model of an experiment, calibrates it, and saves its card.
 
-    Run again after a kill, it goes on where it was; run again after it ended, it trains no more.
+    Run again after a kill, it goes on where it was; run again after it ended, its network trains
+    no more.
     """
 
     prepare(experiment)
     found = sample(experiment)
-    _check_classes(found)
+    _check_classes(found, experiment.model.forest)
     check(experiment, (found.store.info.height, found.store.info.width))
     with torch.random.fork_rng():
         torch.manual_seed(experiment.seed)
@@ -64,15 +67,16 @@ def train(experiment: Experiment) -> dict:
             _batches(experiment, found, "validation"),
             folder,
             settings=_settings(experiment, found),
-            on_epoch=lambda epoch, numbers: tracked.log(numbers, step=epoch),
+            on_epoch=lambda epoch, row: tracked.log(row, step=epoch),
             ids=found.store.manifest["id"].to_pylist(),
         )
         tracked.complete(fitted.history)
         best = fitted.history[fitted.best_epoch]
         told = {f"best_{name}": value for name, value in best.items() if name != "seconds"}
         tracked.log(told, fitted.best_epoch)
-        trees = _forest(experiment, found) if experiment.model.forest else None
-        card = _card(experiment, found, temperature(experiment, found, network, trees))
+        trees, names = _forest(experiment, found) if experiment.model.forest else (None, ())
+        heat = temperature(experiment, found, network, trees)
+        card = replace(_card(experiment, found, heat), numbers=names)
         splitting.save(folder / MEMBERS, found.ids, found.parts.tolist())
         _keep(home, (card, network, trees), fitted, folder, text)
 
@@ -87,7 +91,7 @@ def train(experiment: Experiment) -> dict:
     }
 
 
-def _check_classes(found: Sample) -> None:
+def _check_classes(found: Sample, forest: bool) -> None:
     r"""Refuses galaxies that teach nothing, and warns of classes that none of them is of."""
 
     labels = found.of("train")[1]
@@ -96,6 +100,11 @@ def _check_classes(found: Sample) -> None:
         raise DataError(
             f"{found.store.folder}: all {len(labels)} training galaxies are"
             f" {found.scheme.classes[labels[0]]!r}, expected two classes or more"
+        )
+    if forest and (np.bincount(labels) >= 2).sum() < 2:
+        raise DataError(
+            f"{found.store.folder}: one class alone has two training galaxies or more, expected"
+            " two such classes for model.forest"
         )
     absent = [name for k, name in enumerate(found.scheme.classes) if k not in present]
     if absent:
@@ -106,13 +115,15 @@ def _check_classes(found: Sample) -> None:
         )
 
 
-def _forest(experiment: Experiment, found: Sample) -> Trees:
-    r"""Fits the forest that answers together with the network."""
+def _forest(experiment: Experiment, found: Sample) -> tuple[Trees, tuple[str, ...]]:
+    r"""Fits the forest that answers together with the network; names what it asks for."""
 
     rows, labels, _ = found.of("train")
     seen = measurements(found.store, rows, experiment.data.workers)
+    _, names = numbers(found.store.gather(rows[:1]), found.store.info.bands)
+    forest = fit_baseline("forest", seen, labels, experiment.seed)[-1]
 
-    return Trees.of(fit_baseline("forest", seen, labels, experiment.seed)[-1], len(found.scheme))
+    return Trees.of(forest, len(found.scheme)), names
 
 
 def _keep(
@@ -227,7 +238,8 @@ def check(experiment: Experiment, shape: tuple[int, int] | None = None) -> None:
 def prepare(experiment: Experiment) -> None:
     r"""Begins to compile what will measure the galaxies, for a forest or another baseline."""
 
-    if experiment.model.forest or experiment.evaluation.baselines:
+    measures = experiment.model.forest or experiment.evaluation.baselines
+    if measures and experiment.data.workers > 1:  # one process compiles for itself
         compile_ahead()
 
 
