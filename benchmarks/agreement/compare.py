@@ -103,6 +103,8 @@ def _apart(calls: Calls, theirs: Theirs) -> dict[str, float]:
     found = {}
     for name, pixels in theirs.segments.items():
         mine: NDArray[np.bool_] = calls[SETS[name]][1][0]
-        found[f"pixels_{name}"] = float((mine ^ pixels).sum() / max((mine | pixels).sum(), 1))
+        other = np.zeros_like(mine)  # their stamp lacks the last row or column around an odd box
+        other[: len(pixels), : pixels.shape[1]] = pixels
+        found[f"pixels_{name}"] = float((mine ^ other).sum() / max((mine | other).sum(), 1))
 
     return found
