@@ -183,8 +183,10 @@ def test_forest_in_the_model(demo, tmp_path):
 
     # The network does not learn again, and what both say is what the table says of both before
     assert (experiment.home / "model/weights.safetensors").read_bytes() == before
-    names = ["cutout_resnet + forest", "cutout_resnet", "forest", "svm", "majority class"]
-    assert list(found["models"]) == names
+    assert list(found["models"]) == [
+        *("cutout_resnet + forest", "cutout_resnet", "forest", "svm", "majority class")
+    ]
+    assert "the square root of <i>p q</i>" in (experiment.home / "report.html").read_text()
     said = Predictions.load(experiment.home / "predictions.parquet").probabilities
     of_demo = Predictions.load(demo[0].home / "predictions.parquet").probabilities
     np.testing.assert_allclose(said["forest"], of_demo["forest"], atol=1e-6)
