@@ -128,15 +128,18 @@ def _walk(
 ) -> tuple[float, float, float]:  # pragma: no cover
     r"""Goes to the best neighbour while it is better; tells the values beside the last point."""
 
+    behind = -1  # the neighbour it came from, of which the value is known
     for move in range(WALK + 1):
         for k in range(4):
-            sign = step if k % 2 else -step
-            u, v = (x + sign, y) if k < 2 else (x, y + sign)
-            beside[k] = about(u, v, search)
+            if k != behind:
+                sign = step if k % 2 else -step
+                u, v = (x + sign, y) if k < 2 else (x, y + sign)
+                beside[k] = about(u, v, search)
         k = int(np.argmin(beside))
         if beside[k] >= best or move == WALK:
             break
-        best = beside[k]
+        behind = k ^ 1
+        best, beside[behind] = beside[k], best
         sign = step if k % 2 else -step
         x, y = (x + sign, y) if k < 2 else (x, y + sign)
 

@@ -19,7 +19,7 @@ r"""The ratio at the Petrosian radius."""
 COVERED = 0.1
 r"""The share of the ring around a radius that must be seen, else the ratio tells nothing."""
 
-MARGIN = 0.03
+MARGIN = 0.015
 r"""Where a ratio is nearer to its limit than this, a sketch does not decide."""
 
 NOTHING = 1e-9

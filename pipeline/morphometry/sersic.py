@@ -20,7 +20,7 @@ from pipeline.morphometry.sersic_model import UNKNOWNS, Box, Data
 FINENESS = (0.5, 0.18, 0.0)
 r"""The squares of each stage of a fit, against their distance from the centre."""
 
-TOLERANCE = (0.1, 3e-4, 1e-8)
+TOLERANCE = (0.1, 3e-3, 1e-8)
 r"""The decrease of chi2 per degree of freedom below which a stage has converged."""
 
 MARGIN = 3
