@@ -23,7 +23,7 @@ from pipeline.admission import refused, scale_misfit
 from pipeline.card import Card
 from pipeline.catalogue import Column, contents, in_parts
 from pipeline.errors import DataError
-from pipeline.feeds import ABOUT, STATUS, Feed, Records, describe
+from pipeline.feeds import ABOUT, STATUS, Feed, Records, all_rejected, describe
 from pipeline.predictor import Predictor
 
 BATCH_PIXELS = 2**21
@@ -86,9 +86,9 @@ def classify(
         by class.
 
     Raises:
-        ConfigError: If the catalogue is of no known format.
-        DataError: If the cutouts are not what the model has learnt from, if there are none, or
-            if the model is damaged.
+        ConfigError: If the catalogue is of no known format, or would replace another file.
+        DataError: If the cutouts are not what the model has learnt from, if there are none, if
+            all are rejected, or if the model is damaged. A catalogue that is there stays.
     """
 
     place = _device(device)
@@ -106,10 +106,14 @@ def classify(
         _log.info("%d inputs, %d of %d parts are done", len(feed), done, plan.parts)
         tables = _parts(predictor, feed, plan, done)
         parts.add(tables if members is None else (_played(table, members) for table in tables))
-        metadata = _metadata(card, version)
-        metadata["data"] = feed.fingerprint or contents(parts.files)
-        parts.finish(metadata)
         counts = _counts(parts.files)
+        refusal = None if counts["classified"] else all_rejected(to, parts.files)
+        if not refusal:
+            metadata = _metadata(card, version)
+            metadata["data"] = feed.fingerprint or contents(parts.files)
+            parts.finish(metadata)
+    if refusal:
+        raise refusal
 
     return {"catalogue": str(to), "inputs": len(feed), "parts_found_done": done} | counts
 

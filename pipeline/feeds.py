@@ -7,23 +7,33 @@ __all__ = [
     "FileFeed",
     "Records",
     "StoreFeed",
+    "all_rejected",
     "describe",
+    "kind",
 ]
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.catalogue import Column
+from pipeline.errors import DataError
 from pipeline.ingest import Recipe, prepare, stamp
 from pipeline.sources import Source
 from pipeline.store import Store, StoreInfo
 
 COLUMNS = ("id", "ra", "dec", "flags", "status", "reason", "digest", "scale_arcsec", "unit")
+
+MOST_REASONS = 3
+r"""How many kinds of reasons an error tells."""
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -149,3 +159,33 @@ def describe(records: Records) -> dict[str, pa.Array]:
     kinds = {"ra": pa.float64(), "dec": pa.float64()}
 
     return {name: pa.array(found[name], kinds.get(name, pa.string())) for name in found}
+
+
+def all_rejected(to: Path, files: Sequence[Path]) -> DataError:
+    r"""Returns the error of a catalogue that would have nothing but rejected inputs.
+
+    It is not written, and the one that was there stays.
+
+    Arguments:
+        to: The catalogue.
+        files: Its parts.
+    """
+
+    reasons = [why for path in files for why in pq.read_table(path)["reason"].to_pylist()]
+    first = {kind(why): why for why in reversed(reasons)}
+    common = Counter(map(kind, reasons)).most_common()
+    told = [f"{count} as: {first[name]}" for name, count in common[:MOST_REASONS]]
+    others = sum(count for _, count in common[MOST_REASONS:])
+    told += [f"{others} for other reasons"] if others else []
+
+    return DataError(
+        f"{to} is not written: all {len(reasons)} inputs are rejected, {'; '.join(told)}"
+    )
+
+
+def kind(reason: str) -> str:
+    r"""Returns a reason without the files and the numbers that it names."""
+
+    words = [word for word in reason.split() if "/" not in word]
+
+    return re.sub(r"\d+(\.\d+)?", "N", " ".join(words))

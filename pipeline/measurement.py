@@ -23,7 +23,7 @@ from pipeline import KERNEL_VERSION, __version__
 from pipeline.catalogue import Column, contents, in_parts
 from pipeline.compilation import compile_once
 from pipeline.errors import DataError
-from pipeline.feeds import ABOUT, STATUS, Feed, Records, describe
+from pipeline.feeds import ABOUT, STATUS, Feed, Records, all_rejected, describe
 from pipeline.morphometry import FLAGS, Morphology, names
 from pipeline.morphometry.cutouts import GRADIENT, measure_cutouts, neighbours
 from pipeline.morphometry.fields import FLUXES, meaning, unit
@@ -115,18 +115,14 @@ def measure(
         tables = in_order(_measure, tasks, workers)
         parts.add(_joined(tables, size, start, len(feed), progress))
         counts = _counts(parts.files, feed.info.bands)
-        if counts["measured"]:
+        refusal = None if counts["measured"] else all_rejected(to, parts.files)
+        if not refusal:
             metadata = _metadata(feed, options)
             metadata["data"] = feed.fingerprint or contents(parts.files)
             units = columns(feed.info.bands, _unit_of_fluxes(parts.files))
             replace(parts, columns=units).finish(metadata)
-        else:
-            why = pq.read_table(parts.files[0], columns=["reason"])["reason"][0]
-
-    if not counts["measured"]:
-        raise DataError(
-            f"{to} is not written: all {len(feed)} inputs are rejected, the first as: {why}"
-        )
+    if refusal:
+        raise refusal
 
     return {"catalogue": str(to), "inputs": len(feed), "parts_found_done": parts.done} | counts
 

@@ -98,14 +98,21 @@ def test_classify_after_a_kill(composites):
 
 
 def test_nothing_usable(composites, tmp_path):
-    r"""Where every input is rejected, the reason is told."""
+    r"""Where every input is rejected, the reasons are told, and what is there stays."""
 
     folder, model = composites
-    for path in folder.iterdir():
+    to = tmp_path / "catalogue.csv"
+    runs.classify(str(model), folder, to)
+    before = to.read_bytes()
+    first, *others = sorted(folder.iterdir())
+    first.write_bytes(first.read_bytes()[:5000])
+    for path in others:
         path.write_bytes(b"nothing")
-    with pytest.raises(DataError, match=r"all 3 inputs are rejected, the first as: .*jpeg"):
-        runs.classify(str(model), folder, tmp_path / "catalogue.csv")
-    assert len(read_table(tmp_path / "catalogue.csv")) == 3
+    told = rf"all 3 inputs are rejected, 2 as: {others[0]} is not a JPEG .*; 1 as: {first} is dam"
+    with pytest.raises(DataError, match=told):
+        runs.classify(str(model), folder, to)
+    assert to.read_bytes() == before
+    assert not list(tmp_path.glob("*.parts"))
 
     settings = {"folder": tmp_path, "data.root": tmp_path, "data.pattern": "images/{id}.jpeg"}
     settings |= {"data.table": "null", "data.labels": "null", "simulate": "null"}

@@ -2,7 +2,8 @@ r"""From a model and images to a catalogue."""
 
 __all__ = ["classify", "classify_store"]
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,7 +11,6 @@ from pipeline import config
 from pipeline import split as splitting
 from pipeline.admission import images
 from pipeline.card import load_card, recover
-from pipeline.catalogue import read_table
 from pipeline.classify import classify as classify_feed
 from pipeline.config import Experiment
 from pipeline.errors import ConfigError, DataError
@@ -36,6 +36,10 @@ def classify(model: str, input: Path, to: Path, overrides: Sequence[str] = ()) -
             those were that the model learnt from.
         to: The catalogue: `.parquet`, `.fits`, `.vot` or `.csv`.
         overrides: Settings that replace those of the experiment, and `tracking.uri`.
+
+    Raises:
+        DataError: If there is nothing to classify, or nothing of it can be. A catalogue that is
+            there stays.
     """
 
     input, to = Path(input), Path(to)
@@ -79,19 +83,23 @@ def _classify(model: str, uri: str, input: Path | Feed, to: Path) -> dict:
         inputs = _feed(input, card) if isinstance(input, Path) else input
 
         version = version_of(model, uri)
-        found = classify_feed(card, inputs, to, version=version)
-    if not found["classified"]:
-        first = read_table(to)["reason"][0]
-        hint = (
-            "; an experiment tells which files are the bands of one galaxy"
-            if isinstance(input, Path) and "expected a cube" in first
-            else ""
-        )
-        raise DataError(
-            f"{to}: all {found['inputs']} inputs are rejected, the first as: {first}{hint}"
-        )
+        with _hinted(input):
+            found = classify_feed(card, inputs, to, version=version)
 
     return found | _run_of(model, version, uri)
+
+
+@contextmanager
+def _hinted(input: Path | Feed) -> Iterator[None]:
+    r"""Says what to do where images without an experiment have one band each."""
+
+    try:
+        yield
+    except DataError as error:
+        if isinstance(input, Path) and "expected a cube" in str(error):
+            hint = "an experiment tells which files are the bands of one galaxy"
+            raise DataError(f"{error}; {hint}") from error
+        raise
 
 
 def _run_of(model: str, version: str, uri: str) -> dict[str, str]:

@@ -2,11 +2,12 @@ r"""What a manifest holds, in numbers."""
 
 __all__ = ["count"]
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
 import pyarrow as pa
+
+from pipeline.feeds import kind
 
 
 def count(manifest: pa.Table) -> dict[str, dict[str, int]]:
@@ -14,7 +15,7 @@ def count(manifest: pa.Table) -> dict[str, dict[str, int]]:
 
     flags = [flag for text in manifest["flags"].to_pylist() for flag in text.split(",") if flag]
     rejected = [
-        _kind(reason)
+        kind(reason)
         for status, reason in zip(*_texts(manifest, "status", "reason"), strict=True)
         if status == "rejected"
     ]
@@ -24,12 +25,6 @@ def count(manifest: pa.Table) -> dict[str, dict[str, int]]:
         "flags": dict(Counter(flags).most_common()),
         "reasons": dict(Counter(rejected).most_common()),
     }
-
-
-def _kind(reason: str) -> str:
-    words = [word for word in reason.split() if "/" not in word]
-
-    return re.sub(r"\d+(\.\d+)?", "N", " ".join(words))
 
 
 def _texts(manifest: pa.Table, *names: str) -> list[Sequence[str]]:
