@@ -31,6 +31,7 @@ class Cutout:
             Where :math:`a` rounded pixels make one, it is :math:`\sqrt{a}` times theirs. Zero
             where values are continuous.
         areas: The area of a pixel in those of the frame of each band, with shape `(C,)`.
+        window: The rows and the columns that the first frame reaches. Others are beyond it.
     """
 
     pixels: NDArray
@@ -38,6 +39,7 @@ class Cutout:
     position: tuple[float, float]
     quantum: NDArray[np.float64]
     areas: NDArray[np.float64]
+    window: tuple[slice, slice]
 
 
 def cut(
@@ -100,6 +102,7 @@ def cut(
         position=position or _sky(reference, grid, size),
         quantum=np.array([_quantum(frame) for frame in frames]) * np.sqrt(areas),
         areas=areas,
+        window=_window(reference, grid, size),
     )
 
 
@@ -176,6 +179,19 @@ def _grid(
         offset = np.where(step > 0, np.floor(offset + 0.5), np.ceil(offset - 0.5))
 
     return Affine(np.diag(step), offset)
+
+
+def _window(frame: Frame, grid: Affine, size: tuple[int, int]) -> tuple[slice, slice]:
+    r"""Returns the rows and the columns of the grid that have their middle in the frame."""
+
+    # The grid lies straight on the frame
+    along = grid(np.arange(max(size))[:, None] * np.ones(2))[:, ::-1]  # y, x of the diagonal
+    slices = []
+    for n, places, length in zip(size, along.T, frame.pixels.shape, strict=True):
+        inside = np.flatnonzero((places[:n] >= -0.5) & (places[:n] < length - 0.5))
+        slices.append(slice(inside[0], inside[-1] + 1) if len(inside) else slice(0))
+
+    return slices[0], slices[1]
 
 
 def _same_grid(first: Frame, other: Frame) -> bool:

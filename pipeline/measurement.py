@@ -40,6 +40,18 @@ there are :data:`PARTS` at most."""
 
 PARTS = 500
 
+MEANINGS = {
+    "sky_level": "Level of the sky beyond what was taken off as the image was read, in its unit"
+}
+r"""What fields mean that are other ones in a catalogue."""
+
+ODD = Column(
+    "flags", "", "What is odd about the input as read; flags_BAND say if the galaxy itself is cut"
+)
+
+PLACES = (("x", "y"), ("x_centroid", "y_centroid"), ("sersic_x", "sersic_y"))
+r"""The fields that are places in an image."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -149,7 +161,7 @@ def columns(bands: Sequence[str], flux: str = "") -> list[Column]:
 
     units = {field: flux if _is_flux(field) else unit(field) for field in Morphology._fields}
     measured = [
-        Column(f"{field}_{band}", units[field], f"{meaning(field)}, in {band}")
+        Column(f"{field}_{band}", units[field], f"{_meaning(field)}, in {band}")
         for band in bands
         for field in Morphology._fields
     ]
@@ -169,8 +181,13 @@ def columns(bands: Sequence[str], flux: str = "") -> list[Column]:
         Column("scale_arcsec", "arcsec", "Side of a pixel of the cutout, NaN if unknown"),
         Column("unit", "", "Unit of the image, which fluxes are in"),
         *measured,
-        *STATUS,
+        ODD,
+        *(column for column in STATUS if column.name != ODD.name),
     ]
+
+
+def _meaning(field: str) -> str:
+    return MEANINGS.get(field) or meaning(field)
 
 
 def _measure(
@@ -181,9 +198,7 @@ def _measure(
     kept = [record for record in records if record["status"] != "rejected"]
     noise = np.array([[record[f"noise_{band}"] for band in bands] for record in kept])
     noise = noise.reshape(len(kept), len(bands))
-    # What is 1 in the store is the noise of the band
-    gain = options.gain * noise if math.isfinite(options.gain) else math.inf
-    found = measure_cutouts(pixels, bands, mode=options.mode, gain=gain, psfs=options.psfs)
+    found = _measure_covered(pixels, noise, bands, options)
     for c, band in enumerate(bands):
         for field in filter(_is_flux, Morphology._fields):
             found[f"{field}_{band}"] = found[f"{field}_{band}"] * noise[:, c]
@@ -196,6 +211,49 @@ def _measure(
     made |= describe(records)
 
     return pa.table({name: made[name] for name in [*(c.name for c in columns(bands)), "digest"]})
+
+
+def _measure_covered(
+    pixels: NDArray[np.float16],
+    noise: NDArray[np.float64],
+    bands: Sequence[str],
+    options: Options,
+) -> dict[str, NDArray]:
+    r"""Measures cutouts without what lies around their images, which then are as they would be
+    by themselves: how the sky is sampled depends on the size of an image."""
+
+    # What is 1 in the store is the noise of the band, and a band without any has no photons
+    gain = np.where(np.isnan(noise), math.inf, options.gain * noise)
+    windows = np.array([_window(cutout) for cutout in pixels], int).reshape(-1, 4)
+    found: dict[str, NDArray] = {}
+    for window in {(0, pixels.shape[2], 0, pixels.shape[3]), *map(tuple, windows.tolist())}:
+        bottom, top, left, right = window
+        here = np.flatnonzero((windows == window).all(axis=1))
+        inner = pixels[here, :, bottom:top, left:right]
+        part = measure_cutouts(inner, bands, mode=options.mode, gain=gain[here], psfs=options.psfs)
+        for band in bands:
+            for across, upwards in PLACES:
+                part[f"{across}_{band}"] += left
+                part[f"{upwards}_{band}"] += bottom
+        for name, values in part.items():
+            found.setdefault(name, np.empty(len(pixels), values.dtype))[here] = values
+
+    return found
+
+
+def _window(cutout: NDArray) -> tuple[int, ...]:
+    r"""Returns the first row of an image within its cutout, the one after its last, and the same
+    of its columns. Its middle is that of the cutout, to half a pixel, as there the target is."""
+
+    covered = ~np.isnan(cutout).all(axis=0)
+    window: list[int] = []
+    for lines in (covered.any(axis=1), covered.any(axis=0)):
+        first, last = (int(side.argmax()) for side in (lines, lines[::-1]))
+        if abs(first - last) > 1:
+            first = last = min(first, last)
+        window += [first, len(lines) - last]
+
+    return tuple(window)
 
 
 def _is_flux(field: str) -> bool:

@@ -58,6 +58,9 @@ class Recipe:
         zero_points: The zero point of each band where the header has none. NaN is unknown.
         named: Whether to reject files whose headers name other bands. An experiment may call
             them as it likes.
+        whole: Whether a file is all that there is of a galaxy, as a stamp is. What the grid has
+            beyond it is then no lack of data, and only what the first band reaches is judged. A
+            galaxy that is cut by the edge of a larger frame lacks the rest.
 
     Raises:
         ConfigError: If the bands, the size, the scale or the place are not possible.
@@ -71,6 +74,7 @@ class Recipe:
     at: str = "centre"
     zero_points: tuple[float, ...] = ()
     named: bool = field(default=False, repr=False)  # not in a stamp, as it makes no pixels
+    whole: bool = field(default=False, repr=False)  # in a stamp by itself: stores never have it
 
     def __post_init__(self) -> None:
         if self.at not in {"centre", "position"}:
@@ -146,7 +150,7 @@ def _hash(text: str) -> str:
 
 @lru_cache(maxsize=8)
 def _spelled(recipe: Recipe) -> str:
-    return f"{PREPROCESSING} {recipe!r}"
+    return f"{PREPROCESSING} {recipe!r}{' whole' if recipe.whole else ''}"
 
 
 def _times(files: Sequence[Path]) -> str:
@@ -186,7 +190,8 @@ def make_row(source: Source, recipe: Recipe) -> tuple[Row, NDArray[np.float16] |
         position = _position(source, recipe)
         scale = recipe.scale_of(source)
         cutout = cut(frames, recipe.size, scale, position, recipe.pixel_scale)
-        quality = assess(cutout.pixels, cutout.quantum, _levels(frames, cutout))
+        judged = cutout.pixels[:, *cutout.window] if recipe.whole else cutout.pixels
+        quality = assess(judged, cutout.quantum, _levels(frames, cutout))
     except _FAULTS as error:
         if may_pass(error) and "gone" not in row["stamp"]:
             row["stamp"] = ""

@@ -298,6 +298,37 @@ def test_images(tmp_path, images):
     assert np.isclose(read_table(tmp_path / "one.csv")["gini_red"][0], table["gini_r"][1])
 
 
+def test_padding(tmp_path):
+    r"""An image that is padded, to a larger grid of either parity, is measured as by itself."""
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i, shape in enumerate((SHAPE, (28, 25))):
+        image = np.array(draw(i), np.float32)[:, : shape[0], : shape[1]]
+        write_image(folder / f"{i}.fits", image + 50, {"BAND1": "g", "BAND2": "r"})
+    image[:, :, :8] = np.nan  # a third is not covered, the rest is
+    write_image(folder / "2.fits", image + 50, {"BAND1": "g", "BAND2": "r"})
+    settings = ["morphometry.workers=1", "data.workers=1"]
+    padded = tmp_path / "padded.csv"
+    runs.measure(folder, padded, [*settings, "data.size=[97,120]"])
+    table = read_table(padded)
+
+    assert table["status"].tolist() == ["ok", "ok", "flagged"]
+    assert table["reason"][2] == "covered: 68% in g, 68% in r"
+    for i, (height, width) in enumerate((SHAPE, (28, 25))):
+        runs.measure(folder / f"{i}.fits", tmp_path / "one.csv", settings)
+        one = read_table(tmp_path / "one.csv")
+        for name in one.colnames:
+            found, expected = table[name][i], one[name][0]
+            field = name.removesuffix("_g").removesuffix("_r")
+            corner = (120 - width) // 2 if field in {"x", "x_centroid", "sersic_x"} else 0
+            corner += (97 - height) // 2 if field in {"y", "y_centroid", "sersic_y"} else 0
+            if one[name].dtype.kind == "f":
+                assert np.isclose(found - corner, expected, rtol=1e-9, equal_nan=True), name
+            else:
+                assert found == expected, name
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

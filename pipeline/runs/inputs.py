@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -29,12 +30,14 @@ def feed(data: Data, sources: Sequence[Source] | None = None) -> FileFeed:
 
     Arguments:
         data: How to read them.
-        sources: The files. By default, those of the experiment.
+        sources: The files, each all that there is of a galaxy. By default, those of the
+            experiment, which are read as those of its store.
     """
 
+    recipe = replace(recipe_of(data), whole=sources is not None)
     found = sources_of(data) if sources is None else sources
 
-    return FileFeed(found, recipe_of(data), info_of(data), workers=data.workers)
+    return FileFeed(found, recipe, info_of(data), workers=data.workers)
 
 
 def sources_of(data: Data, memory: Path | None = None) -> list[Source]:

@@ -31,8 +31,9 @@ def measure(input: Path, to: Path, overrides: Sequence[str] = ()) -> dict:
     r"""Measures a store, the files of an experiment, a folder of images or one image.
 
     Arguments:
-        input: A store; an experiment, whose `data` say where the files are; or images of one
-            size, each one a row.
+        input: A store; an experiment, whose `data` say where the files are; or images, each one
+            a row: cut out or padded to `data.size` where they are of several sizes. What is
+            padded is not covered, and no reason to reject.
         to: The catalogue: `.parquet`, `.fits`, `.vot` or `.csv`.
         overrides: Settings that replace those of the experiment: those of `morphometry` for a
             store, those of `data` too for images.
