@@ -21,10 +21,12 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.arguments import Arguments
 from flows.results import flatten, plain
 from pipeline.errors import ConfigError, DataError, PipelineError, suggest
 
 app = typer.Typer(
+    cls=Arguments,
     add_completion=False,
     help="From the images of a sky survey to a galaxy-morphology catalogue.",
     no_args_is_help=True,
@@ -37,6 +39,12 @@ Settings = Annotated[
     list[str] | None,
     typer.Option(
         "--set", metavar="SECTION.KEY=VALUE", help="Replaces one setting; may be repeated."
+    ),
+]
+Input = Annotated[
+    Path,
+    typer.Argument(
+        help="A store, an experiment to take files from, a folder of images or one image."
     ),
 ]
 Catalogue = Annotated[
@@ -186,12 +194,7 @@ def compare(
 @app.command()
 def classify(
     model: Annotated[str, typer.Argument(help="A folder, or a URI of the model registry.")],
-    input: Annotated[
-        Path,
-        typer.Argument(
-            help="A store, an experiment to take files from, a folder of images or one image."
-        ),
-    ],
+    input: Input,
     to: Catalogue,
     settings: Settings = None,
     no_flow: NoFlow = False,
@@ -213,12 +216,7 @@ def classify(
 
 @app.command()
 def measure(
-    input: Annotated[
-        Path,
-        typer.Argument(
-            help="A store, an experiment to take files from, a folder of images or one image."
-        ),
-    ],
+    input: Input,
     to: Catalogue,
     settings: Settings = None,
     no_flow: NoFlow = False,

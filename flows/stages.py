@@ -17,6 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
+from flows.arguments import at_home
 from flows.results import flatten, plain
 from pipeline import errors, runs
 from pipeline.config import load
@@ -55,7 +56,7 @@ AGAIN: dict[str, Any] = {
 def perform(stage: str, config: str, settings: Sequence[str]) -> dict:
     r"""Does one stage of an experiment, once."""
 
-    return runs.STAGES[stage](load(Path(config), settings))
+    return runs.STAGES[stage](load(Path(at_home(config)), settings))
 
 
 persist = perform.with_options(name="persist", **AGAIN)
@@ -66,14 +67,14 @@ r"""Does one stage of an experiment that mainly reads or writes, again if need b
 def classify(model: str, input: str, to: str, settings: Sequence[str]) -> dict:
     r"""Writes a catalogue of any input."""
 
-    return runs.classify(model, Path(input), Path(to), settings)
+    return runs.classify(at_home(model), Path(at_home(input)), Path(at_home(to)), settings)
 
 
 @task(cache_policy=NO_CACHE, **AGAIN)
 def measure(input: str, to: str, settings: Sequence[str]) -> dict:
     r"""Writes a catalogue of morphology of any input."""
 
-    return runs.measure(Path(input), Path(to), settings)
+    return runs.measure(Path(at_home(input)), Path(at_home(to)), settings)
 
 
 @task(cache_policy=NO_CACHE, retries=len(DELAYS), retry_delay_seconds=DELAYS)

@@ -239,6 +239,30 @@ def test_set_reaches_the_verb(monkeypatch):
     assert json.loads(done.stdout) == {"to": "3", "id": "12"}
 
 
+def test_home(monkeypatch, tmp_path):
+    r"""`~/` is the home of the user, wherever a verb takes a path, and makes no folder `~`."""
+
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for verb in ("inspect", "classify", "measure"):
+        monkeypatch.setattr(runs, verb, lambda *args, **given: {"given": [*args, given]})
+    typed = {
+        ("measure", "~/a", "--to=~/b.csv", "--set=data.root=~/c"): ["a", "b.csv", "data.root=c"],
+        ("classify", "~/m", "~/a", "--to", "~/b.csv", "--set", "tracking.uri=~/c"): ["m", "a"],
+        ("inspect", "~/s", "--set", "inspect.to=~/d"): ["s", "d"],
+    }
+    for args, places in typed.items():
+        done = call(*args, "--json", *(["--no-flow"] if "--to" in " ".join(args) else []))
+        assert done.exit_code == 0, done.stderr
+        assert "~" not in done.stdout
+        for place in places:
+            *name, place = place.rpartition("=")
+            assert f'{"".join(name)}{tmp_path}/home/{place}"' in done.stdout
+
+    assert call("simulate", "~/sky", "--galaxies", "1").exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    assert (tmp_path / "home/sky/labels.csv").exists()
+
+
 def test_show_is_complete(tmp_path):
     r"""What it prints is an experiment again, the same one, with nothing left to a default."""
 
