@@ -27,6 +27,8 @@ from pipeline.files import locked, replacing
 
 PER_BAND = ("sky", "noise", "coverage", "saturation", "zero_point")
 
+ANEW = "run `tuningfork ingest` again, which writes it anew"
+
 
 @dataclass(frozen=True)
 class StoreInfo:
@@ -53,11 +55,23 @@ class StoreInfo:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        fields = json.loads(text)
-        del fields["version"]
-        fields |= {"bands": tuple(fields["bands"]), "classes": tuple(fields["classes"])}
+        r"""Reads what :meth:`to_json` wrote.
 
-        return cls(**fields)
+        Raises:
+            ValueError: If it is anything else.
+        """
+
+        found = json.loads(text)
+        if not isinstance(found, dict):
+            raise ValueError(f"it holds {text.strip()[:40]}")
+        kinds = {"bands": list, "height": int, "width": int, "scale": str, "survey": str}
+        kinds |= {"classes": list}
+        wrong = [name for name, kind in kinds.items() if type(found.get(name)) is not kind]
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)} missing or wrong")
+        fields = {name: found[name] for name in kinds}
+
+        return cls(**fields | {name: tuple(fields[name]) for name in ("bands", "classes")})
 
 
 def schema(bands: Sequence[str]) -> pa.Schema:
@@ -90,13 +104,26 @@ class Store:
             self.info = StoreInfo.from_json((self.folder / "store.json").read_text())
         except (FileNotFoundError, NotADirectoryError) as error:
             raise DataError(
-                f"{folder} is not a store, expected a folder with a store.json"
+                f"{folder} has lost its store.json: {ANEW}"
+                if self.is_at(folder)
+                else f"{folder} is not a store, expected a folder with a store.json"
             ) from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{folder}/store.json is not that of a store: {error}") from error
+        except ValueError as error:
+            raise DataError(
+                f"{folder}/store.json is damaged ({error}), expected bands, size, scale, survey"
+                f" and classes: delete that file and {ANEW}"
+            ) from error
 
         self._shards: dict[int, NDArray[np.float16]] = {}
         self.refresh()
+
+    @staticmethod
+    def is_at(folder: Path) -> bool:
+        r"""Tells whether a folder is a store, be it a damaged one."""
+
+        folder = Path(folder)
+
+        return (folder / "store.json").exists() or any(folder.glob("manifest/*.parquet"))
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -150,7 +177,8 @@ class Store:
         self._num_parts = len(names)
         missing = {_name(i) + ".parquet" for i in range(len(names))} - names
         if missing:
-            raise DataError(f"{self.folder}/manifest has lost {', '.join(sorted(missing))}")
+            lost = f"{self.folder}/manifest has lost {', '.join(sorted(missing))}"
+            raise DataError(f"{lost}: {self._remedy}")
         for name in ("manifest", "usable", "fingerprint", "_index", "_rows", "_places"):
             self.__dict__.pop(name, None)
 
@@ -253,11 +281,34 @@ class Store:
             pq.write_table(table, file)
         self.refresh()
 
+    @property
+    def _remedy(self) -> str:
+        return f"restore it, or delete {self.folder} and run `tuningfork ingest` again"
+
+    def _part(self, number: int, wanted: pa.Schema) -> pa.Table:
+        r"""Reads columns of one part of the manifest."""
+
+        path = self.folder / f"manifest/{_name(number)}.parquet"
+        try:
+            part = pq.read_table(path, columns=wanted.names)
+        except (pa.ArrowException, OSError) as error:
+            why = str(error).splitlines()[0].rpartition("': ")[2].rstrip(".")
+            raise DataError(
+                f"{path} is damaged ({why}), expected a part of the manifest: {self._remedy}"
+            ) from error
+        if not part.schema.equals(wanted):
+            found = ", ".join(f"{one.name} {one.type}" for one in set(part.schema) - set(wanted))
+            raise DataError(
+                f"{path} is no part of this manifest: found {found or 'other columns'}, expected"
+                f" those of the bands {', '.join(self.info.bands)}: {self._remedy}"
+            )
+
+        return part
+
     def _current(self, columns: Sequence[str]) -> pa.Table:
-        files = [self.folder / f"manifest/{_name(i)}.parquet" for i in range(self._num_parts)]
-        parts = [pq.read_table(file, columns=list(columns)) for file in files]
-        table = pa.concat_tables([schema(self.info.bands).empty_table().select(columns), *parts])
-        table = table.combine_chunks()
+        wanted = pa.schema([schema(self.info.bands).field(name) for name in columns])
+        parts = [self._part(number, wanted) for number in range(self._num_parts)]
+        table = pa.concat_tables([wanted.empty_table(), *parts]).combine_chunks()
 
         keys = table["id"].combine_chunks().dictionary_encode()
         newest = np.zeros(len(keys.dictionary), np.int64)
@@ -282,9 +333,17 @@ class Store:
         if number not in self._shards:
             path = self.folder / f"shards/{_name(number)}.npy"
             try:
-                self._shards[number] = np.load(path, mmap_mode="r")
+                shard = np.load(path, mmap_mode="r")
             except (OSError, ValueError) as error:
-                raise DataError(f"{path} cannot be read: {error}") from error
+                why = f"{path} cannot be read ({error}), expected a shard"
+                raise DataError(f"{why}: {self._remedy}") from error
+            wanted = (len(self.info.bands), self.info.height, self.info.width)
+            if shard.shape[1:] != wanted:
+                raise DataError(
+                    f"{path} has cutouts of shape {shard.shape[1:]}, expected {wanted}:"
+                    f" {self._remedy}"
+                )
+            self._shards[number] = shard
 
         return self._shards[number]
 

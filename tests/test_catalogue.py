@@ -193,6 +193,10 @@ def test_parts_of_another_plan(tmp_path, caplog):
     assert "c.csv.parts: parts of other inputs or settings, 2, are deleted" in caplog.text
     assert read_table(to)["id"].tolist() == ["000005", "000006"]
 
+    with pytest.raises(DataError, match="at once"), in_parts(to, columns, {}, 9):
+        raise DataError("at once")
+    assert [path.name for path in tmp_path.iterdir()] == ["c.csv"]
+
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_write_table(suffix, tmp_path):

@@ -131,6 +131,58 @@ def test_made_otherwise(store, tmp_path):
         Store.open(store.folder)
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("{}", "bands, height, width, scale, survey, classes missing or wrong"),
+        ('{"bands": "gr"}', "bands, height"),
+        ("[1]", r"it holds \[1\]"),
+        ("none", "Expecting value"),
+        ("", "Expecting value"),
+    ],
+)
+def test_damaged_description(store, text, found):
+    r"""It is told, and what the error says to do mends it."""
+
+    before = repr(store.manifest.to_pydict())
+    path = store.folder / "store.json"
+    path.write_text(text)
+    with pytest.raises(
+        DataError, match=rf"store\.json is damaged \({found}.*delete that file and"
+    ):
+        Store.open(store.folder)
+    path.unlink()
+    assert Store.is_at(store.folder) and not Store.is_at(store.folder / "shards")
+    with pytest.raises(
+        DataError, match=r"has lost its store\.json: run `tuningfork ingest` again"
+    ):
+        Store.open(store.folder)
+    assert repr(Store.create(store.folder, INFO).manifest.to_pydict()) == before
+
+
+def test_damaged_parts(store):
+    part = store.folder / "manifest/000001.parquet"
+    whole = part.read_bytes()
+    for content, why in (
+        (whole[:-100], "magic bytes not found"),
+        (whole[:900] + bytes(200) + whole[1100:], "."),
+        (b"", "size is 0 bytes"),
+    ):
+        part.write_bytes(content)
+        told = rf"{part} is damaged \(.*{why}.*delete {store.folder} and run `tuningfork ingest`"
+        with pytest.raises(DataError, match=told):
+            _ = Store.open(store.folder).manifest
+    table = pq.read_table(store.folder / "manifest/000000.parquet")
+    for other in (table.drop(["ra"]), table.set_column(0, "id", [list(range(len(table)))])):
+        pq.write_table(other, part)
+        with pytest.raises(DataError, match=rf"{part} is (damaged|no part)"):
+            _ = Store.open(store.folder).manifest
+    part.write_bytes(whole)
+    np.save(store.folder / "shards/000000.npy", cutouts(3)[..., :5])
+    with pytest.raises(DataError, match=r"shape \(2, 5, 5\), expected \(2, 5, 7\)"):
+        Store.open(store.folder).gather(np.array([0]))
+
+
 def test_other_classes(store):
     r"""Classes may come, go and change their order: labels are texts, and pixels stay."""
 

@@ -70,7 +70,7 @@ def in_parts(
     r"""Makes a catalogue in parts, or goes on with the one that was killed.
 
     They are in the folder `TO.parts`, which is there until the catalogue is, beside the plan
-    that they follow. Parts of another plan are deleted.
+    that they follow. Parts of another plan are deleted, and so is a folder of none on an error.
 
     Arguments:
         to: The catalogue: `.parquet`, `.fits`, `.vot` or `.csv`.
@@ -91,7 +91,13 @@ def in_parts(
         found = {int(part.stem) for part in folder.glob("[0-9]*.parquet")}
         done = next(number for number in count() if number not in found)
         files = [folder / f"{part:06d}.parquet" for part in range(parts)]
-        yield Parts(to, columns, files, done)
+        try:
+            yield Parts(to, columns, files, done)
+        except BaseException:
+            # Without a part there is nothing to go on from
+            if not any(folder.glob("[0-9]*.parquet")):
+                shutil.rmtree(folder)
+            raise
         shutil.rmtree(folder)
 
 

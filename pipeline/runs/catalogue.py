@@ -116,7 +116,7 @@ def _run_of(model: str, version: str, uri: str) -> dict[str, str]:
 def _feed(input: Path, model: Path) -> Feed:
     if not input.exists():
         raise DataError(f"{input} does not exist, expected a store, an experiment or images")
-    if (input / "store.json").exists():
+    if Store.is_at(input):
         return StoreFeed(Store.open(input))
 
     card, _ = load_card(model)

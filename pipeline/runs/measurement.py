@@ -60,7 +60,7 @@ def _inputs(input: Path, overrides: Sequence[str]) -> tuple[Feed, Morphometry]:
             runs.simulate(experiment.data.root, **experiment.simulate.model_dump())
         return feed(experiment.data), experiment.morphometry
 
-    if (input / "store.json").exists():
+    if Store.is_at(input):
         store = Store.open(input)
         info = store.info
         settings = _experiment(input, info.bands, (info.height, info.width), overrides)
