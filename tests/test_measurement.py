@@ -344,6 +344,18 @@ def test_wrong_settings(tmp_path, images, settings, message):
         runs.measure(images, tmp_path / "c.csv", settings)
 
 
+def test_one_bad_file(tmp_path, images):
+    r"""What is wrong with it is told as an ingest tells it."""
+
+    path = images / "0.fits"
+    path.write_bytes(path.read_bytes()[:4000])
+    with pytest.raises(DataError, match=r"0\.fits\[0\] is truncated: 1120 of 7656 bytes"):
+        runs.measure(path, tmp_path / "c.csv")
+    write_image(path, np.zeros((9, *SHAPE), np.float32), {})
+    with pytest.raises(DataError, match=r"shape \(9, 33, 29\), expected an image of 1 to 8 bands"):
+        runs.measure(path, tmp_path / "c.csv")
+
+
 def test_wrong_inputs(tmp_path, images):
     with pytest.raises(DataError, match=r"nowhere does not exist, expected a store"):
         runs.measure(tmp_path / "nowhere", tmp_path / "c.csv")

@@ -64,16 +64,17 @@ class FitsFile:
 
         return cls(path, digest, data)
 
-    def frames(self, hdu: int | str | None = None, bands: int = 1) -> list[Frame]:
+    def frames(self, hdu: int | str | None = None, bands: int | None = 1) -> list[Frame]:
         r"""Reads the planes of one HDU.
 
         Arguments:
             hdu: The index or name of the HDU. By default, the first that fits.
             bands: The number of planes. For one, the HDU must be an image `(H, W)`; for more,
-                a cube `(C, H, W)`. Leading axes of length 1 do not count.
+                a cube `(C, H, W)`. Leading axes of length 1 do not count. None for as many as
+                there are, from 1 to 8.
 
         Returns:
-            The `bands` frames, in the order of the file.
+            The frames, in the order of the file.
 
         Raises:
             DataError: If there is no such HDU, or it does not hold that many planes, or is
@@ -86,8 +87,8 @@ class FitsFile:
             image = tolerant.read(self.path, self.data, hdu, bands)
 
         source = f"{self.path}[{image.index}]"
-        planes = image.pixels.reshape(bands, *image.pixels.shape[-2:])
-        if bands == 1:
+        planes = image.pixels.reshape(-1, *image.pixels.shape[-2:])
+        if len(planes) == 1:
             return [Frame(planes[0], image.header, source)]
 
         return [Frame(p, image.header, f"{source}[{i}]", i) for i, p in enumerate(planes)]

@@ -1,6 +1,6 @@
 r"""The pixels of FITS files that follow the standard to the letter."""
 
-__all__ = ["STORED", "Image", "has_planes", "inherited", "read"]
+__all__ = ["MOST_PLANES", "STORED", "Image", "has_planes", "inherited", "read"]
 
 import math
 from collections.abc import Iterator
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from pipeline.fits.cards import BLOCK, STRUCTURAL, Header, Odd, Value, parse_header
 
 STORED = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+MOST_PLANES = 8
+r"""How many planes of a cube are taken for bands where it is not told how many there are."""
+
 _KEPT = {8: "f4", 16: "f4", 32: "f8", 64: "f8", -32: "f4", -64: "f8"}
 
 
@@ -44,13 +47,13 @@ class _Block:
         return () if is_table else tuple(reversed(self.axes))
 
 
-def read(data: bytes, hdu: int | str | None, bands: int) -> Image:
+def read(data: bytes, hdu: int | str | None, bands: int | None) -> Image:
     r"""Reads the image of one HDU, or refuses.
 
     Arguments:
         data: The bytes of the file, decompressed.
         hdu: The index or name of the HDU, or None for the first that fits.
-        bands: The number of planes.
+        bands: The number of planes, or None for any from 1 to 8.
 
     Raises:
         Odd: If anything up to that HDU is not as the standard wants it.
@@ -73,14 +76,15 @@ def read(data: bytes, hdu: int | str | None, bands: int) -> Image:
     raise Odd("no such HDU")
 
 
-def has_planes(shape: tuple[int, ...], bands: int) -> bool:
-    r"""Tells whether an image has that many planes and any pixels."""
+def has_planes(shape: tuple[int, ...], bands: int | None) -> bool:
+    r"""Tells whether an image has that many planes, 1 to 8 if it is not told, and any pixels."""
 
     lead, planes = shape[:-2], math.prod(shape[:-2])
-    if len(shape) < 2 or min(shape) < 1 or planes != bands:
+    if len(shape) < 2 or min(shape) < 1:
         return False
+    right = 1 <= planes <= MOST_PLANES if bands is None else planes == bands
 
-    return bands == 1 or lead[-1] == bands
+    return right and (planes == 1 or lead[-1] == planes)
 
 
 def inherited(cards: Header, primary: Header) -> Header:

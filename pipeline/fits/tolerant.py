@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError, suggest
 from pipeline.fits.cards import BLOCK, CARD, Value
-from pipeline.fits.strict import STORED, Image, has_planes, inherited
+from pipeline.fits.strict import MOST_PLANES, STORED, Image, has_planes, inherited
 
 _FAULTS = (
     ArithmeticError,
@@ -61,14 +61,14 @@ def room(data: bytes) -> int:
     return max(1 << 28, 64 * len(data))
 
 
-def read(path: Path, data: bytes, hdu: int | str | None, bands: int) -> Image:
+def read(path: Path, data: bytes, hdu: int | str | None, bands: int | None) -> Image:
     r"""Reads the image of one HDU, or says why not.
 
     Arguments:
         path: The file, for messages.
         data: Its bytes, decompressed.
         hdu: The index or name of the HDU, or None for the first that fits.
-        bands: The number of planes.
+        bands: The number of planes, or None for any from 1 to 8.
 
     Raises:
         DataError: If there is no such HDU, it has another number of planes, or it is damaged.
@@ -94,7 +94,7 @@ def read(path: Path, data: bytes, hdu: int | str | None, bands: int) -> Image:
     return Image(pixels, inherited(cards, primary), index)
 
 
-def _choose(path: Path, hdus: fits.HDUList, hdu: int | str | None, bands: int) -> int:
+def _choose(path: Path, hdus: fits.HDUList, hdu: int | str | None, bands: int | None) -> int:
     shapes, names = [], []
     for index, item in enumerate(_walk(path, hdus)):
         shapes.append(_shape(item))
@@ -142,7 +142,10 @@ def _called(shape: tuple[int, ...]) -> str:
     return f"an image of shape {shape}" if shape else "no image"
 
 
-def _wish(bands: int) -> str:
+def _wish(bands: int | None) -> str:
+    if bands is None:
+        return f"an image of 1 to {MOST_PLANES} bands"
+
     return "an image (H, W)" if bands == 1 else f"a cube ({bands}, H, W)"
 
 

@@ -18,9 +18,6 @@ PACKED = (".gz", ".bz2", ".fz")
 IMAGES = (*FITS, *(end + pack for end in FITS for pack in PACKED), ".fz", ".jpeg", ".jpg", ".png")
 
 COLOURS = ("blue", "green", "red")
-MOST_BANDS = 8
-r"""How many planes of a cube are taken for bands at most."""
-
 TASK = 64
 r"""The number of images that a worker is handed at once."""
 
@@ -97,20 +94,11 @@ def _layout(path: Path) -> Layout | str:
         if path.suffix.lower() in COMPOSITES:
             frames, _ = read_composite(path)
             return COLOURS, frames[0].pixels.shape
-        frames = _planes(FitsFile.open(path))
+        frames = FitsFile.open(path).frames(bands=None)
     except DataError as error:
         return str(error)
 
     return _bands(frames), frames[0].pixels.shape
-
-
-def _planes(file: FitsFile) -> list[Frame]:
-    for count in range(1, MOST_BANDS + 1):
-        try:
-            return file.frames(None, count)
-        except DataError as error:
-            last = error
-    raise DataError(f"{file.path}: found no image of 1 to {MOST_BANDS} bands ({last})")
 
 
 def _bands(frames: Sequence[Frame]) -> tuple[str, ...]:
