@@ -67,13 +67,16 @@ def test_a_part_is_kept(tmp_path):
     assert dict(zip(found.ids, found.parts.tolist(), strict=True)) == before
 
 
-def test_simulate_into_a_folder(tmp_path):
+def test_simulate_into_a_folder(tmp_path, caplog):
     r"""Nobody's files are replaced, and nothing is left of a survey that is drawn anew."""
 
     survey, mine = tmp_path / "survey", tmp_path / "mine"
     runs.simulate(survey, galaxies=5)
     assert not runs.simulate(survey, galaxies=5)["drawn"]
+    assert "drawn anew" not in caplog.text
     assert runs.simulate(survey, galaxies=3, seed=1)["drawn"]
+    told = "survey was drawn with galaxies=5, seed=0: it is drawn anew with galaxies=3, seed=1"
+    assert told in caplog.text
     assert len(list((survey / "cutouts").iterdir())) == 3
 
     mine.mkdir()

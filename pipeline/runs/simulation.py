@@ -2,6 +2,7 @@ r"""Surveys that are drawn."""
 
 __all__ = ["simulate"]
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ from pipeline.files import read_json, write_json
 from pipeline.simulate import check
 from pipeline.simulate import simulate as draw_survey
 
+_log = logging.getLogger(__name__)
+
 
 def simulate(
     folder: Path, galaxies: int = 2000, seed: int = 0, side: int = 64, faults: float = 0.04
 ) -> dict:
-    r"""Draws a survey, unless the folder already has it.
+    r"""Draws a survey, unless the folder already has it. One of other numbers is replaced.
 
     Raises:
         ConfigError: If a number is out of range, or if the folder holds what was not drawn here,
@@ -34,6 +37,10 @@ def simulate(
             " an empty folder, or an experiment without `simulate`"
         )
     if told != asked:
+        differ = [name for name in asked if told and told.get(name) != asked[name]]
+        if differ:
+            then, now = (", ".join(f"{k}={one.get(k)}" for k in differ) for one in (told, asked))
+            _log.warning("%s was drawn with %s: it is drawn anew with %s", folder, then, now)
         for leftover in folder.glob("cutouts/tf*.fits") if told else ():
             leftover.unlink()
         write_json(receipt, asked | {"complete": False})
