@@ -9,6 +9,7 @@ import logging
 import multiprocessing
 import os
 import threading
+import time
 from functools import cache
 from hashlib import blake2b
 from multiprocessing.process import BaseProcess
@@ -20,6 +21,9 @@ from pipeline.morphometry.cutouts import measure_cutouts
 from pipeline.workers import end_with_parent
 
 SIDE = 48
+
+PATIENCE = 30.0
+r"""The seconds between two signs of life."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,8 +42,12 @@ def compile_once() -> None:
     if _done().exists():
         return
     _log.info("compiling the measurements: it takes minutes, once for each version of them")
-    process = _compiler()
-    process.join()
+    process, start = _compiler(), time.monotonic()
+    while process.is_alive():
+        process.join(PATIENCE)
+        if process.is_alive():
+            waited = time.monotonic() - start
+            _log.info("still compiling the measurements, after %.0f seconds", waited)
     if process.exitcode:
         _compiler.cache_clear()  # for whoever asks next
         _log.warning("compiling the measurements ended with exit code %d", process.exitcode)
