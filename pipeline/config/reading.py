@@ -69,7 +69,9 @@ def build(tree: dict[str, Any], overrides: Sequence[str], origin: Path) -> Exper
         return Experiment.model_validate(tree)
     except ValidationError as error:
         told: dict[str, str] = {}
-        for one in error.errors():
+        # A default that depends on a wrong value is not wrong itself
+        wrong = [one for one in error.errors() if one["type"] != "default_factory_not_called"]
+        for one in wrong:
             # A value that may be of several kinds is wrong once for each
             place = tuple(takewhile(lambda name: not _KIND.fullmatch(str(name)), one["loc"]))
             where = ".".join(map(str, place))
