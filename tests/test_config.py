@@ -76,6 +76,7 @@ def test_every_file_builds(path):
         ("name.first=x", "name is a value, not a section"),
         ("training", "expected section.key=value"),
         ("data.size=[1,", "is not a YAML value"),
+        ("training={lr: 1, lr: 2}", "is not a YAML value"),
         ("name=../b", r"name='../b', expected letters, digits, and"),
         ("tracking.register_as=a/b", r"tracking.register_as='a/b', expected letters"),
     ],
@@ -114,6 +115,7 @@ def test_wrong_files(path, tmp_path):
     for text, message in {
         "name: [": "not YAML",
         "- name": "holds list, expected keys",
+        "name: x\nseed: 1\nname: y": r"x\.yaml: not YAML \(the key 'name' stands twice\s.* line 3",
         "name: x": "data is missing",
         "name: ${NO_SUCH_VARIABLE}": "no variable NO_SUCH_VARIABLE",
     }.items():

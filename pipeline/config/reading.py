@@ -11,12 +11,28 @@ from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.error import MarkedYAMLError
 
 from pipeline.config.sections import Experiment
 from pipeline.errors import ConfigError, suggest
 
 _PLACE = re.compile(r"\{(id|band)\}")
 _KIND = re.compile(r"bool|int|float|str|(list|tuple)\[.*\]")
+
+
+class _Loader(yaml.SafeLoader):
+    r"""Reads YAML, in which a key must not stand twice, as it says of itself."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    problem = f"the key {key.value!r} stands twice"
+                    raise MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+                seen.add(key.value)
+
+        return super().construct_mapping(node, deep)
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -31,7 +47,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
 
     Raises:
         ConfigError: If the file cannot be read, if a key is unknown (the message names the
-            nearest one), or if a value is not possible.
+            nearest one) or stands twice, or if a value is not possible.
     """
 
     try:
@@ -40,7 +56,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
         raise ConfigError(f"{path}: cannot be read as a configuration ({error})") from error
 
     try:
-        tree = _expand(yaml.safe_load(text), path)
+        tree = _expand(yaml.load(text, _Loader), path)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML ({error})") from error
     if not isinstance(tree, dict):
@@ -114,7 +130,7 @@ def _override(tree: dict, setting: str) -> None:
             raise ConfigError(f"--set {setting!r}: {section} is a value, not a section")
     try:
         # A pattern may be no YAML, and the shortest ones are YAML of something else
-        found = text if _PLACE.fullmatch(text) else yaml.safe_load(text)
+        found = text if _PLACE.fullmatch(text) else yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         if not _PLACE.search(text):
             raise ConfigError(f"--set {setting!r}: {text!r} is not a YAML value") from error
