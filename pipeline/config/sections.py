@@ -9,7 +9,7 @@ __all__ = ["Experiment"]
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -66,9 +66,21 @@ def _rise(given: dict[str, Any]) -> float:
 
 
 class Config(BaseModel):
-    r"""Base of all sections: immutable, and no unknown key passes."""
+    r"""Base of all sections: immutable, no unknown key passes, and numbers are finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        kinds = {annotation, *get_args(annotation)}
+        if isinstance(value, bool) and kinds & {int, float} and bool not in kinds:
+            raise ValueError("expected a number, not true or false")
+
+        return value
 
 
 class Simulate(Config):
