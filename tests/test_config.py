@@ -41,7 +41,7 @@ def test_every_file_builds(path):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("training.epoch=3", r"unknown key 'training.epoch', did you mean 'epochs'\?"),
+        ("training.epoch=3", r"^--set .*: unknown key 'training.epoch', did you mean 'epochs'\?"),
         ("trainning.epochs=3", r"unknown key 'trainning', did you mean 'training'\?"),
         ("data.labels.colum=c", r"unknown key 'data.labels.colum', did you mean 'column'\?"),
         ("training.optimizer=adamm", r"training.optimizer='adamm', did you mean 'adam'\?"),
@@ -68,15 +68,16 @@ def test_every_file_builds(path):
         ),
         (
             "training.handedness=4.0",
-            "training=.*, handedness=4.0 needs a hand: expected 1, or pairs in data.labels.mirror",
+            "x.yaml with --set '.*': training=.*, handedness=4.0 needs a hand: expected 1, or"
+            " pairs in data.labels.mirror",
         ),
         (
             "data.table={path: t.csv, match_arcsec: 2, ra: ra}",
             "match_arcsec=2 needs the columns ra",
         ),
         ("data.table={path: t.csv, id: null}", "id=None needs match_arcsec, expected a column"),
-        ("data.size=wide", r"x.yaml: data.size='wide', Input .* integer.* or a valid tuple$"),
-        ("data.hdu=[1]", r"x.yaml: data.hdu=\[1\], Input .* a valid integer or a valid string$"),
+        ("data.size=wide", r"^--set '.*': data.size='wide', Input .* integer.* or a valid tuple$"),
+        ("data.hdu=[1]", r"^--set '.*': data.hdu=\[1\], Input .* integer or a valid string$"),
         ("name=${NOBODY}", r"--set 'name=\$\{NOBODY\}': the environment has no variable NOBODY"),
         ("name.first=x", "name is a value, not a section"),
         ("training", "expected section.key=value"),
@@ -89,6 +90,18 @@ def test_every_file_builds(path):
 def test_wrong_settings(path, setting, message):
     with pytest.raises(ConfigError, match=message):
         config.load(path, [setting])
+
+
+def test_who_is_to_blame(path):
+    r"""A setting for itself, the last one if there are several, and the file for all others."""
+
+    settings = ["training.lr=fast", "data.size=wide", "training.lr=slow"]
+    path.write_text(f"{SMALL}training: {{epochs: many}}\n")
+    with pytest.raises(ConfigError) as found:
+        config.load(path, settings)
+    lr = "--set 'training.lr=slow': training.lr='slow'"
+    size, epochs = "--set 'data.size=wide': data.size='wide'", f"{path}: training.epochs='many'"
+    assert all(text in str(found.value) for text in (lr, size, epochs))
 
 
 def test_classes_are_weighed_once(path):

@@ -94,7 +94,7 @@ def build(tree: dict[str, Any], overrides: Sequence[str], origin: Path) -> Exper
             if where in told:
                 told[where] += f" or {one['msg'].removeprefix('Input should be ')}"
             else:
-                told[where] = _explain(place, one, origin)
+                told[where] = _explain(place, one, _blame(place, overrides, origin))
         raise ConfigError("; ".join(told.values())) from error
 
 
@@ -138,18 +138,32 @@ def _override(tree: dict, setting: str) -> None:
     tree[last] = _expand(found, f"--set {setting!r}")
 
 
-def _explain(place: Sequence[int | str], error: Mapping[str, Any], path: Path) -> str:
+def _blame(place: Sequence[int | str], overrides: Sequence[str], origin: Path) -> str:
+    r"""Returns what a wrong value is of: a setting, or the file and the settings within it."""
+
+    within = []
+    for setting in reversed(overrides):
+        key = setting.partition("=")[0].split(".")
+        if list(place[: len(key)]) == key:
+            return f"--set {setting!r}"
+        if key[: len(place)] == list(place):
+            within.append(f" with --set {setting!r}")
+
+    return f"{origin}{''.join(reversed(within))}"
+
+
+def _explain(place: Sequence[int | str], error: Mapping[str, Any], origin: str) -> str:
     where = ".".join(map(str, place))
 
     if error["type"] == "extra_forbidden":
-        return f"{path}: unknown key {where!r}, {suggest(str(place[-1]), _fields(place[:-1]))}"
+        return f"{origin}: unknown key {where!r}, {suggest(str(place[-1]), _fields(place[:-1]))}"
     if error["type"] == "literal_error":
         known = re.findall(r"'([^']*)'", error["ctx"]["expected"])
-        return f"{path}: {where}={error['input']!r}, {suggest(str(error['input']), known)}"
+        return f"{origin}: {where}={error['input']!r}, {suggest(str(error['input']), known)}"
     if error["type"] == "missing":
-        return f"{path}: {where} is missing"
+        return f"{origin}: {where} is missing"
 
-    return f"{path}: {where}={error['input']!r}, {error['msg'].removeprefix('Value error, ')}"
+    return f"{origin}: {where}={error['input']!r}, {error['msg'].removeprefix('Value error, ')}"
 
 
 def _fields(loc: Sequence[int | str]) -> list[str]:
