@@ -225,12 +225,12 @@ def load_model(folder: Path) -> tuple[Card, nn.Module, Trees | None]:
     recipe, weights = folder / RECIPE, folder / WEIGHTS
     try:
         card = Card.from_json(recipe.read_text())
-        tensors = weights.read_bytes()
-        forest = (folder / FOREST).read_bytes() if card.numbers else b""
     except OSError as error:
         raise DataError(f"{folder} is not a model card: {error}") from error
     except (DataError, UnicodeDecodeError) as error:
         raise DataError(f"{recipe}: {error}") from error
+    tensors = _part(weights)
+    forest = _part(folder / FOREST) if card.numbers else b""
     if card.digest != _digest(tensors + forest):
         parts = f"{weights} or {FOREST} is" if forest else f"{weights} is"
         raise DataError(f"{parts} damaged or of another model than {RECIPE} beside it")
@@ -245,6 +245,15 @@ def load_model(folder: Path) -> tuple[Card, nn.Module, Trees | None]:
         raise DataError(f"{weights} does not fit {card.model!r}: {error}") from error
 
     return card, model.eval(), Trees(**safetensors.numpy.load(forest)) if forest else None
+
+
+def _part(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{path} is a part of the model and cannot be read: {error.strerror}"
+        ) from error
 
 
 def _beside(folder: Path, word: str) -> Path:
