@@ -25,12 +25,12 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 def test_images_that_do_not_fit(model, size, found, tmp_path):
     r"""A network that cannot take the images is refused before they are read."""
 
-    settings = [f"folder={tmp_path}", f"model={model}", f"data.size={size}"]
-    experiment = load(CONFIGS / "demo.yaml", settings)
+    settings, fits = [f"folder={tmp_path}", f"model={model}"], 299 if "inception" in model else 224
+    experiment = load(CONFIGS / "demo.yaml", [*settings, f"data.size={size}"])
     told = rf"model\.name='{experiment.model.name}' takes no images of {size} x {size} pixels"
     with pytest.raises(ConfigError, match=rf"{told}: .*{found}.*; expected .* data\.size"):
         training.check(experiment)
-    training.check(experiment, (299, 299) if "inception" in model else (224, 224))
+    training.check(load(CONFIGS / "demo.yaml", [*settings, f"data.size={fits}"]))
 
 
 @pytest.mark.parametrize(

@@ -126,18 +126,52 @@ def test_on_the_accelerator(demo, monkeypatch):
     assert len(places) > 2 and set(places) == {"meta"}
 
 
-def test_evaluate_as_trained(demo, caplog):
-    r"""What was trained is evaluated, and what is asked otherwise is said to be left aside."""
+def changed(experiment, **settings):
+    r"""Returns an experiment with others of its settings, as `section_key=value`."""
+
+    tree = experiment.model_dump()
+    for name, value in settings.items():
+        section, _, key = name.partition("_")
+        tree[section][key] = value
+
+    return type(experiment).model_validate(tree)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"data_bands": ("g", "r", "i")}, r"bands=\('g', 'r', 'i', 'z'\), not \('g', 'r', 'i'\)"),
+        ({"data_bands": ("r", "g", "i", "z")}, r"bands=.*, not \('r', 'g', 'i', 'z'\)"),
+        ({"data_size": (64, 32)}, "width=64, not 32"),
+        ({"data_scale": 0.8}, "scale='native', not '0.8 arcsec'"),
+        ({"data_survey": "sdss"}, "survey='simulated', not 'sdss'"),
+    ],
+)
+def test_train_on_another_store(demo, settings, message):
+    with pytest.raises(ConfigError, match=f"store was made with {message}: choose another"):
+        runs.train(changed(demo[0], **settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model_forest": True, "data_size": 32}, "data.size=64, not 32; model.forest=False, not"),
+        ({"model_name": "lenet"}, "model.name='cutout_resnet', not 'lenet'"),
+        ({"training_epochs": 3}, "training.epochs=2, not 3"),
+        ({"batches_augment": None}, r"batches.augment.shift=2.0, not None"),
+        ({"split_test": 0.3}, "split.test=0.2, not 0.3: expected the same settings, or"),
+    ],
+)
+def test_evaluate_another_model(demo, settings, message):
+    with pytest.raises(ConfigError, match=f"model was trained with .*{message}"):
+        runs.evaluate(changed(demo[0], **settings))
+
+
+def test_evaluate_otherwise(demo):
+    r"""How a model is evaluated is no part of it; another predictor is another version."""
 
     experiment, result = demo
-    other = experiment.model_copy(
-        update={
-            "batches": experiment.batches.model_copy(update={"size": 7}),
-            "evaluation": experiment.evaluation.model_copy(update={"symmetries": False}),
-        }
-    )
-    found = runs.evaluate(other)
-    assert "batches: size as trained, not as asked now" in caplog.text
+    found = runs.evaluate(changed(experiment, evaluation_symmetries=False, data_workers=2))
     card, _ = load_card(experiment.home / "model")
     assert not card.symmetries and found["version"] == "2"
 

@@ -20,7 +20,7 @@ def test_overlapping_cutouts_stay_together(tmp_path):
 
     experiment = load(CONFIGS / "demo.yaml", [f"folder={tmp_path}", "data.size=[20, 20]"])
     store = Store.create(
-        tmp_path / "demo/store", StoreInfo(experiment.data.bands, 20, 20, "native", "x")
+        tmp_path / "demo/store", StoreInfo(experiment.data.bands, 20, 20, "native", "simulated")
     )
     classes = experiment.data.labels.classes
     step = 0.9 * 20 / 3600  # degrees, in both directions, of pixels of an arcsecond

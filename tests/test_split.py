@@ -10,6 +10,7 @@ from pipeline.split import PARTS, check, group, load, save, split
 from pipeline.store import Store, StoreInfo
 
 FRACTIONS = (0.7, 0.1, 0.2)
+INFO = StoreInfo(("r",), 8, 8, "native", "unknown", ("a", "b"))
 
 
 def sky(n, seed=0):
@@ -110,7 +111,6 @@ def test_a_size_that_is_wrong(tmp_path):
     experiment = Experiment(
         name="x", folder=tmp_path, data=Data(root=tmp_path, bands=("r",), size=8, labels=labels)
     )
-    info = StoreInfo(("r",), 8, 8, "4 x petro_r", "s", ("a", "b"))
 
     def rows(first, number, **values):
         spots = [{"id": f"g{i}", "ra": 0.0, "dec": i / 360} for i in range(first, first + number)]
@@ -119,7 +119,7 @@ def test_a_size_that_is_wrong(tmp_path):
             for i, spot in enumerate(spots)
         ]
 
-    store = Store.create(tmp_path / "x/store", info)
+    store = Store.create(tmp_path / "x/store", INFO)
     store.commit(np.zeros((60, 1, 8, 8), np.float16), rows(0, 60))
     store.commit(np.zeros((1, 1, 8, 8), np.float16), rows(30, 1, scale_arcsec=258.0))
     with pytest.raises(DataError, match="no galaxy for validation among 60 labels"):
@@ -171,7 +171,7 @@ def test_other_options_are_told(tmp_path, caplog):
     labels = Labels(column="kind", classes=("a", "b"))
     data = Data(root=tmp_path, bands=("r",), size=8, labels=labels)
     experiment = Experiment(name="x", folder=tmp_path, data=data)
-    store = Store.create(tmp_path / "x/store", StoreInfo(("r",), 8, 8, "native", "s", ("a", "b")))
+    store = Store.create(tmp_path / "x/store", INFO)
     rows = [{"id": f"g{i}", "status": "ok", "label": "ab"[i % 2]} for i in range(60)]
     store.commit(np.zeros((40, 1, 8, 8), np.float16), rows[:40])
     old = sample(experiment).parts
@@ -198,7 +198,7 @@ def test_away_for_a_night(tmp_path, caplog):
     labels = Labels(column="kind", classes=("a", "b"))
     data = Data(root=tmp_path, bands=("r",), size=8, labels=labels)
     experiment = Experiment(name="x", folder=tmp_path, data=data, split=Split(radius_arcsec=9))
-    store = Store.create(tmp_path / "x/store", StoreInfo(("r",), 8, 8, "native", "s", ("a", "b")))
+    store = Store.create(tmp_path / "x/store", INFO)
 
     def deliver(names, dec, **values):
         rows = [

@@ -9,18 +9,11 @@ __all__ = ["Experiment"]
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from pipeline.config.base import Config
 from pipeline.errors import ConfigError
 from pipeline.labels import Scheme
 
@@ -63,24 +56,6 @@ def _rise(given: dict[str, Any]) -> float:
         return 0.0
 
     return min(2.0, given.get("epochs", 4) / 2)
-
-
-class Config(BaseModel):
-    r"""Base of all sections: immutable, no unknown key passes, and numbers are finite."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _is_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        annotation = cls.model_fields[str(info.field_name)].annotation
-        kinds = {annotation, *get_args(annotation)}
-        if isinstance(value, bool) and kinds & {int, float} and bool not in kinds:
-            raise ValueError("expected a number, not true or false")
-
-        return value
 
 
 class Simulate(Config):

@@ -4,7 +4,7 @@ __all__ = ["Sample", "ingest", "sample", "scheme", "store_folder"]
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +121,7 @@ def sample(experiment: Experiment) -> Sample:
     r"""Opens the store of an experiment and divides its galaxies, as they were before.
 
     Raises:
-        ConfigError: If the experiment has no labels.
+        ConfigError: If the experiment has no labels, or if its store was made otherwise.
         DataError: If there is no store, or if a part has no galaxy.
     """
 
@@ -130,7 +130,8 @@ def sample(experiment: Experiment) -> Sample:
     if not (folder / "store.json").exists():
         raise DataError(f"{folder} is not a store yet, expected `tuningfork ingest` before")
 
-    store = Store.open(folder)
+    classes = Store.open(folder).info.classes  # those of the last ingest
+    store = Store.create(folder, replace(info_of(experiment.data), classes=classes))
     used = store.manifest.take(store.usable)
     ids, names = used["id"].to_pylist(), used["label"].to_pylist()
     parts = _parts(experiment, store, ids, names)

@@ -21,7 +21,7 @@ from pipeline.errors import DataError
 from pipeline.evaluation import Evaluation, majority_class
 from pipeline.evaluation import evaluate as judge
 from pipeline.runs.data import Sample, sample
-from pipeline.runs.home import MEMBERS, MODEL, trained
+from pipeline.runs.home import MEMBERS, MODEL, check_trained
 from pipeline.runs.reporting import REPORT, publish
 from pipeline.runs.training import logits, temperature
 from pipeline.trees import Trees, pool
@@ -38,7 +38,7 @@ def evaluate(experiment: Experiment) -> dict:
     if it is measurably better.
     """
 
-    experiment = trained(experiment)
+    check_trained(experiment)
     home = experiment.home
     found = sample(experiment)
     card, network, trees = load_model(home / MODEL)

@@ -1,12 +1,10 @@
 r"""What an experiment leaves in its folder, beside its store and its split."""
 
-__all__ = ["HISTORY", "MEMBERS", "MODEL", "RUN", "TRAINED", "tracker", "trained"]
+__all__ = ["HISTORY", "MEMBERS", "MODEL", "RUN", "TRAINED", "check_trained", "tracker"]
 
-import logging
-from operator import attrgetter
 from pathlib import Path
 
-from pipeline.config import Experiment, load
+from pipeline.config import Experiment, load, recipe
 from pipeline.errors import ConfigError, DataError
 from pipeline.files import read_json
 from pipeline.tracking import Tracker, store_uri
@@ -26,38 +24,30 @@ r"""Which galaxies taught the model, validated it and were kept to test it: `id,
 TRAINED = "experiment.yaml"
 r"""The experiment as it was when the model was trained. Without it, there is none."""
 
-_log = logging.getLogger(__name__)
 
-
-def trained(experiment: Experiment) -> Experiment:
-    r"""Returns the experiment as it was trained, with how to evaluate and track it as asked now.
+def check_trained(experiment: Experiment) -> None:
+    r"""Refuses an experiment that is not the one that was trained.
 
     Raises:
         DataError: If it was not trained.
-        ConfigError: If its labels or its split are others by now, which would let galaxies that
-            trained the model test it.
+        ConfigError: If what makes its model is otherwise by now.
     """
 
     path = experiment.home / TRAINED
     if not path.exists():
         raise DataError(f"{path} is missing, expected `tuningfork train` before")
-    before = load(path)
-    for name in ("data.labels", "data.bands", "split", "seed"):
-        then, now = (attrgetter(name)(one) for one in (before, experiment))
-        if then != now:
-            raise ConfigError(f"{name} is {now!r}, but the model was trained with {then!r}")
-    for name in ("data", "batches", "model", "training"):
-        then, now = (getattr(one, name).model_dump() for one in (before, experiment))
-        if changed := [key for key in then if then[key] != now[key]]:
-            _log.warning("%s: %s as trained, not as asked now", name, ", ".join(changed))
 
-    return before.model_copy(
-        update={
-            "folder": experiment.folder,
-            "evaluation": experiment.evaluation,
-            "tracking": experiment.tracking,
-        }
-    )
+    then, now = recipe(load(path)), recipe(experiment)
+    changed = [
+        f"{name}={then.get(name)!r}, not {now.get(name)!r}"
+        for name in then | now
+        if then.get(name) != now.get(name)
+    ]
+    if changed:
+        raise ConfigError(
+            f"{experiment.home / MODEL} was trained with {'; '.join(changed)}: expected the same"
+            " settings, or `tuningfork train` with these before"
+        )
 
 
 def tracker(experiment: Experiment, folder: Path) -> Tracker:

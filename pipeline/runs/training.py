@@ -45,10 +45,10 @@ def train(experiment: Experiment) -> dict:
     no more.
     """
 
-    prepare(experiment)
     found = sample(experiment)
     _check_classes(found, experiment.model.forest)
-    check(experiment, (found.store.info.height, found.store.info.width))
+    check(experiment)
+    prepare(experiment)
     with torch.random.fork_rng():
         torch.manual_seed(experiment.seed)
         network = _network(experiment, found.scheme, experiment.model.pretrained).to(device())
@@ -200,12 +200,8 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def check(experiment: Experiment, shape: tuple[int, int] | None = None) -> None:
+def check(experiment: Experiment) -> None:
     r"""Refuses an experiment that cannot train, before time is spent on its data.
-
-    Arguments:
-        experiment: The experiment.
-        shape: The height and width of the images. By default, `data.size`.
 
     Raises:
         ConfigError: If it has no labels, if its network cannot be built or does not take the
@@ -219,7 +215,7 @@ def check(experiment: Experiment, shape: tuple[int, int] | None = None) -> None:
             " https://... or hf_hub:OWNER/NAME"
         )
 
-    name, (height, width) = experiment.model.name, shape or experiment.data.shape
+    name, (height, width) = experiment.model.name, experiment.data.shape
     try:
         with torch.device("meta"):
             network = _network(experiment, scheme(experiment), pretrained=False)
