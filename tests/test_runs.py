@@ -268,6 +268,19 @@ def test_metrics_of_a_killed_process(demo):
     assert best == min(row["validation_loss"] for row in history)
 
 
+def test_settings_of_a_run(demo):
+    r"""A run of MLflow keeps its parameters: a model of other settings is another run."""
+
+    experiment, home = demo[0], demo[0].home
+    run = json.loads((home / "run.json").read_text())["run"]
+    params = MlflowClient(tracker(experiment, home).uri).get_run(run).data.params
+    assert params["model.forest"] == "false" and params["data.bands"] == '["g", "r", "i", "z"]'
+    assert not any(name.startswith("evaluation") for name in params)
+
+    assert tracker(changed(experiment, evaluation_resamples=9), home).run_id == run
+    assert not tracker(changed(experiment, model_forest=True), home).run_id
+
+
 def test_classify_files_as_the_store(demo, tmp_path):
     experiment, result = demo
     uri = f"sqlite:///{experiment.folder.resolve()}/mlflow.db"

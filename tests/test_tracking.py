@@ -73,9 +73,9 @@ def cutouts():
 
 
 def test_run(uri, tmp_path):
-    configuration = {"seed": 0, "model": {"name": "lenet", "args": {}}, "long": "x" * 9000}
+    settings = {"seed": 0, "model.name": "lenet", "model.args": {}, "long": "x" * 9000}
     with Tracker(uri, "first", name="a run") as tracker:
-        tracker.configure(configuration, "seed: 0\n")
+        tracker.configure(settings, "seed: 0\n")
         for epoch in range(150):
             tracker.log({"loss": 1 / (epoch + 1), "recall/edge <on>": 0.5}, step=epoch)
         tracker.dataset("drawn", "0123456789abcdef" * 4, tmp_path, "training")

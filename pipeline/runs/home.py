@@ -13,7 +13,8 @@ MODEL = "model"
 r"""The folder of the model card."""
 
 RUN = "run.json"
-r"""Which MLflow run the model is of, and its name in the registry once it is evaluated."""
+r"""Which MLflow run the model is of, what it was made with, and its name in the registry once it
+is evaluated."""
 
 HISTORY = "history.json"
 r"""The numbers of each epoch."""
@@ -51,17 +52,19 @@ def check_trained(experiment: Experiment) -> None:
 
 
 def tracker(experiment: Experiment, folder: Path) -> Tracker:
-    r"""Opens the MLflow run that a folder tells of, or a new one."""
+    r"""Opens the MLflow run that a folder tells of, or a new one if that was of other settings,
+    which MLflow does not change."""
 
     options = experiment.tracking
     uri = options.uri or store_uri(experiment.folder)
-    path = folder / RUN
+    path, now = folder / RUN, recipe(experiment)
     last = read_json(path) if path.exists() else {}
+    same = last.get("uri") == uri and last.get("recipe", now) == now
 
     return Tracker(
         uri,
         options.experiment or experiment.name,
         name=f"{experiment.name}, {experiment.model.name}, seed {experiment.seed}",
         system_metrics=options.system_metrics,
-        run_id=last.get("run") if last.get("uri") == uri else None,
+        run_id=last.get("run") if same else None,
     )

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from pipeline import figures
 from pipeline.comparison import FILE, Predictions
-from pipeline.config import Experiment
+from pipeline.config import Experiment, recipe
 from pipeline.evaluation import Evaluation
 from pipeline.files import read_json, write_json
 from pipeline.pictures import gallery
@@ -47,10 +47,12 @@ def publish(
     }
     if evaluation.wrong:
         drawn["mistakes"] = _mistakes(found, evaluation)
-    _report(experiment, found, evaluation, drawn).save(home / REPORT)
+    text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
+    _report(experiment, found, evaluation, drawn, text).save(home / REPORT)
 
     name = experiment.tracking.register_as or experiment.name
     with tracker(experiment, home) as tracked:
+        tracked.configure(recipe(experiment), text)
         tracked.log({f"test/{key}": value for key, value in evaluation.summary().items()})
         for title, figure in drawn.items():
             tracked.figure(title, figure)
@@ -66,7 +68,11 @@ def publish(
 
 
 def _report(
-    experiment: Experiment, found: Sample, evaluation: Evaluation, drawn: dict[str, Figure]
+    experiment: Experiment,
+    found: Sample,
+    evaluation: Evaluation,
+    drawn: dict[str, Figure],
+    text: str,
 ) -> Report:
     history = read_json(experiment.home / HISTORY)
     facts = {
@@ -85,7 +91,7 @@ def _report(
         best_epoch=history["best"],
         sample=drawn["classes"],
         mistakes=drawn.get("mistakes"),
-        configuration=yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False),
+        configuration=text,
         command=facts["command"],
     )
 

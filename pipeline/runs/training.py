@@ -21,7 +21,7 @@ from pipeline.baselines import fit_baseline, measurements
 from pipeline.calibration import fit_temperature
 from pipeline.card import Card, common_scale, save_card
 from pipeline.compilation import compile_ahead
-from pipeline.config import Experiment
+from pipeline.config import Experiment, recipe
 from pipeline.dataset import Batches, class_weights
 from pipeline.descriptors import numbers
 from pipeline.errors import ConfigError, DataError
@@ -56,10 +56,11 @@ def train(experiment: Experiment) -> dict:
     folder = home / "training" / _digest(experiment, found)
 
     with tracker(experiment, folder) as tracked:
-        run = {"run": tracked.run_id, "uri": tracked.uri, "page": tracked.url}
+        made = recipe(experiment)
+        run = {"run": tracked.run_id, "uri": tracked.uri, "page": tracked.url, "recipe": made}
         write_json(folder / RUN, run)
         text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
-        tracked.configure(experiment.model_dump(mode="json"), text)
+        tracked.configure(made, text)
         tracked.dataset(experiment.name, found.store.fingerprint, found.store.folder, "training")
         fitted = fit(
             network,

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
@@ -136,18 +136,18 @@ class Tracker:
 
         return page(self.uri, self.experiment_id, self.run_id)
 
-    def configure(self, configuration: Mapping[str, Any], text: str) -> None:
-        r"""Records the whole configuration, as flat parameters and as a file.
+    def configure(self, settings: Mapping[str, Any], text: str) -> None:
+        r"""Records what the run is made of, as parameters and as a file.
 
         Arguments:
-            configuration: Sections and values, nested. Long values are cut in the parameters.
-            text: The same as YAML, kept whole as `config.yaml`. A run that goes on keeps the
-                parameters it had, as MLflow never changes one.
+            settings: Values by name, the same whenever the run goes on, as MLflow never changes
+                a parameter. Long ones are cut.
+            text: The experiment as YAML, kept whole as `config.yaml`, the last one if it changes.
         """
 
         with understood(self.uri):
             known = self._client.get_run(self.run_id).data.params
-            params = [Param(_key(key), _short(value)) for key, value in _flat(configuration)]
+            params = [Param(_key(key), _short(value)) for key, value in settings.items()]
             fresh = [param for param in params if param.key not in known]
             self._client.log_batch(self.run_id, params=fresh)
             self._client.log_text(self.run_id, text, "config.yaml")
@@ -312,14 +312,6 @@ def _user() -> str:
         return getpass.getuser()
     except (OSError, KeyError):  # a container may run as a number without a name
         return f"uid {os.getuid()}"
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _key(name: str) -> str:
