@@ -167,7 +167,7 @@ def learning_curves(history: Sequence[Mapping[str, float]], best: int | None = N
     Arguments:
         history: For each epoch, its numbers. `train_*` and `validation_*` of one name share a
             panel; those with `rate` or `lr` in their name come last.
-        best: The index of the epoch that was kept, counted from 0.
+        best: The epoch that was kept, counted from 1.
     """
 
     panels: dict[str, list[str]] = {}
@@ -191,7 +191,7 @@ def learning_curves(history: Sequence[Mapping[str, float]], best: int | None = N
                 marker = "o" if len(history) < 3 else ""
                 axes.plot(epochs, values, color=color, label=label, marker=marker)
             if best is not None:
-                axes.axvline(best + 1, color=PALE, lw=1, dashes=(2, 3))
+                axes.axvline(best, color=PALE, lw=1, dashes=(2, 3))
             axes.set(title=title, xlabel="Epoch")
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             if len(keys) > 1:

@@ -99,7 +99,7 @@ class Report:
         tables: Counts of the data, by status, flag, ...
         counts: For each part of the split, the galaxies of each class.
         history: The numbers of each epoch.
-        best_epoch: The index of the epoch that was kept, counted from 0.
+        best_epoch: The epoch that was kept, counted from 1.
         sample: A contact sheet of the classes.
         mistakes: The pictures of `evaluation.wrong`, if there are any.
         configuration: The experiment, as YAML.

@@ -63,7 +63,7 @@ def test_learning_curves():
         {"train_loss": 1.0, "validation_loss": 1.2, "validation_macro_f1": 0.1, "lr": 1e-3},
         {"train_loss": 0.5, "validation_loss": 0.7, "validation_macro_f1": 0.3, "lr": 1e-4},
     ]
-    figure = figures.learning_curves(history, best=1)
+    figure = figures.learning_curves(history, best=2)
     shown = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title(loc="left") for axes in shown] == ["Loss", "Macro F1", "Learning rate"]
     assert len(shown[0].lines) == 3 and list(shown[0].lines[0].get_ydata()) == [1.0, 0.5]

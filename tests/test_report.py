@@ -39,7 +39,7 @@ def page(tmp_path_factory):
         tables=[Table("Inputs", ["Status", "Inputs"], [["ok", 12345]])],
         counts={"train": {"elliptical": 9}, "test": {"elliptical": 3, "<b>cw</b>": 1}},
         history=[{"train_loss": 1.0, "validation_loss": 2.0}],
-        best_epoch=0,
+        best_epoch=1,
         sample=pictures.contact_sheet(x, [CLASSES[n % 2] for n in range(24)]),
         mistakes=pictures.gallery(x, evaluation.wrong),
         configuration="name: <x>\n",

@@ -255,12 +255,12 @@ def test_metrics_of_a_killed_process(demo):
     run = json.loads((experiment.home / "run.json").read_text())
     history = json.loads((experiment.home / "history.json").read_text())["epochs"]
     with Tracker(run["uri"], experiment.name, system_metrics=False) as tracked:
-        tracked.log(history[0], step=0)
+        tracked.log(history[0], step=1)
         tracked.complete(history)
     client = MlflowClient(run["uri"])
     for name in ("train_loss", "validation_loss"):
         told = client.get_metric_history(tracked.run_id, name)
-        assert [m.step for m in told] == [0, 1]
+        assert [m.step for m in told] == [1, 2]
         assert [m.value for m in told] == [row[name] for row in history]
     made = client.get_run(run["run"])
     assert made.info.run_name == "demo, cutout_resnet, seed 0"

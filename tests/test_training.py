@@ -74,11 +74,11 @@ def test_learns(whole, tmp_path):
     model, fitted = run(tmp_path, lambda epoch, row: told.append((epoch, row)))
 
     # It learns, and says how
-    assert [row["epoch"] for row in fitted.history] == list(range(6))
+    assert [row["epoch"] for row in fitted.history] == [1, 2, 3, 4, 5, 6]
     assert all(set(row) == KEYS for row in fitted.history)
-    assert told == list(enumerate(fitted.history))
+    assert told == list(enumerate(fitted.history, 1))
     assert fitted.history[-1]["train_loss"] < 0.8 * fitted.history[0]["train_loss"]
-    assert fitted.history[fitted.best_epoch]["validation_accuracy"] > 0.6
+    assert fitted.best["validation_accuracy"] > 0.6
 
     # The same seeds give the same weights
     assert same(model, whole[0])
@@ -101,7 +101,8 @@ def test_best(average, tmp_path):
     scores = torch.from_numpy(predict(model, validation)).double()
     labels = torch.from_numpy(validation.labels)
 
-    assert fitted.best_epoch == int(np.argmin(losses))
+    assert fitted.best_epoch == 1 + int(np.argmin(losses))
+    assert fitted.best["validation_loss"] == min(losses)
     assert nn.functional.cross_entropy(scores, labels).item() == pytest.approx(min(losses))
 
 
@@ -113,14 +114,14 @@ def test_two_devices(tmp_path, caplog):
 
     def tell(epoch, row):
         told.append((epoch, row))
-        if epoch == 0:
+        if epoch == 1:
             training.extend(set(multiprocessing.active_children()) - set(before))
 
     changes = {"epochs": 3, "warmup_epochs": 0.5, "average": 0.5}
     model, fitted = run(tmp_path / "two", tell, devices=2, **changes)
     _, alone = run(tmp_path / "one", **changes)
 
-    assert told == list(enumerate(fitted.history)) and len(told) == 3
+    assert told == list(enumerate(fitted.history, 1)) and len(told) == 3
     assert len(training) == 2
     assert [text[:8] for text in caplog.messages[:3]] == ["epoch 1:", "epoch 2:", "epoch 3:"]
     for row, expected in zip(fitted.history, alone.history, strict=True):
@@ -137,7 +138,7 @@ def test_two_devices(tmp_path, caplog):
 def test_patience(tmp_path):
     model, fitted = run(tmp_path, epochs=40, patience=2, lr=0.3, schedule="constant")
 
-    assert len(fitted.history) == fitted.best_epoch + 3 < 40
+    assert len(fitted.history) == fitted.best_epoch + 2 < 40
     again, refitted = run(tmp_path, epochs=40, patience=2, lr=0.3, schedule="constant")
     assert refitted == fitted and same(again, model)
 
@@ -152,7 +153,7 @@ def test_killed(whole, tmp_path):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pipeline.training"])
     random = np.random.default_rng(7)
-    for epoch in [0, 1, 2]:
+    for epoch in [1, 2, 3]:
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=telling_run, args=(tmp_path, theirs))
         process.start()
@@ -188,7 +189,7 @@ def test_moving_average():
 )
 def test_interrupted(changes, tmp_path):
     def stop(epoch, row):
-        if epoch == 2:
+        if epoch == 3:
             raise RuntimeError("power cut")
 
     changes |= {"optimizer": "sgd", "schedule": "onecycle", "freeze": True, "epochs": 5}
@@ -222,13 +223,13 @@ def test_not_finite(bad, devices, tmp_path):
 
         train.augment, train.stretch = None, stretch
         settings = Training(epochs=3)
-        message = "the loss is not finite in epoch 0, batch of the galaxies galaxy-41 with pixels"
+        message = "the loss is not finite in epoch 1, batch of the galaxies galaxy-41 with pixels"
     else:
         rate = {"lr": 1e20, "clip": 0, "warmup_epochs": 0, "devices": devices}
         settings = Training(epochs=3, optimizer="sgd", **rate)
         others = 16 // devices - 1
         message = (
-            f"not finite in epoch 0, batch of the galaxies (galaxy-\\d+, ){{{others}}}galaxy-\\d+;"
+            f"not finite in epoch 1, batch of the galaxies (galaxy-\\d+, ){{{others}}}galaxy-\\d+;"
             " lower"
         )
 

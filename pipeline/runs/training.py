@@ -72,7 +72,7 @@ def train(experiment: Experiment) -> dict:
             ids=found.store.manifest["id"].to_pylist(),
         )
         tracked.complete(fitted.history)
-        best = fitted.history[fitted.best_epoch]
+        best = fitted.best
         told = {f"best_{name}": value for name, value in best.items() if name != "seconds"}
         tracked.log(told, fitted.best_epoch)
         trees, names = _forest(experiment, found) if experiment.model.forest else (None, ())

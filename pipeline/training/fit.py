@@ -33,16 +33,22 @@ class Fitted:
     r"""What came of training.
 
     Arguments:
-        history: One row per epoch: `epoch`, `train_loss` (as minimized), `validation_loss` (the
-            log loss), `validation_accuracy`, `validation_macro_f1`, `lr` (of the head, at its
-            end) and `seconds`.
-        best_epoch: The epoch whose weights were kept, from 0 on.
+        history: One row per epoch: `epoch` (from 1 on), `train_loss` (as minimized),
+            `validation_loss` (the log loss), `validation_accuracy`, `validation_macro_f1`, `lr`
+            (of the head, at its end) and `seconds`.
+        best_epoch: The epoch whose weights were kept, from 1 on.
         seconds: The time of all epochs together.
     """
 
     history: list[dict[str, float]]
     best_epoch: int
     seconds: float
+
+    @property
+    def best(self) -> dict[str, float]:
+        r"""The row of the epoch whose weights were kept."""
+
+        return self.history[self.best_epoch - 1]
 
 
 def fit(
@@ -105,7 +111,7 @@ def fit(
         history = keeper.read()
         model.load_state_dict(safetensors.torch.load_file(folder / "best.safetensors"))
 
-    return Fitted(history, keeper.best(history), sum(row["seconds"] for row in history))
+    return Fitted(history, keeper.best(history) + 1, sum(row["seconds"] for row in history))
 
 
 class _AtomicIO(TorchCheckpointIO):

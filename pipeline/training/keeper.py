@@ -163,7 +163,7 @@ def _hear(said: Any, on_epoch: OnEpoch | None) -> None:
     if isinstance(said, DataError):
         raise said
     numbers = ", ".join(f"{k} {v:.4g}" for k, v in said.items() if k != "epoch")
-    logger.info("epoch %d: %s", said["epoch"] + 1, numbers)
+    logger.info("epoch %d: %s", said["epoch"], numbers)
     if on_epoch is not None:
         on_epoch(int(said["epoch"]), said)
 

@@ -97,8 +97,8 @@ class Learner(L.LightningModule):
         names = ", ".join(f"row {r}" if self.ids is None else str(self.ids[r]) for r in rows)
         why = "with pixels that are not finite" if bad else "; lower `lr` or set `clip`"
         error = DataError(
-            f"{what} is not finite in epoch {self.current_epoch}, batch of the galaxies {names}"
-            f"{' ' if bad else ''}{why}"
+            f"{what} is not finite in epoch {self.current_epoch + 1}, batch of the galaxies"
+            f" {names}{' ' if bad else ''}{why}"
         )
         self.say(self.global_rank, error)
         raise error
@@ -113,7 +113,7 @@ class Learner(L.LightningModule):
         found = measure(scores.double().softmax(dim=1).numpy(), labels.numpy())
 
         return {
-            "epoch": self.current_epoch,
+            "epoch": self.current_epoch + 1,
             "train_loss": float(train_loss),
             "validation_loss": float(found["log_loss"][0]),
             "validation_accuracy": float(found["accuracy"][0]),
