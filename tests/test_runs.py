@@ -15,6 +15,7 @@ from pipeline.catalogue import read_table
 from pipeline.comparison import Predictions
 from pipeline.config import load
 from pipeline.errors import ConfigError, DataError
+from pipeline.predictor import Predictor
 from pipeline.runs import evaluation, training
 from pipeline.runs.catalogue import classify_store
 from pipeline.runs.data import sample
@@ -79,6 +80,23 @@ def test_run(demo):
     members = split.load(home / "members.parquet")
     assert list(table["part"]) == [members.get(id, "") for id in table["id"]]
     assert set(table["part"]) == set(members.values())
+
+
+def test_what_training_tells(demo):
+    r"""What is told of a model is what its card answers, not what its network did alone."""
+
+    experiment, result = demo
+    told, history = result["train"], json.loads((experiment.home / "history.json").read_text())
+    best = history["epochs"][told["best_epoch"] - 1]
+    assert best["epoch"] == told["best_epoch"] == history["best"]
+    assert told["network_at_best_epoch"]["validation_loss"] == best["validation_loss"]
+
+    found, kept = sample(experiment), told["model_as_kept"]
+    rows, labels, _ = found.of("validation")
+    p = Predictor(experiment.home / "model").probabilities(found.store.gather(rows))
+    assert kept["answers"] == "cutout_resnet" and kept["symmetries"]
+    loss = -np.log(p[np.arange(len(p)), labels]).mean()
+    assert kept["validation_loss"] == pytest.approx(loss, abs=1e-5)
 
 
 def test_run_again_does_nothing_anew(demo):
@@ -212,7 +230,7 @@ def test_forest_in_the_model(demo, tmp_path):
     )
     shutil.copytree(demo[0].home, experiment.home)
     before = (experiment.home / "model/weights.safetensors").read_bytes()
-    runs.train(experiment)
+    assert runs.train(experiment)["model_as_kept"]["answers"] == "cutout_resnet + forest"
     found = runs.evaluate(experiment)
 
     # The network does not learn again, and what both say is what the table says of both before

@@ -18,7 +18,7 @@ from models import build
 from pipeline import split as splitting
 from pipeline.augment import Augment
 from pipeline.baselines import fit_baseline, measurements
-from pipeline.calibration import fit_temperature
+from pipeline.calibration import apply, fit_temperature
 from pipeline.card import Card, common_scale, save_card
 from pipeline.compilation import compile_ahead
 from pipeline.config import Experiment, recipe
@@ -27,6 +27,7 @@ from pipeline.descriptors import numbers
 from pipeline.errors import ConfigError, DataError
 from pipeline.files import replacing, write_json
 from pipeline.labels import Scheme
+from pipeline.metrics import measure
 from pipeline.optimization import Training
 from pipeline.prediction import predict
 from pipeline.runs.data import Sample, sample, scheme
@@ -43,6 +44,10 @@ def train(experiment: Experiment) -> dict:
 
     Run again after a kill, it goes on where it was; run again after it ended, its network trains
     no more.
+
+    Returns:
+        What was made. `network_at_best_epoch` is of the network alone, neither turned nor
+        calibrated; `model_as_kept` of what answers from now on, its forest included.
     """
 
     found = sample(experiment)
@@ -76,7 +81,8 @@ def train(experiment: Experiment) -> dict:
         told = {f"best_{name}": value for name, value in best.items() if name != "seconds"}
         tracked.log(told, fitted.best_epoch)
         trees, names = _forest(experiment, found) if experiment.model.forest else (None, ())
-        heat = temperature(experiment, found, network, trees)
+        z, labels = _validated(experiment, found, network, trees)
+        heat = fit_temperature(z, labels)
         card = replace(_card(experiment, found, heat), numbers=names)
         splitting.save(folder / MEMBERS, found.ids, found.parts.tolist())
         _keep(home, (card, network, trees), fitted, folder, text)
@@ -86,9 +92,14 @@ def train(experiment: Experiment) -> dict:
         "epochs": len(fitted.history),
         "best_epoch": fitted.best_epoch,
         "seconds": fitted.seconds,
-        "temperature": card.temperature,
+        "network_at_best_epoch": {name: best[name] for name in best if "validation" in name},
+        "model_as_kept": {
+            "answers": f"{card.model} + forest" if trees else card.model,
+            "symmetries": card.symmetries,
+            "temperature": heat,
+            **_reached(apply(z, heat), labels),
+        },
         "run": tracked.url,
-        **{name: best[name] for name in ("validation_loss", "validation_accuracy")},
     }
 
 
@@ -175,13 +186,30 @@ def temperature(
 ) -> float:
     r"""Calibrates a network, or a network and a forest, on the validation galaxies."""
 
+    return fit_temperature(*_validated(experiment, found, network, trees))
+
+
+def _validated(
+    experiment: Experiment, found: Sample, network: nn.Module, trees: Trees | None
+) -> tuple[NDArray, NDArray[np.int64]]:
+    r"""Returns the class scores of the validation galaxies, and their labels."""
+
     rows, labels, _ = found.of("validation")
     z: NDArray = logits(experiment, found, network, "validation")
     if trees is not None:
         measured = measurements(found.store, rows, experiment.data.workers)
         z = pool(z, trees.probabilities(measured))
 
-    return fit_temperature(z, labels)
+    return z, labels
+
+
+def _reached(probabilities: NDArray, labels: NDArray[np.int64]) -> dict[str, float]:
+    r"""Returns what a training tells of each epoch, of the model that came of it."""
+
+    scores = measure(probabilities, labels)
+    names = {"loss": "log_loss", "accuracy": "accuracy", "macro_f1": "macro_f1"}
+
+    return {f"validation_{name}": float(scores[score][0]) for name, score in names.items()}
 
 
 def logits(
