@@ -130,6 +130,19 @@ class Evaluation:
 
         return sum(self.support)
 
+    @property
+    def warning(self) -> str:
+        r"""Why not to use the model that matters, empty if nothing speaks against it."""
+
+        reached = self.metrics[self.model]["accuracy"].value
+        if reached > self.majority_rate:
+            return ""
+
+        return (
+            f"accuracy {reached:.3f}, where always the commonest class gives"
+            f" {self.majority_rate:.3f}; do not use it"
+        )
+
     def summary(self) -> dict[str, float]:
         r"""Returns the finite numbers of the first model, flat, as a tracker wants them."""
 

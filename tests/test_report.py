@@ -100,6 +100,17 @@ def test_is_well_formed(page):
         ElementTree.fromstring(base64.b64decode(svg))
 
 
+def test_warns(page):
+    r"""A model that is worse than no image at all is not to be used, and the page says so."""
+
+    labels = np.array([0, 0, 0, 1])
+    blind = evaluate({"network": np.eye(2)[1 - labels]}, labels, ("a", "b"), resamples=5)
+    text = "accuracy 0.000, where always the commonest class gives 0.750; do not use it"
+    assert blind.warning == text
+    assert f">network: {text}.<" in Report("blind", blind, {}).render()
+    assert "do not use it" not in page[1] and page[0].evaluation.warning == ""
+
+
 def test_bare():
     labels = np.array([0, 1, 1, 0])
     perfect = evaluate({"network": np.eye(2)[labels]}, labels, ("a", "b"), resamples=5)

@@ -69,7 +69,7 @@ def test_run(demo):
     ratio = both**2 / (network * forest)  # is the same for all classes of a galaxy
     np.testing.assert_allclose(ratio, ratio[:, :1].repeat(8, axis=1), rtol=1e-6)
     np.testing.assert_allclose(both.sum(axis=1), 1)
-    assert result["evaluate"]["champion"]
+    assert result["evaluate"]["champion"] == ("warning" not in result["evaluate"])
     assert (home / "report.html").stat().st_size > 100_000
 
     table = read_table(home / "catalogue.parquet")
@@ -218,6 +218,21 @@ def test_without_a_mistake(demo, tmp_path, monkeypatch):
     assert "No mistake: the cutout_resnet" in (experiment.home / "report.html").read_text()
 
 
+def test_of_no_use(demo, tmp_path, monkeypatch):
+    r"""A model that is always wrong is registered, but no champion, and all say so."""
+
+    experiment = demo[0].model_copy(update={"folder": tmp_path})
+    shutil.copytree(demo[0].home, experiment.home)
+    monkeypatch.setattr(
+        evaluation, "logits", lambda _, found, *__: -30 * np.eye(8)[found.of("test")[1]]
+    )
+    found = runs.evaluate(changed(experiment, evaluation_baselines=()))
+
+    assert not found["champion"] and found["version"] == "1"
+    assert found["warning"] == found["verdict"] and found["warning"].endswith("; do not use it")
+    assert found["warning"] in (experiment.home / "report.html").read_text()
+
+
 def test_forest_in_the_model(demo, tmp_path):
     r"""A forest that belongs to the model answers with the network, wherever the model does."""
 
@@ -304,7 +319,7 @@ def test_classify_files_as_the_store(demo, tmp_path):
     uri = f"sqlite:///{experiment.folder.resolve()}/mlflow.db"
 
     done = runs.classify(
-        "models:/demo@champion",
+        "models:/demo@challenger",
         experiment.data.root / "cutouts",
         tmp_path / "files.csv",
         [f"tracking.uri={uri}"],

@@ -222,6 +222,16 @@ def test_champion(uri, card, cutouts, tmp_path):
         promote(uri, "galaxies", said(1), metric="macro_f")
 
 
+def test_of_no_use(uri, card, cutouts, tmp_path):
+    r"""What is not to be used is no champion, not even the first of its name."""
+
+    assert registered(uri, card[0], cutouts, said(0), tmp_path, "useless") == "1"
+    verdict = promote(uri, "useless", said(0), warning="do not use it")
+    assert not verdict.promoted and verdict.reason == "do not use it" and verdict.champion is None
+    aliases = MlflowClient(uri).get_registered_model("useless").aliases
+    assert {name: str(version) for name, version in aliases.items()} == {"challenger": "1"}
+
+
 def test_resolve(uri, card, cutouts, tmp_path):
     folder, _ = card
     version = registered(uri, folder, cutouts, said(1), tmp_path, "found")

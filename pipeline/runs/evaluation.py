@@ -35,7 +35,7 @@ def evaluate(experiment: Experiment) -> dict:
     r"""Measures the model and its baselines on the test galaxies, reports, and registers it.
 
     The model is the challenger of its name from then on, and the champion if there was none or
-    if it is measurably better.
+    if it is measurably better, unless it is of no use.
     """
 
     check_trained(experiment)
@@ -63,12 +63,14 @@ def evaluate(experiment: Experiment) -> dict:
         resamples=experiment.evaluation.resamples,
     )
     evaluation.save(home / EVALUATION)
-    _warn_if_useless(home / MODEL, evaluation)
+    if evaluation.warning:
+        _log.warning("%s: %s", home / MODEL, evaluation.warning)
     save_card(home / MODEL, replace(card, metrics=evaluation.summary()), network, trees)
     verdict, run = publish(experiment, found, evaluation, predictions)
 
     return {
         "report": str(home / REPORT),
+        **({"warning": evaluation.warning} if evaluation.warning else {}),
         **_scores(evaluation),
         "version": verdict.version,
         "champion": verdict.promoted,
@@ -117,17 +119,6 @@ def _answers(
         said[together] = apply(pool(z / card.temperature, said["forest"]))
 
     return said, z
-
-
-def _warn_if_useless(model: Path, evaluation: Evaluation) -> None:
-    reached = evaluation.metrics[evaluation.model]["accuracy"].value
-    if reached <= evaluation.majority_rate:
-        _log.warning(
-            "%s: accuracy %.3f, where always the commonest class gives %.3f; do not use it",
-            model,
-            reached,
-            evaluation.majority_rate,
-        )
 
 
 def _scores(evaluation: Evaluation) -> dict[str, Any]:

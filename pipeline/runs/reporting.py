@@ -60,7 +60,9 @@ def publish(
             tracked.file(home / file)
         example = found.store.gather(found.of("test")[0][:EXAMPLES])
         version = tracked.model(home / MODEL, name, example, list(evaluation.classes))
-        verdict = promote(tracked.uri, name, predictions, seed=experiment.seed)
+        verdict = promote(
+            tracked.uri, name, predictions, seed=experiment.seed, warning=evaluation.warning
+        )
     receipt = read_json(home / RUN) | {"model": f"models:/{name}/{version}"}
     write_json(home / RUN, receipt)
 

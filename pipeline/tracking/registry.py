@@ -52,6 +52,7 @@ def promote(
     metric: str = "macro_f1",
     seed: int = 0,
     resamples: int = 1000,
+    warning: str = "",
 ) -> Verdict:
     r"""Makes the challenger the champion if it is measurably better, or if there is none.
 
@@ -65,6 +66,7 @@ def promote(
         metric: A key of :data:`pipeline.metrics.METRICS`.
         seed: Seeds the resamples.
         resamples: Their number.
+        warning: Why not to use the challenger, which then stays one.
 
     Returns:
         The verdict, which the version also keeps as a tag.
@@ -80,7 +82,9 @@ def promote(
             raise DataError(f"{name} has no challenger to promote")
         version, holder = str(aliases[CHALLENGER]), aliases.get(CHAMPION)
 
-        if holder is None:
+        if warning:
+            verdict = Verdict(False, warning, version, holder and str(holder))
+        elif holder is None:
             verdict = Verdict(True, "the first model of its name", version)
         elif str(holder) == version:
             verdict = Verdict(False, "it is the champion already", version, str(holder))
