@@ -40,7 +40,7 @@ class Training:
         handedness: The weight in the loss of the hand of a galaxy that has one, see
             :class:`pipeline.targets.ClassTarget`.
         seed: Seeds what is random in the network, such as dropout.
-        devices: The number of devices that share each batch: GPUs, as far as there are any, or
+        devices: The number of devices that share each batch: GPUs where there are any, else
             processes on the CPU. With a small network, two processes make more of two cores
             than two threads do.
         monitor: The number that makes an epoch the best: `validation_loss`,

@@ -3,6 +3,7 @@ r"""From a store to a model card."""
 __all__ = ["check", "logits", "prepare", "temperature", "train"]
 
 import logging
+import os
 import re
 from dataclasses import replace
 from hashlib import blake2b
@@ -234,9 +235,10 @@ def check(experiment: Experiment) -> None:
 
     Raises:
         ConfigError: If it has no labels, if its network cannot be built or does not take the
-            images, or if the file of its weights is missing.
+            images, if the file of its weights is missing, or if there are fewer devices.
     """
 
+    _check_devices(experiment.training.devices)
     weights = _weights_file(experiment)
     if weights and not weights.is_file():
         raise ConfigError(
@@ -258,6 +260,14 @@ def check(experiment: Experiment) -> None:
             f"model.name={name!r} takes no images of {height} x {width} pixels: {error};"
             " expected another model, another data.size, or model.args that fit both"
         ) from error
+
+
+def _check_devices(asked: int) -> None:
+    on_gpu = device() == "cuda"
+    there = torch.cuda.device_count() if on_gpu else os.cpu_count() or 1
+    if asked > there:
+        kind = "GPUs" if on_gpu else "processor cores"
+        raise ConfigError(f"training.devices={asked}, but this machine has {there} {kind}")
 
 
 def prepare(experiment: Experiment) -> None:
