@@ -104,6 +104,7 @@ class Report:
         mistakes: The pictures of `evaluation.wrong`, if there are any.
         configuration: The experiment, as YAML.
         command: What makes it again.
+        symmetries: Whether the scores of the network are means over the symmetries of the square.
     """
 
     title: str
@@ -117,6 +118,7 @@ class Report:
     mistakes: Figure | None = None
     configuration: str = ""
     command: str = ""
+    symmetries: bool = False
 
     def save(self, path: Path) -> None:
         r"""Writes the page, whole or not at all."""
@@ -150,6 +152,7 @@ class Report:
             provenance=dict(self.provenance),
             command=self.command,
             configuration=self.configuration,
+            symmetries=self.symmetries,
         )
 
     def _of_data(self) -> dict[str, Picture]:

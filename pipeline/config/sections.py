@@ -300,7 +300,8 @@ class Evaluation(Config):
 
     baselines: tuple[Literal["forest", "svm"], ...] = ("forest", "svm")
     symmetries: bool = True
-    r"""Average over the eight symmetries of the square."""
+    r"""Average what the network says over the eight symmetries of the square. A forest is asked
+    once, though two of its numbers, the winding and the pitch of the arms, know the hand."""
 
     resamples: int = Field(1000, gt=0)
     r"""Of the bootstrap."""

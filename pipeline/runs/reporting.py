@@ -94,6 +94,7 @@ def _report(
         sample=drawn["classes"],
         mistakes=drawn.get("mistakes"),
         configuration=text,
+        symmetries=experiment.evaluation.symmetries,
         command=facts["command"],
     )
 
