@@ -63,15 +63,17 @@ class Options:
         mode: `fast`, or `parity` for all choices of statmorph.
         gain: The photons per unit of the images, infinite without their noise.
         psfs: The point spread function of each band. None by default.
+        draws: How many times noise is added for the errors, 0 for those to first order.
     """
 
     mode: Mode = "fast"
     gain: float = math.inf
     psfs: tuple[Kernel, ...] = ()
+    draws: int = 0
 
     @property
     def digest(self) -> str:
-        digest = blake2b(f"{self.mode} {self.gain}".encode(), digest_size=16)
+        digest = blake2b(f"{self.mode} {self.gain} {self.draws}".encode(), digest_size=16)
         for psf in self.psfs:
             digest.update(psf.columns.tobytes() + psf.rows.tobytes())
 
@@ -230,7 +232,14 @@ def _measure_covered(
         bottom, top, left, right = window
         here = np.flatnonzero((windows == window).all(axis=1))
         inner = pixels[here, :, bottom:top, left:right]
-        part = measure_cutouts(inner, bands, mode=options.mode, gain=gain[here], psfs=options.psfs)
+        part = measure_cutouts(
+            inner,
+            bands,
+            mode=options.mode,
+            gain=gain[here],
+            psfs=options.psfs,
+            draws=options.draws,
+        )
         for band in bands:
             for across, upwards in PLACES:
                 part[f"{across}_{band}"] += left
@@ -321,6 +330,7 @@ def _metadata(feed: Feed, options: Options) -> dict[str, str]:
         "flag_bits": bits,
         "gain": f"{options.gain:g}",
         "psf": "given" if options.psfs else "none",
+        "errors": f"of {options.draws} images with more noise" if options.draws else "first order",
         "software": f"tuningfork {__version__}",
         "survey": feed.info.survey,
         "bands": ",".join(feed.info.bands),

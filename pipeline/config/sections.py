@@ -34,6 +34,13 @@ def _file_name(name: str | None) -> str | None:
     return name
 
 
+def _enough_draws(draws: int) -> int:
+    if draws and draws < 8:
+        raise ValueError("expected 0, or 8 or more")
+
+    return draws
+
+
 def _large_enough(size: int | tuple[int, int]) -> int | tuple[int, int]:
     if min(size if isinstance(size, tuple) else (size,)) < 8:
         raise ValueError("expected 8 pixels or more")
@@ -318,6 +325,10 @@ class Morphometry(Config):
 
     psf: Path | None = None
     r"""A FITS image of a star, with odd sides, for the Sersic fit; with `{band}`, one of each."""
+
+    draws: Annotated[int, AfterValidator(_enough_draws)] = 0
+    r"""How many times noise is added to each image, 8 or more, for the errors; 0 for those to
+    first order. See :func:`pipeline.morphometry.resampling.resampled`."""
 
     workers: int | None = Field(None, gt=0)
     r"""The number of processes. By default, that of the cores."""

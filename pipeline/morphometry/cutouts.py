@@ -4,6 +4,7 @@ __all__ = ["GRADIENT", "measure_cutouts", "neighbours"]
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +15,7 @@ from pipeline.morphometry.known import Disk
 from pipeline.morphometry.measure import Mode, measure, targeted
 from pipeline.morphometry.morphology import Morphology
 from pipeline.morphometry.psf import NONE, Kernel
+from pipeline.morphometry.resampling import resampled
 from pipeline.morphometry.stamp import stamp
 from pipeline.workers import in_order
 
@@ -31,6 +33,7 @@ def measure_cutouts(
     mode: Mode = "fast",
     gain: ArrayLike = math.inf,
     psfs: Sequence[Kernel] = (),
+    draws: int = 0,
     workers: int = 1,
 ) -> dict[str, NDArray]:
     r"""Measures galaxies, each band by itself, and the colour gradients between neighbours.
@@ -47,6 +50,9 @@ def measure_cutouts(
         gain: The photons per unit of the image, infinite without their noise, with a shape that
             broadcasts to `(B, C)`.
         psfs: The point spread function of each band. None by default.
+        draws: How many times noise is added to an image for the errors of its measurements,
+            see :func:`pipeline.morphometry.resampling.resampled`; those of gradients are to first
+            order still. By default, all are.
         workers: The number of processes. The numbers are the same.
 
     Returns:
@@ -54,6 +60,7 @@ def measure_cutouts(
         `FIELD_BLUE_RED`, each with shape `(B,)`.
 
     Raises:
+        ConfigError: If there are so few draws that they have no scatter.
         DataError: If the pixels are not those of so many bands, or neither are `gain` or `psfs`.
     """
 
@@ -69,7 +76,8 @@ def measure_cutouts(
         )
     gains = _gains(gain, pixels.shape[:2])
 
-    tasks = ((cutout, gain, kernels, mode) for cutout, gain in zip(pixels, gains, strict=True))
+    same = kernels, mode, draws
+    tasks = ((cutout, gain, *same) for cutout, gain in zip(pixels, gains, strict=True))
     rows = list(in_order(_measure, tasks, workers))
     names = [f"{field}_{band}" for band in bands for field in Morphology._fields]
     names += [f"{field}_{blue}_{red}" for blue, red in neighbours(bands) for field in GRADIENT]
@@ -98,17 +106,19 @@ def neighbours(bands: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _measure(
-    cutout: NDArray, gains: NDArray[np.float64], psfs: Sequence[Kernel], mode: Mode
+    cutout: NDArray, gains: NDArray[np.float64], psfs: Sequence[Kernel], mode: Mode, draws: int
 ) -> list[float]:
     r"""Returns all that is measured of one galaxy, in the order of the columns."""
 
     images, maps, found = [], [], []
     for image, gain, psf in zip(cutout.astype(np.float64), gains, psfs, strict=True):
         pixels, labels, level, flags = targeted(image)
-        one = measure(pixels, labels, gain=float(gain), psf=psf, mode=mode)
+        options: dict[str, Any] = {"gain": float(gain), "psf": psf, "mode": mode}
+        one = measure(pixels, labels, **options)
+        one = one._replace(sky_level=level, flags=one.flags | flags)
         images.append(pixels)
         maps.append(labels)
-        found.append(one._replace(sky_level=level, flags=one.flags | flags))
+        found.append(resampled(image, one, draws, **options) if draws else one)
 
     values = [value for one in found for value in one]
     for blue in range(len(cutout) - 1):

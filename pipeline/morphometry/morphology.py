@@ -61,6 +61,13 @@ from pipeline.morphometry.uncertainty import of_growth, of_light, of_place, of_t
 PROFILE = tuple(f"sersic_{name}" for name in Sersic._fields[:-1])
 r"""The names of what is fitted."""
 
+JUMPING = (
+    *("shape_asymmetry", "multimode", "gradient_pattern", "bar_length", "arms"),
+    "ellipticity_change",
+)
+r"""What is no smooth function of pixels: shapes of sets above a threshold, what has a tolerance
+far below the noise, and the largest or the first of something."""
+
 
 class Morphology(NamedTuple):
     r"""What is measured of a galaxy. NaN where undefined; :mod:`flags` tell why.
@@ -71,9 +78,8 @@ class Morphology(NamedTuple):
     Each `X_error` is the standard error of `X`, to first order in the noise of pixels, see
     :mod:`uncertainty`: about two in three noisy images of a galaxy are within, around what is
     measured on average, bias included. There is none where a statistic is no smooth function of
-    pixels and jumps with them: for the shapes of sets above a threshold (`shape_asymmetry`,
-    `multimode`), for `gradient_pattern`, whose tolerances are far below the noise, and for
-    `bar_length`, `arms` and `ellipticity_change`. `intensity` has none without a second peak.
+    pixels and jumps with them, see :data:`JUMPING`, until noise is added, see
+    :func:`pipeline.morphometry.resampling.resampled`. `intensity` has none without a second peak.
     """
 
     x_centroid: float
@@ -127,6 +133,7 @@ class Morphology(NamedTuple):
     outer_asymmetry: float
     outer_asymmetry_error: float
     shape_asymmetry: float
+    shape_asymmetry_error: float
     smoothness: float
     smoothness_error: float
     smoothness_unbiased: float
@@ -140,6 +147,7 @@ class Morphology(NamedTuple):
     gini_m20_merger: float
     gini_m20_merger_error: float
     multimode: float
+    multimode_error: float
     intensity: float
     intensity_error: float
     deviation: float
@@ -164,19 +172,23 @@ class Morphology(NamedTuple):
     entropy: float
     entropy_error: float
     gradient_pattern: float
+    gradient_pattern_error: float
     bar_strength: float
     bar_strength_error: float
     bar_theta: float
     bar_theta_error: float
     bar_length: float
+    bar_length_error: float
     winding: float
     winding_error: float
     arms: float
+    arms_error: float
     pitch: float
     pitch_error: float
     twist: float
     twist_error: float
     ellipticity_change: float
+    ellipticity_change_error: float
     sky_level: float
     sky_mean: float
     sky_median: float
@@ -203,6 +215,7 @@ def measure_stamp(stamp: Stamp, gain: float, sky: Sky, psf: Kernel, parity: bool
     """
 
     values, known, flags = _place(stamp, gain, sky, parity)
+    values |= {f"{name}_error": math.nan for name in JUMPING}
     flags |= doubts(stamp.segment, stamp.mask, known.x, known.y)
     for part in (_radii, _symmetry, _clumps, _light, _arms):
         found, bits = part(stamp, known, values)

@@ -45,7 +45,8 @@ def measure(input: Path, to: Path, overrides: Sequence[str] = ()) -> dict:
 
     input, to = Path(input), Path(to)
     inputs, settings = _inputs(input, overrides)
-    options = Options(settings.mode, settings.gain or math.inf, _psfs(settings, inputs.info.bands))
+    kernels = _psfs(settings, inputs.info.bands)
+    options = Options(settings.mode, settings.gain or math.inf, kernels, settings.draws)
 
     with progress_bar("measure") as progress:
         return measure_feed(inputs, to, options, workers=_workers(settings), progress=progress)
