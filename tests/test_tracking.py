@@ -166,10 +166,8 @@ def test_batches_of_metrics(uri, monkeypatch):
     assert len(sent) <= 2 + (time.perf_counter() - start)  # about one a second
 
 
-def registered(uri, card, cutouts, predictions, tmp_path, name="galaxies"):
+def registered(uri, card, cutouts, name="galaxies"):
     with Tracker(uri, "models") as tracker:
-        predictions.save(tmp_path / "predictions.parquet")
-        tracker.file(tmp_path / "predictions.parquet")
         return tracker.model(card, name, cutouts, list(CLASSES))
 
 
@@ -189,24 +187,24 @@ def test_champion(uri, card, cutouts, tmp_path):
     with pytest.raises(ConfigError, match="galaxies"):
         promote(uri, "galaxies", said(1))
 
-    assert registered(uri, folder, cutouts, said(1), tmp_path) == "1"
+    assert registered(uri, folder, cutouts) == "1"
     assert aliases() == {"challenger": "1"}
     assert promote(uri, "galaxies", said(1)).promoted
     again = promote(uri, "galaxies", said(1))
     assert not again.promoted and "already" in again.reason
 
     # The same model is the same version
-    assert registered(uri, folder, cutouts, said(1), tmp_path) == "1"
+    assert registered(uri, folder, cutouts) == "1"
     assert aliases() == {"challenger": "1", "champion": "1"}
 
     # As good as the champion is not better than it
     second = renamed(folder, tmp_path, "second")
-    registered(uri, second, cutouts, said(1, seed=1), tmp_path)
+    registered(uri, second, cutouts)
     verdict = promote(uri, "galaxies", said(1, seed=1))
     assert not verdict.promoted and "not measurably" in verdict.reason
     assert aliases() == {"challenger": "2", "champion": "1"}
 
-    registered(uri, renamed(folder, tmp_path, "third"), cutouts, said(3), tmp_path)
+    registered(uri, renamed(folder, tmp_path, "third"), cutouts)
     some = said(1, seed=2).of(IDS[:200])
     elsewhere = replace(said(3), ids=[f"h{n}" for n in range(300)])
     assert "other galaxies" in promote(uri, "galaxies", elsewhere).reason
@@ -217,15 +215,27 @@ def test_champion(uri, card, cutouts, tmp_path):
     assert client.get_model_version("galaxies", "3").tags["verdict"] == verdict.reason
 
     # Back to an old model is back to its version
-    assert registered(uri, second, cutouts, said(1, seed=1), tmp_path) == "2"
+    assert registered(uri, second, cutouts) == "2"
     with pytest.raises(ConfigError, match="did you mean 'macro_f1'"):
         promote(uri, "galaxies", said(1), metric="macro_f")
 
 
-def test_of_no_use(uri, card, cutouts, tmp_path):
+def test_versions_of_one_run(uri, card, cutouts, tmp_path):
+    r"""What a version said stays, if its run has another version by now."""
+
+    with Tracker(uri, "models") as tracker:
+        tracker.model(card[0], "twice", cutouts, list(CLASSES))
+        assert promote(uri, "twice", said(1)).promoted
+        tracker.model(renamed(card[0], tmp_path, "again"), "twice", cutouts, list(CLASSES))
+    verdict = promote(uri, "twice", said(3), metric="log_loss")
+
+    assert verdict.promoted and verdict.champion == "1" and verdict.difference.high < 0
+
+
+def test_of_no_use(uri, card, cutouts):
     r"""What is not to be used is no champion, not even the first of its name."""
 
-    assert registered(uri, card[0], cutouts, said(0), tmp_path, "useless") == "1"
+    assert registered(uri, card[0], cutouts, "useless") == "1"
     verdict = promote(uri, "useless", said(0), warning="do not use it")
     assert not verdict.promoted and verdict.reason == "do not use it" and verdict.champion is None
     aliases = MlflowClient(uri).get_registered_model("useless").aliases
@@ -234,7 +244,7 @@ def test_of_no_use(uri, card, cutouts, tmp_path):
 
 def test_resolve(uri, card, cutouts, tmp_path):
     folder, _ = card
-    version = registered(uri, folder, cutouts, said(1), tmp_path, "found")
+    version = registered(uri, folder, cutouts, "found")
     run_id = MlflowClient(uri).get_model_version("found", version).run_id
 
     for name in ("models:/found@challenger", f"models:/found/{version}", f"runs:/{run_id}/model"):
@@ -263,7 +273,7 @@ out.to_json(sys.argv[3], orient="records")
 
 def test_served(uri, card, cutouts, tmp_path):
     folder, network = card
-    registered(uri, folder, cutouts, said(1), tmp_path, "served")
+    registered(uri, folder, cutouts, "served")
 
     # In another process, in another folder, by nothing but MLflow: the code came along
     np.save(tmp_path / "x.npy", cutouts)
@@ -280,7 +290,7 @@ def test_served(uri, card, cutouts, tmp_path):
 
 def test_served_files(uri, card, cutouts, tmp_path):
     folder, _ = card
-    registered(uri, folder, cutouts, said(1), tmp_path, "files")
+    registered(uri, folder, cutouts, "files")
     rng = np.random.default_rng(1)
     rows, columns = np.indices((24, 32))
     galaxy = 800 * np.exp(-np.hypot(rows - 11.5, columns - 15.5) / 3)
@@ -351,8 +361,6 @@ def test_server(uri, card, cutouts, tmp_path):
         with Tracker(remote, "remote") as tracker:
             tracker.configure({"seed": 1}, "seed: 1\n")
             tracker.log({"loss": 0.5}, step=3)
-            said(1).save(tmp_path / "predictions.parquet")
-            tracker.file(tmp_path / "predictions.parquet")
             tracker.model(folder, "remote", cutouts, list(CLASSES))
             assert tracker.run_id in tracker.url
         assert promote(remote, "remote", said(1)).promoted

@@ -20,6 +20,9 @@ from pipeline.tracking.address import checked, global_uri, page, understood
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 PREDICTIONS = "predictions.parquet"
+r"""What a version said of the test galaxies, kept in its run in a folder of its own, as several
+versions may have one run."""
+
 CARD = "card"
 
 _log = logging.getLogger(__name__)
@@ -69,7 +72,7 @@ def promote(
         warning: Why not to use the challenger, which then stays one.
 
     Returns:
-        The verdict, which the version also keeps as a tag.
+        The verdict, which the version also keeps as a tag. What the challenger says is kept too.
 
     Raises:
         DataError: If no challenger is registered under that name.
@@ -81,6 +84,7 @@ def promote(
         if CHALLENGER not in aliases:
             raise DataError(f"{name} has no challenger to promote")
         version, holder = str(aliases[CHALLENGER]), aliases.get(CHAMPION)
+        _keep(client, name, version, challenger)
 
         if warning:
             verdict = Verdict(False, warning, version, holder and str(holder))
@@ -198,13 +202,23 @@ def _judge(
     return Verdict(better, reason, version, holder, found)
 
 
-def _kept(client: MlflowClient, name: str, version: str) -> Predictions | None:
+def _keep(client: MlflowClient, name: str, version: str, predictions: Predictions) -> None:
     run_id = client.get_model_version(name, version).run_id or ""
     with tempfile.TemporaryDirectory() as folder:
+        predictions.save(Path(folder) / PREDICTIONS)
+        client.log_artifact(run_id, str(Path(folder) / PREDICTIONS), _place(name, version))
+
+
+def _place(name: str, version: str) -> str:
+    return f"registered/{name}/{version}"
+
+
+def _kept(client: MlflowClient, name: str, version: str) -> Predictions | None:
+    run_id = client.get_model_version(name, version).run_id or ""
+    path = f"{_place(name, version)}/{PREDICTIONS}"
+    with tempfile.TemporaryDirectory() as folder:
         try:
-            return Predictions.load(
-                Path(client.download_artifacts(run_id, PREDICTIONS, dst_path=folder))
-            )
+            return Predictions.load(Path(client.download_artifacts(run_id, path, dst_path=folder)))
         except (MlflowException, OSError, DataError) as error:
             _log.warning("version %s of %s: %s", version, name, error)
             return None
