@@ -56,7 +56,9 @@ def find_files(root: Path, pattern: str, bands: Mapping[str, str]) -> list[Found
     try:
         found = sorted(_walk(str(root), "", steps, {}, ()), key=lambda one: one[0])
     except OSError as error:
-        raise DataError(f"cannot list {error.filename}: {error.strerror}") from error
+        raise DataError(
+            f"cannot list {error.filename}: {error.strerror}, expected what `data.root` names"
+        ) from error
     if not found:
         texts = f" with {{band}} as {' or '.join(bands.values())}" if "{band}" in pattern else ""
         raise DataError(f"no file below {root} matches {pattern!r}{texts}{_examples(root)}")

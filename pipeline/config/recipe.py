@@ -28,7 +28,9 @@ def recipe(experiment: Experiment) -> dict[str, Any]:
         ['g', 'r']
     """
 
-    return dict(_flat(experiment.model_dump(mode="json", exclude=ELSE)))
+    flat = dict(_flat(experiment.model_dump(mode="json", exclude=ELSE)))
+
+    return flat | {"data.size": list(experiment.data.shape)}  # one number is a square
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
