@@ -1,7 +1,7 @@
 r"""Kills a stage at random moments, resumes it, and compares it with an undisturbed run.
 
-`python -m benchmarks.kills [--kills 50] [--seed 0] [ingest] [train] [train_on_two] [classify]`. To
-add a stage: write a class with the methods of :class:`Stage`, and a line in `STAGES`.
+`python -m benchmarks.kills [--kills 50] [--seed 0] [STAGE ...]`, all in turn or those that are
+named. To add one: write a class with the methods of :class:`Stage`, and a line in `STAGES`.
 """
 
 __all__ = ["STAGES", "Classify", "Ingest", "Outcome", "Stage", "Train", "torture"]
@@ -84,6 +84,7 @@ class Train:
 
     epochs: int = 12
     devices: int = 1
+    forest: bool = False
 
     def prepare(self, folder: Path) -> None:
         runs.ingest(self.experiment(folder, folder))
@@ -102,6 +103,7 @@ class Train:
             "training.epochs": self.epochs,
             "training.average": 0.9,
             "training.devices": self.devices,
+            "model.forest": str(self.forest).lower(),
             "tracking.system_metrics": "false",
         }
 
@@ -165,6 +167,7 @@ STAGES: dict[str, Stage] = {
     "ingest": Ingest(),
     "train": Train(),
     "train_on_two": Train(devices=2),
+    "train_with_forest": Train(epochs=3, forest=True),
     "classify": Classify(),
 }
 
