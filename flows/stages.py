@@ -56,7 +56,7 @@ AGAIN: dict[str, Any] = {
 def perform(stage: str, config: str, settings: Sequence[str]) -> dict:
     r"""Does one stage of an experiment, once."""
 
-    return runs.STAGES[stage](load(Path(at_home(config)), settings))
+    return runs.STAGES[stage](load(Path(config), settings))
 
 
 persist = perform.with_options(name="persist", **AGAIN)

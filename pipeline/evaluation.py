@@ -134,8 +134,10 @@ class Evaluation:
     def warning(self) -> str:
         r"""Why not to use the model that matters, empty if nothing speaks against it."""
 
-        reached = self.metrics[self.model]["accuracy"].value
-        if reached > self.majority_rate:
+        scores = self.metrics[self.model]
+        reached, balanced = (scores[name].value for name in ("accuracy", "balanced_accuracy"))
+        # One that finds rare classes may well be wrong more often than the commonest one is
+        if reached > self.majority_rate or balanced > 1 / sum(n > 0 for n in self.support):
             return ""
 
         return (

@@ -145,19 +145,28 @@ class Store:
                 _describe(folder / "store.json", info)
 
         store = cls(folder)
-        for name, wanted in asdict(info).items():
-            # No pixel depends on what labels there may be
-            if name != "classes" and (found := getattr(store.info, name)) != wanted:
-                raise ConfigError(
-                    f"{folder} was made with {name}={found!r}, not {wanted!r}:"
-                    " choose another folder for the store, or delete this one"
-                )
+        store.check(info)
         if store.info != info:
             with locked(folder), replacing(folder / "store.json", sync=True) as file:
                 file.write(info.to_json().encode())
             store.info = info
 
         return store
+
+    def check(self, info: StoreInfo) -> None:
+        r"""Refuses a store that was made otherwise, but for what labels there may be, of which
+        no pixel depends.
+
+        Raises:
+            ConfigError: If it was.
+        """
+
+        for name, wanted in asdict(info).items():
+            if name != "classes" and (found := getattr(self.info, name)) != wanted:
+                raise ConfigError(
+                    f"{self.folder} was made with {name}={found!r}, not {wanted!r}:"
+                    " choose another folder for the store, or delete this one"
+                )
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -337,11 +346,13 @@ class Store:
             except (OSError, ValueError) as error:
                 why = f"{path} cannot be read ({error}), expected a shard"
                 raise DataError(f"{why}: {self._remedy}") from error
+            shards, rows = self._places
+            least = int(rows[shards == number].max(initial=-1)) + 1
             wanted = (len(self.info.bands), self.info.height, self.info.width)
-            if shard.shape[1:] != wanted:
+            if shard.dtype != np.float16 or shard.shape[1:] != wanted or len(shard) < least:
                 raise DataError(
-                    f"{path} has cutouts of shape {shard.shape[1:]}, expected {wanted}:"
-                    f" {self._remedy}"
+                    f"{path} has {shard.dtype} of shape {shard.shape}, expected float16 of"
+                    f" {least} or more cutouts of shape {wanted}: {self._remedy}"
                 )
             self._shards[number] = shard
 

@@ -46,15 +46,6 @@ def test_images_that_fit(name, tmp_path):
     training.check(load(CONFIGS / "demo.yaml", settings))
 
 
-def test_more_devices_than_there_are(tmp_path, monkeypatch):
-    experiment = load(CONFIGS / "demo.yaml", [f"folder={tmp_path}", "training.devices=3"])
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-    with pytest.raises(ConfigError, match="devices=3, but this machine has 2 processor cores"):
-        training.check(experiment)
-    monkeypatch.setattr("os.cpu_count", lambda: 3)
-    training.check(experiment)
-
-
 NO_TABLE = ("data.table=null", "simulate=null")
 
 

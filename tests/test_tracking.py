@@ -185,12 +185,12 @@ def test_champion(uri, card, cutouts, tmp_path):
         return {k: str(v) for k, v in client.get_registered_model("galaxies").aliases.items()}
 
     with pytest.raises(ConfigError, match="galaxies"):
-        promote(uri, "galaxies", said(1))
+        promote(uri, "galaxies", "1", said(1))
 
     assert registered(uri, folder, cutouts) == "1"
     assert aliases() == {"challenger": "1"}
-    assert promote(uri, "galaxies", said(1)).promoted
-    again = promote(uri, "galaxies", said(1))
+    assert promote(uri, "galaxies", "1", said(1)).promoted
+    again = promote(uri, "galaxies", "1", said(1))
     assert not again.promoted and "already" in again.reason
 
     # The same model is the same version
@@ -200,16 +200,16 @@ def test_champion(uri, card, cutouts, tmp_path):
     # As good as the champion is not better than it
     second = renamed(folder, tmp_path, "second")
     registered(uri, second, cutouts)
-    verdict = promote(uri, "galaxies", said(1, seed=1))
+    verdict = promote(uri, "galaxies", "2", said(1, seed=1))
     assert not verdict.promoted and "not measurably" in verdict.reason
     assert aliases() == {"challenger": "2", "champion": "1"}
 
     registered(uri, renamed(folder, tmp_path, "third"), cutouts)
     some = said(1, seed=2).of(IDS[:200])
     elsewhere = replace(said(3), ids=[f"h{n}" for n in range(300)])
-    assert "other galaxies" in promote(uri, "galaxies", elsewhere).reason
-    assert "on 200 galaxies: not measurably" in promote(uri, "galaxies", some).reason
-    verdict = promote(uri, "galaxies", said(3), metric="log_loss")
+    assert "other galaxies" in promote(uri, "galaxies", "3", elsewhere).reason
+    assert "on 200 galaxies: not measurably" in promote(uri, "galaxies", "3", some).reason
+    verdict = promote(uri, "galaxies", "3", said(3), metric="log_loss")
     assert verdict.promoted and verdict.champion == "1" and verdict.difference.high < 0
     assert aliases() == {"challenger": "3", "champion": "3"}
     assert client.get_model_version("galaxies", "3").tags["verdict"] == verdict.reason
@@ -217,7 +217,7 @@ def test_champion(uri, card, cutouts, tmp_path):
     # Back to an old model is back to its version
     assert registered(uri, second, cutouts) == "2"
     with pytest.raises(ConfigError, match="did you mean 'macro_f1'"):
-        promote(uri, "galaxies", said(1), metric="macro_f")
+        promote(uri, "galaxies", "2", said(1), metric="macro_f")
 
 
 def test_versions_of_one_run(uri, card, cutouts, tmp_path):
@@ -225,18 +225,21 @@ def test_versions_of_one_run(uri, card, cutouts, tmp_path):
 
     with Tracker(uri, "models") as tracker:
         tracker.model(card[0], "twice", cutouts, list(CLASSES))
-        assert promote(uri, "twice", said(1)).promoted
+        assert promote(uri, "twice", "1", said(1)).promoted
         tracker.model(renamed(card[0], tmp_path, "again"), "twice", cutouts, list(CLASSES))
-    verdict = promote(uri, "twice", said(3), metric="log_loss")
+        tracker.model(renamed(card[0], tmp_path, "third"), "twice", cutouts, list(CLASSES))
+    verdict = promote(uri, "twice", "2", said(3), metric="log_loss")
 
     assert verdict.promoted and verdict.champion == "1" and verdict.difference.high < 0
+    aliases = MlflowClient(uri).get_registered_model("twice").aliases
+    assert {k: str(v) for k, v in aliases.items()} == {"challenger": "3", "champion": "2"}
 
 
 def test_of_no_use(uri, card, cutouts):
     r"""What is not to be used is no champion, not even the first of its name."""
 
     assert registered(uri, card[0], cutouts, "useless") == "1"
-    verdict = promote(uri, "useless", said(0), warning="do not use it")
+    verdict = promote(uri, "useless", "1", said(0), warning="do not use it")
     assert not verdict.promoted and verdict.reason == "do not use it" and verdict.champion is None
     aliases = MlflowClient(uri).get_registered_model("useless").aliases
     assert {name: str(version) for name, version in aliases.items()} == {"challenger": "1"}
@@ -363,7 +366,7 @@ def test_server(uri, card, cutouts, tmp_path):
             tracker.log({"loss": 0.5}, step=3)
             tracker.model(folder, "remote", cutouts, list(CLASSES))
             assert tracker.run_id in tracker.url
-        assert promote(remote, "remote", said(1)).promoted
+        assert promote(remote, "remote", "1", said(1)).promoted
         found = resolve("models:/remote@champion", remote, tmp_path / "got")
 
         client = MlflowClient(remote)

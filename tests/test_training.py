@@ -135,6 +135,15 @@ def test_two_devices(tmp_path, caplog):
     assert same(again, model)
 
 
+def test_more_devices_than_there_are(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    model, _ = run(tmp_path / "many", devices=9, epochs=1)
+    alone, _ = run(tmp_path / "one", epochs=1)
+
+    assert "training.devices=9, of which there are 1" in caplog.text
+    assert same(model, alone)
+
+
 def test_patience(tmp_path):
     model, fitted = run(tmp_path, epochs=40, patience=2, lr=0.3, schedule="constant")
 

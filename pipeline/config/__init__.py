@@ -10,8 +10,9 @@ __all__ = [
     "build",
     "load",
     "recipe",
+    "settings",
 ]
 
 from pipeline.config.reading import build, load
-from pipeline.config.recipe import recipe
+from pipeline.config.recipe import recipe, settings
 from pipeline.config.sections import Data, Experiment, Labels, Morphometry, Split, Table

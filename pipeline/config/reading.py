@@ -51,7 +51,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     """
 
     try:
-        text = Path(path).read_text()
+        text = Path(path).expanduser().read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as a configuration ({error})") from error
 

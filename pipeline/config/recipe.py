@@ -1,6 +1,6 @@
 r"""What of an experiment makes its model."""
 
-__all__ = ["recipe"]
+__all__ = ["recipe", "settings"]
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -28,8 +28,16 @@ def recipe(experiment: Experiment) -> dict[str, Any]:
         ['g', 'r']
     """
 
-    flat = dict(_flat(experiment.model_dump(mode="json", exclude=ELSE)))
+    return _size(experiment, dict(_flat(experiment.model_dump(mode="json", exclude=ELSE))))
 
+
+def settings(experiment: Experiment) -> dict[str, Any]:
+    r"""Returns all settings, by their full names."""
+
+    return _size(experiment, dict(_flat(experiment.model_dump(mode="json"))))
+
+
+def _size(experiment: Experiment, flat: dict[str, Any]) -> dict[str, Any]:
     return flat | {"data.size": list(experiment.data.shape)}  # one number is a square
 
 

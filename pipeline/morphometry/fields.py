@@ -1,6 +1,6 @@
 r"""What the fields of :class:`Morphology` mean, and their units."""
 
-__all__ = ["FLUXES", "meaning", "unit"]
+__all__ = ["FLUXES", "JUMPING", "meaning", "unit"]
 
 FLUXES = (
     "flux_circ",
@@ -12,6 +12,13 @@ FLUXES = (
     "sky_sigma",
 )
 r"""What is in the unit of the image."""
+
+JUMPING = (
+    *("shape_asymmetry", "multimode", "gradient_pattern", "bar_length", "arms"),
+    "ellipticity_change",
+)
+r"""What is no smooth function of pixels: shapes of sets above a threshold, what has a tolerance
+far below the noise, and the largest or the first of something."""
 
 _FIELDS = {
     "x_centroid": ("pix", "Column of the centroid of the segment, from 0 on"),

@@ -17,16 +17,12 @@ from pipeline.morphometry.asymmetry import (
 from pipeline.morphometry.bar import bar
 from pipeline.morphometry.centre import centre
 from pipeline.morphometry.entropy import BINS, entropy
+from pipeline.morphometry.fields import JUMPING
 from pipeline.morphometry.flags import FIT_FAILED, NO_SKY, NO_SOURCE, UNDEFINED
 from pipeline.morphometry.geometry import Aperture, cumulate
 from pipeline.morphometry.gini import gini, gini_segment, sn_per_pixel
 from pipeline.morphometry.gradient_pattern import gradient_pattern
-from pipeline.morphometry.growth import (
-    aperture_flux,
-    concentration,
-    radii,
-    radius_of_fraction,
-)
+from pipeline.morphometry.growth import aperture_flux, concentration, radii, radius_of_fraction
 from pipeline.morphometry.half_turn import residual
 from pipeline.morphometry.isophotes import isophote_twist
 from pipeline.morphometry.known import MEASURED, Disk, Known, Sky, Stamp
@@ -61,13 +57,6 @@ from pipeline.morphometry.uncertainty import of_growth, of_light, of_place, of_t
 PROFILE = tuple(f"sersic_{name}" for name in Sersic._fields[:-1])
 r"""The names of what is fitted."""
 
-JUMPING = (
-    *("shape_asymmetry", "multimode", "gradient_pattern", "bar_length", "arms"),
-    "ellipticity_change",
-)
-r"""What is no smooth function of pixels: shapes of sets above a threshold, what has a tolerance
-far below the noise, and the largest or the first of something."""
-
 
 class Morphology(NamedTuple):
     r"""What is measured of a galaxy. NaN where undefined; :mod:`flags` tell why.
@@ -78,7 +67,7 @@ class Morphology(NamedTuple):
     Each `X_error` is the standard error of `X`, to first order in the noise of pixels, see
     :mod:`uncertainty`: about two in three noisy images of a galaxy are within, around what is
     measured on average, bias included. There is none where a statistic is no smooth function of
-    pixels and jumps with them, see :data:`JUMPING`, until noise is added, see
+    pixels and jumps with them, see :data:`fields.JUMPING`, until noise is added, see
     :func:`pipeline.morphometry.resampling.resampled`. `intensity` has none without a second peak.
     """
 

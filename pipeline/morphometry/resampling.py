@@ -1,6 +1,6 @@
 r"""Errors of all statistics, from the scatter among images with more noise."""
 
-__all__ = ["FEWEST", "resampled"]
+__all__ = ["FEWEST", "resampled", "scatter"]
 
 import math
 from hashlib import blake2b
@@ -83,7 +83,7 @@ def resampled(image: ArrayLike, found: Morphology, draws: int = 32, **options: A
     for name in fields:
         values = np.array([getattr(one, name) for one in seen])
         axis = any(part in name for part in AXES)
-        errors[f"{name}_error"] = _scatter(values, getattr(found, name), axis)
+        errors[f"{name}_error"] = scatter(values, getattr(found, name), axis)
 
     return found._replace(**errors)
 
@@ -94,14 +94,21 @@ def _noise(pixels: NDArray[np.float64], found: Morphology, gain: float) -> NDArr
     return np.sqrt(found.sky_sigma**2 + np.maximum(signal, 0.0) / gain)
 
 
-def _scatter(values: NDArray[np.float64], about: float, axis: bool) -> float:
-    r"""Returns half of the central 68 % of values, which may be the angles of an axis."""
+def scatter(values: NDArray[np.float64], about: float, axis: bool) -> float:
+    r"""Returns half of the central 68 % of values.
+
+    Arguments:
+        values: What was found in each image, with shape `(N,)`.
+        about: What was found without more noise.
+        axis: Whether they are angles of an axis, known modulo half a turn.
+    """
 
     changes = values[np.isfinite(values)] - about
     if 2 * changes.size < values.size or math.isnan(about):
         return math.nan
     if axis:
         changes = (changes + math.pi / 2) % math.pi - math.pi / 2
-    low, high = np.percentile(changes, CENTRAL)
+    # Those between the two nearest values would be too near to the middle for so few
+    low, high = np.percentile(changes, CENTRAL, method="normal_unbiased")
 
     return float(high - low) / 2

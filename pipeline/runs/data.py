@@ -4,7 +4,7 @@ __all__ = ["Sample", "ingest", "sample", "scheme", "store_folder"]
 
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -130,8 +130,8 @@ def sample(experiment: Experiment) -> Sample:
     if not (folder / "store.json").exists():
         raise DataError(f"{folder} is not a store yet, expected `tuningfork ingest` before")
 
-    classes = Store.open(folder).info.classes  # those of the last ingest
-    store = Store.create(folder, replace(info_of(experiment.data), classes=classes))
+    store = Store.open(folder)
+    store.check(info_of(experiment.data))
     used = store.manifest.take(store.usable)
     ids, names = used["id"].to_pylist(), used["label"].to_pylist()
     parts = _parts(experiment, store, ids, names)

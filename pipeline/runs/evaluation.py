@@ -42,6 +42,13 @@ def evaluate(experiment: Experiment) -> dict:
     home = experiment.home
     found = sample(experiment)
     card, network, trees = load_model(home / MODEL)
+    if card.fingerprint != found.store.fingerprint:
+        _log.warning(
+            "%s learnt from data of fingerprint %s, and is tested on those of %s",
+            home / MODEL,
+            card.fingerprint,
+            found.store.fingerprint,
+        )
     symmetries = experiment.evaluation.symmetries
     if card.symmetries != symmetries:  # which is another predictor, to be calibrated anew
         calibrated = temperature(experiment, found, network, trees)
@@ -73,7 +80,7 @@ def evaluate(experiment: Experiment) -> dict:
         **({"warning": evaluation.warning} if evaluation.warning else {}),
         **_scores(evaluation),
         "version": verdict.version,
-        "champion": verdict.promoted,
+        "champion": verdict.promoted or verdict.champion == verdict.version,
         "verdict": verdict.reason,
         "run": run,
     }

@@ -1,8 +1,9 @@
 r"""What an experiment leaves in its folder, beside its store and its split."""
 
-__all__ = ["HISTORY", "MEMBERS", "MODEL", "RUN", "TRAINED", "check_trained", "tracker"]
+__all__ = ["HISTORY", "MEMBERS", "MODEL", "RUN", "TRAINED", "check_trained", "receipt", "tracker"]
 
 from pathlib import Path
+from typing import Any
 
 from pipeline.config import Experiment, load, recipe
 from pipeline.errors import ConfigError, DataError
@@ -68,3 +69,11 @@ def tracker(experiment: Experiment, folder: Path) -> Tracker:
         system_metrics=options.system_metrics,
         run_id=last.get("run") if same else None,
     )
+
+
+def receipt(experiment: Experiment, tracked: Tracker) -> dict[str, Any]:
+    r"""Returns what a folder keeps of its MLflow run."""
+
+    found = {"run": tracked.run_id, "uri": tracked.uri, "page": tracked.url}
+
+    return found | {"recipe": recipe(experiment)}

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from pipeline import figures
 from pipeline.comparison import FILE, Predictions
-from pipeline.config import Experiment, recipe
+from pipeline.config import Experiment, settings
 from pipeline.evaluation import Evaluation
 from pipeline.files import read_json, write_json
 from pipeline.pictures import gallery
@@ -18,7 +18,7 @@ from pipeline.provenance import provenance
 from pipeline.report import Report, Table
 from pipeline.runs.counts import count
 from pipeline.runs.data import Sample
-from pipeline.runs.home import HISTORY, MODEL, RUN, tracker
+from pipeline.runs.home import HISTORY, MODEL, RUN, receipt, tracker
 from pipeline.runs.inspection import noises, sheet
 from pipeline.split import PARTS
 from pipeline.tracking import Verdict, promote
@@ -52,7 +52,7 @@ def publish(
 
     name = experiment.tracking.register_as or experiment.name
     with tracker(experiment, home) as tracked:
-        tracked.configure(recipe(experiment), text)
+        tracked.configure(settings(experiment), text)
         tracked.log({f"test/{key}": value for key, value in evaluation.summary().items()})
         for title, figure in drawn.items():
             tracked.figure(title, figure)
@@ -61,10 +61,15 @@ def publish(
         example = found.store.gather(found.of("test")[0][:EXAMPLES])
         version = tracked.model(home / MODEL, name, example, list(evaluation.classes))
         verdict = promote(
-            tracked.uri, name, predictions, seed=experiment.seed, warning=evaluation.warning
+            tracked.uri,
+            name,
+            version,
+            predictions,
+            seed=experiment.seed,
+            warning=evaluation.warning,
         )
-    receipt = read_json(home / RUN) | {"model": f"models:/{name}/{version}"}
-    write_json(home / RUN, receipt)
+        known = receipt(experiment, tracked) | {"model": f"models:/{name}/{version}"}
+    write_json(home / RUN, known)
 
     return verdict, tracked.url
 

@@ -3,7 +3,6 @@ r"""From a store to a model card."""
 __all__ = ["check", "logits", "prepare", "temperature", "train"]
 
 import logging
-import os
 import re
 from dataclasses import replace
 from hashlib import blake2b
@@ -22,7 +21,7 @@ from pipeline.baselines import fit_baseline, measurements
 from pipeline.calibration import apply, fit_temperature
 from pipeline.card import Card, common_scale, save_card
 from pipeline.compilation import compile_ahead
-from pipeline.config import Experiment, recipe
+from pipeline.config import Experiment, settings
 from pipeline.dataset import Batches, class_weights
 from pipeline.descriptors import numbers
 from pipeline.errors import ConfigError, DataError
@@ -32,7 +31,7 @@ from pipeline.metrics import measure
 from pipeline.optimization import Training
 from pipeline.prediction import predict
 from pipeline.runs.data import Sample, sample, scheme
-from pipeline.runs.home import HISTORY, MEMBERS, MODEL, RUN, TRAINED, tracker
+from pipeline.runs.home import HISTORY, MEMBERS, MODEL, RUN, TRAINED, receipt, tracker
 from pipeline.stretch import Stretch
 from pipeline.training import Fitted, fit
 from pipeline.trees import Trees, pool
@@ -62,11 +61,9 @@ def train(experiment: Experiment) -> dict:
     folder = home / "training" / _digest(experiment, found)
 
     with tracker(experiment, folder) as tracked:
-        made = recipe(experiment)
-        run = {"run": tracked.run_id, "uri": tracked.uri, "page": tracked.url, "recipe": made}
-        write_json(folder / RUN, run)
+        write_json(folder / RUN, receipt(experiment, tracked))
         text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
-        tracked.configure(made, text)
+        tracked.configure(settings(experiment), text)
         tracked.dataset(experiment.name, found.store.fingerprint, found.store.folder, "training")
         fitted = fit(
             network,
@@ -235,10 +232,9 @@ def check(experiment: Experiment) -> None:
 
     Raises:
         ConfigError: If it has no labels, if its network cannot be built or does not take the
-            images, if the file of its weights is missing, or if there are fewer devices.
+            images, or if the file of its weights is missing.
     """
 
-    _check_devices(experiment.training.devices)
     weights = _weights_file(experiment)
     if weights and not weights.is_file():
         raise ConfigError(
@@ -260,14 +256,6 @@ def check(experiment: Experiment) -> None:
             f"model.name={name!r} takes no images of {height} x {width} pixels: {error};"
             " expected another model, another data.size, or model.args that fit both"
         ) from error
-
-
-def _check_devices(asked: int) -> None:
-    on_gpu = device() == "cuda"
-    there = torch.cuda.device_count() if on_gpu else os.cpu_count() or 1
-    if asked > there:
-        kind = "GPUs" if on_gpu else "processor cores"
-        raise ConfigError(f"training.devices={asked}, but this machine has {there} {kind}")
 
 
 def prepare(experiment: Experiment) -> None:

@@ -50,6 +50,7 @@ class Verdict:
 def promote(
     uri: str,
     name: str,
+    version: str,
     challenger: Predictions,
     *,
     metric: str = "macro_f1",
@@ -65,25 +66,23 @@ def promote(
     Arguments:
         uri: The tracking server.
         name: The name of the registered model.
-        challenger: What the challenger says of the test galaxies.
+        version: The challenger.
+        challenger: What it says of the test galaxies.
         metric: A key of :data:`pipeline.metrics.METRICS`.
         seed: Seeds the resamples.
         resamples: Their number.
-        warning: Why not to use the challenger, which then stays one.
+        warning: Why not to use the challenger, which then does not become the champion.
 
     Returns:
         The verdict, which the version also keeps as a tag. What the challenger says is kept too.
 
     Raises:
-        DataError: If no challenger is registered under that name.
+        ConfigError: If no such version is registered, or if there is no such metric.
     """
 
     client = MlflowClient(checked(uri), uri)
     with understood(uri):
-        aliases = client.get_registered_model(name).aliases
-        if CHALLENGER not in aliases:
-            raise DataError(f"{name} has no challenger to promote")
-        version, holder = str(aliases[CHALLENGER]), aliases.get(CHAMPION)
+        holder = client.get_registered_model(name).aliases.get(CHAMPION)
         _keep(client, name, version, challenger)
 
         if warning:

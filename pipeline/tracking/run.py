@@ -18,7 +18,7 @@ import mlflow
 import numpy as np
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
@@ -139,9 +139,11 @@ class Tracker:
     def configure(self, settings: Mapping[str, Any], text: str) -> None:
         r"""Records what the run is made of, as parameters and as a file.
 
+        MLflow never changes a parameter: a setting that is another one by now, as those of an
+        evaluation may be, is a tag `changed.NAME`.
+
         Arguments:
-            settings: Values by name, the same whenever the run goes on, as MLflow never changes
-                a parameter. Long ones are cut.
+            settings: Values by name. Long ones are cut.
             text: The experiment as YAML, kept whole as `config.yaml`, the last one if it changes.
         """
 
@@ -149,7 +151,12 @@ class Tracker:
             known = self._client.get_run(self.run_id).data.params
             params = [Param(_key(key), _short(value)) for key, value in settings.items()]
             fresh = [param for param in params if param.key not in known]
-            self._client.log_batch(self.run_id, params=fresh)
+            tags = [
+                RunTag(f"changed.{param.key}", param.value)
+                for param in params
+                if known.get(param.key, param.value) != param.value
+            ]
+            self._client.log_batch(self.run_id, params=fresh, tags=tags)
             self._client.log_text(self.run_id, text, "config.yaml")
 
     def log(self, values: Mapping[str, float], step: int = 0) -> None:

@@ -4,6 +4,7 @@ __all__ = ["Fitted", "fit"]
 
 import io
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ from pipeline.files import locked, replacing
 from pipeline.optimization import PRECISIONS, Training, moving_average
 from pipeline.training.keeper import Keeper, OnEpoch, heard
 from pipeline.training.learner import Learner, Shares
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,10 @@ def _trainer(settings: Training, keeper: Keeper, place: torch.device) -> L.Train
     if shown:
         others.append(RichProgressBar(leave=False, console_kwargs={"stderr": True}))
     on_gpu = place.type == "cuda"
-    devices = min(settings.devices, torch.cuda.device_count()) if on_gpu else settings.devices
+    there = torch.cuda.device_count() if on_gpu else os.cpu_count() or 1
+    devices = min(settings.devices, there)
+    if devices < settings.devices:
+        _log.warning("training.devices=%d, of which there are %d", settings.devices, there)
     precision = PRECISIONS[settings.precision]
     if not precision:
         precision = "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"

@@ -9,8 +9,8 @@ from benchmarks.uncertainty import galaxy
 from pipeline.errors import ConfigError
 from pipeline.morphometry import Morphology, measure
 from pipeline.morphometry.cutouts import measure_cutouts
-from pipeline.morphometry.morphology import JUMPING
-from pipeline.morphometry.resampling import resampled
+from pipeline.morphometry.fields import JUMPING
+from pipeline.morphometry.resampling import resampled, scatter
 
 IMAGE = 3000 * galaxy("arms", 31.3, 30.8) + np.random.default_rng(1).normal(size=(64, 64))
 ERRORS = [name for name in Morphology._fields if name.endswith("_error")]
@@ -30,6 +30,19 @@ def test_resampled():
     assert missing <= {f"{name}_error" for name in (*JUMPING, "intensity")}
     for name in set(Morphology._fields) - set(ERRORS):
         assert getattr(found, name) == getattr(first, name)
+
+
+@pytest.mark.parametrize("draws", [8, 16, 32])
+def test_scatter(draws):
+    r"""It is the standard deviation of normal numbers, however few, and knows what an axis is."""
+
+    numbers = np.random.default_rng(0).normal(5, 0.1, size=(3000, draws))
+    found = np.mean([scatter(row, 5.05, False) for row in numbers])
+    turned = (numbers + np.pi * (numbers > 5)) % np.pi
+
+    assert found == pytest.approx(0.1, rel=0.05)
+    assert np.mean([scatter(row, 5.05, True) for row in turned]) == pytest.approx(found)
+    assert math.isnan(scatter(np.array([1.0, np.nan, np.nan]), 1.0, False))
 
 
 def test_photons():
