@@ -175,7 +175,7 @@ def test_train_on_another_store(demo, settings, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model_forest": True, "data_size": 32}, "data.size=64, not 32; model.forest=False, not"),
+        ({"model_forest": True, "data_size": 32}, "data.size=\[64, 64\], not \[32, 32\]; model.forest=False, not"),
         ({"model_name": "lenet"}, "model.name='cutout_resnet', not 'lenet'"),
         ({"training_epochs": 3}, "training.epochs=2, not 3"),
         ({"batches_augment": None}, r"batches.augment.shift=2.0, not None"),
