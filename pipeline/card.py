@@ -4,6 +4,7 @@ __all__ = ["Card", "common_scale", "load_card", "load_model", "recover", "save_c
 
 import errno
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -114,6 +115,9 @@ class Card:
                 raise DataError(f"unknown key {key!r}, {suggest(key, known)}")
         if missing := [name for name in known if name not in values]:
             raise DataError(f"no {', '.join(missing)}")
+
+        if not 0 < values["temperature"] < math.inf:
+            raise DataError(f"temperature={values['temperature']!r}, expected a number above 0")
 
         lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
 

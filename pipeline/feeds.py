@@ -8,6 +8,7 @@ __all__ = [
     "Records",
     "StoreFeed",
     "all_rejected",
+    "commonest",
     "describe",
     "kind",
 ]
@@ -172,15 +173,22 @@ def all_rejected(to: Path, files: Sequence[Path]) -> DataError:
     """
 
     reasons = [why for path in files for why in pq.read_table(path)["reason"].to_pylist()]
+
+    return DataError(
+        f"{to} is not written: all {len(reasons)} inputs are rejected, {commonest(reasons)}"
+    )
+
+
+def commonest(reasons: Sequence[str]) -> str:
+    r"""Tells the commonest kinds of reasons, each by its first one."""
+
     first = {kind(why): why for why in reversed(reasons)}
     common = Counter(map(kind, reasons)).most_common()
     told = [f"{count} as: {first[name]}" for name, count in common[:MOST_REASONS]]
     others = sum(count for _, count in common[MOST_REASONS:])
     told += [f"{others} for other reasons"] if others else []
 
-    return DataError(
-        f"{to} is not written: all {len(reasons)} inputs are rejected, {'; '.join(told)}"
-    )
+    return "; ".join(told)
 
 
 def kind(reason: str) -> str:

@@ -153,6 +153,9 @@ def _angles(
         return [math.nan] * len(table)
 
     values, found = _numbers(table[name], hours), table[name].unit
+    if all(map(math.isnan, values)) and (words := [text for text in _texts(table[name]) if text]):
+        if table[name].dtype.kind not in "iuf":
+            raise ConfigError(f"{path}: column {name!r} holds {words[0]!r}, expected {unit}")
     if found in (None, u.one) or table[name].dtype.kind not in "iuf":  # text says it by itself
         return values
     if found == u.hour and hours:

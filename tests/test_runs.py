@@ -172,10 +172,21 @@ def test_train_on_another_store(demo, settings, message):
         runs.train(changed(demo[0], **settings))
 
 
+def test_read_otherwise(demo):
+    r"""A model says how files are read, so that the store has to be read like that."""
+
+    told = "was read with hdu=None, not 3: expected the same settings, or `tuningfork ingest`"
+    with pytest.raises(ConfigError, match=told):
+        runs.train(changed(demo[0], data_hdu=3))
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model_forest": True, "data_size": 32}, "data.size=\[64, 64\], not \[32, 32\]; model.forest=False, not"),
+        (
+            {"model_forest": True, "data_size": 32},
+            r"data.size=\[64, 64\], not \[32, 32\]; model.forest=False, not",
+        ),
         ({"model_name": "lenet"}, "model.name='cutout_resnet', not 'lenet'"),
         ({"training_epochs": 3}, "training.epochs=2, not 3"),
         ({"batches_augment": None}, r"batches.augment.shift=2.0, not None"),

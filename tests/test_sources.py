@@ -107,6 +107,14 @@ def test_units_of_a_table(tmp_path):
         find(tmp_path, "{id}.fits", ["r"], table=columns)
 
 
+def test_text_is_no_angle(tmp_path):
+    touch(tmp_path, "1.fits")
+    columns = Columns(tmp_path / "t.csv", id="id", ra="ra", dec="dec")
+    columns.path.write_text("id,ra,dec\n1,ring,2.5\n2,,3.5\n")
+    with pytest.raises(ConfigError, match=r"t\.csv: column 'ra' holds 'ring', expected deg"):
+        find(tmp_path, "{id}.fits", ["r"], table=columns)
+
+
 def test_two_files_of_one_id(tmp_path):
     touch(tmp_path, "a/x.fits", "b/x.fits", "b/x~2.fits")
     found = {s.id: s for s in find(tmp_path, "*/{id}.fits", ["r"])}

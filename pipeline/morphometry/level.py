@@ -119,18 +119,33 @@ def _mean(
 
 @inner
 def _slope(bins: NDArray) -> float:  # pragma: no cover
-    r"""Returns what a row adds to the one before, from the differences of opposite bins."""
+    r"""Returns what a row adds to the one before, from the differences of bins that are opposite
+    about the middle of what is covered."""
 
-    rows, columns = bins.shape
+    top, bottom, left, right = _seen(bins)
     slopes, count = np.empty(bins.size), 0
-    for i in range((2 * rows + 2) // 3, rows):
-        for j in range(columns):
-            rise = bins[i, j] - bins[rows - 1 - i, columns - 1 - j]
+    for i in range(top + (2 * (bottom - top) + 2) // 3, bottom):
+        for j in range(left, right):
+            rise = bins[i, j] - bins[top + bottom - 1 - i, left + right - 1 - j]
             if not math.isnan(rise):
-                slopes[count] = rise / (2 * i - rows + 1)
+                slopes[count] = rise / (2 * i - top - bottom + 1)
                 count += 1
 
     return _middle(slopes[:count])
+
+
+@inner
+def _seen(bins: NDArray) -> tuple[int, int, int, int]:  # pragma: no cover
+    r"""Returns the first and last rows and columns that are not blank, the last ones exclusive."""
+
+    top, bottom, left, right = bins.shape[0], 0, bins.shape[1], 0
+    for i in range(bins.shape[0]):
+        for j in range(bins.shape[1]):
+            if not math.isnan(bins[i, j]):
+                top, bottom = min(top, i), i + 1
+                left, right = min(left, j), max(right, j + 1)
+
+    return top, bottom, left, right
 
 
 @inner

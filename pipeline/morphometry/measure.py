@@ -19,6 +19,9 @@ from pipeline.morphometry.stamp import bounds, outside, stamp
 CUT = 0.1
 r"""The share of the ellipse of 1.5 Petrosian radii that may be outside of the image."""
 
+LARGEST = 2.0**53
+r"""What whole numbers of any type have to be below."""
+
 MODES = ("fast", "parity")
 Mode = Literal["fast", "parity"]
 
@@ -137,11 +140,19 @@ def _like(array: ArrayLike, image: NDArray, name: str, dtype: type = np.bool_) -
     given = np.asarray(array)
     if given.shape != image.shape:
         raise DataError(f"{name} of shape {given.shape}, expected {image.shape} as the image")
-    whole = given.dtype.kind in "bui"
-    if not whole and (given.dtype.kind != "f" or not (given == np.floor(given)).all()):
+    if not (np.can_cast(given.dtype, np.int64) or _whole(given)):
         raise DataError(f"{name} of {given.dtype}, expected whole numbers or booleans")
 
     return _own(given, dtype)
+
+
+def _whole(array: NDArray) -> bool:
+    r"""Tells whether numbers are whole, and the same as integers."""
+
+    if array.dtype.kind not in "uf":
+        return False
+
+    return bool(((array == np.floor(array)) & (np.abs(array) < LARGEST)).all())
 
 
 def _measure(

@@ -33,7 +33,7 @@ from pipeline.morphometry.multimode import multimode
 from pipeline.morphometry.outline import outline, reach
 from pipeline.morphometry.petrosian import petrosian_radius
 from pipeline.morphometry.pieces import ascending, boxcar
-from pipeline.morphometry.psf import Kernel
+from pipeline.morphometry.psf import Kernel, without_pixel
 from pipeline.morphometry.sersic import Sersic, sersic
 from pipeline.morphometry.skybox import (
     left_over,
@@ -238,7 +238,6 @@ def _place(
         mean, median = left_over(image, taken)
         sigma, turned, error, bits = noise(image, taken)
         level, unsure = median, error / turned if turned > 0 else 0.0
-    bits |= 0 if sigma > 0 else NO_SKY
     if not math.isnan(sky.sigma):
         sigma, turned, unsure, bits = sky.sigma, white_asymmetry(sky.sigma), 0.0, 0
     turned = turned if math.isnan(sky.asymmetry) else sky.asymmetry
@@ -257,7 +256,7 @@ def _place(
     values |= {"theta_centroid": theta0, "x": x, "y": y, "ellipticity": ellipticity}
     values |= {"theta": theta, "rpetro_circ": circ, "rpetro_ellip": ellip}
     values |= {"sky_mean": mean, "sky_median": median, "sky_sigma": sigma}
-    bits |= NO_SKY if abs(level) > sigma > 0 else 0
+    bits |= NO_SKY if not sigma > 0 or abs(level) > sigma else 0
     weight = weights(image, mask, gain, sigma if sigma > 0 else 0.0)
     known = Known(
         x, y, q, theta, x0, y0, central, circ, ellip, sums, weight,
@@ -394,6 +393,7 @@ def _profile(stamp: Stamp, known: Known, values: dict[str, float], psf: Kernel) 
     weight = known.weight
     if not (known.parity or known.sky.sigma > 0 or weight.any()):
         weight = np.where(stamp.mask, 0.0, 1.0)  # without noise all pixels weigh the same
-    fit = sersic(stamp.image, weight, start, n, psf, known.parity, known.parity)
+    kernel = psf if known.parity else without_pixel(psf)
+    fit = sersic(stamp.image, weight, start, n, kernel, known.parity, known.parity)
 
     return dict(zip(PROFILE, fit[:-1], strict=True)), fit.flags

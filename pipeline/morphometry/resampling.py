@@ -91,7 +91,7 @@ def resampled(image: ArrayLike, found: Morphology, draws: int = 32, **options: A
 def _noise(pixels: NDArray[np.float64], found: Morphology, gain: float) -> NDArray[np.float64]:
     signal = np.where(np.isfinite(pixels), pixels - found.sky_level, 0.0)
 
-    return np.sqrt(found.sky_sigma**2 + np.maximum(signal, 0.0) / gain)
+    return np.hypot(found.sky_sigma, np.sqrt(np.maximum(signal, 0.0) / gain))
 
 
 def scatter(values: NDArray[np.float64], about: float, axis: bool) -> float:

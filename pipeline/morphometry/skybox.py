@@ -212,7 +212,8 @@ def left_over(
     """
 
     height, width = taken.shape
-    step = int(math.sqrt(taken.size / MOST)) + 1
+    empty = taken.size - np.count_nonzero(taken)
+    step = int(math.sqrt(empty / MOST)) + 1
     out, count = np.empty(taken.size), 0
     for i in range(height):
         if abs(2 * i - height + 1) // 2 % step > 0:

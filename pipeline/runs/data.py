@@ -6,6 +6,7 @@ import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +14,17 @@ from numpy.typing import NDArray
 from pipeline import split as splitting
 from pipeline.config import Experiment
 from pipeline.errors import ConfigError, DataError
+from pipeline.feeds import commonest
+from pipeline.files import read_json, write_json
 from pipeline.ingest import ingest as ingest_sources
 from pipeline.labels import Scheme
 from pipeline.runs.counts import count
-from pipeline.runs.inputs import info_of, progress_bar, recipe_of, sources_of
+from pipeline.runs.inputs import info_of, progress_bar, reading_of, recipe_of, sources_of
 from pipeline.runs.simulation import simulate
 from pipeline.store import Store
+
+READING = "reading.json"
+r"""How the files of a store were read, beside it."""
 
 SAME_SCALE = 1.05
 r"""The ratio of two pixel scales above which they are different."""
@@ -37,6 +43,7 @@ def ingest(experiment: Experiment) -> dict:
     # Nothing is left of an experiment that finds no file
     sources = sources_of(data, experiment.home / "headers.json")
     store = Store.create(store_folder(experiment), info_of(data))
+    write_json(store.folder / READING, reading_of(data))
     with progress_bar("ingest") as progress:
         counts = ingest_sources(
             sources,
@@ -49,8 +56,8 @@ def ingest(experiment: Experiment) -> dict:
 
     reasons = count(store.manifest)["reasons"]
     if not len(store.usable):
-        most = f", most often: {next(iter(reasons))}" if reasons else ""
-        raise DataError(f"{store.folder}: all {len(store.manifest)} inputs are rejected{most}")
+        told = commonest(store.manifest["reason"].to_pylist())
+        raise DataError(f"{store.folder}: all {len(store.manifest)} inputs are rejected, {told}")
     _warn_of_scales(store)
 
     found = {"store": str(store.folder), **counts, "galaxies": len(store.usable)}
@@ -132,6 +139,7 @@ def sample(experiment: Experiment) -> Sample:
 
     store = Store.open(folder)
     store.check(info_of(experiment.data))
+    _check_reading(folder, reading_of(experiment.data))
     used = store.manifest.take(store.usable)
     ids, names = used["id"].to_pylist(), used["label"].to_pylist()
     parts = _parts(experiment, store, ids, names)
@@ -143,6 +151,16 @@ def sample(experiment: Experiment) -> Sample:
     index = np.array([meaning.index(names[i]) for i in kept], np.int64)
 
     return Sample(store, meaning, store.usable[kept], [ids[i] for i in kept], index, parts[kept])
+
+
+def _check_reading(folder: Path, wanted: dict[str, Any]) -> None:
+    found = read_json(folder / READING) if (folder / READING).exists() else wanted
+    for name, value in wanted.items():
+        if found.get(name) != value:
+            raise ConfigError(
+                f"{folder} was read with {name}={found.get(name)!r}, not {value!r}: expected the"
+                " same settings, or `tuningfork ingest` with these before"
+            )
 
 
 def store_folder(experiment: Experiment) -> Path:

@@ -1,6 +1,6 @@
 r"""The files of an experiment, and how they are read."""
 
-__all__ = ["feed", "info_of", "progress_bar", "recipe_of", "sources_of"]
+__all__ = ["feed", "info_of", "progress_bar", "reading_of", "recipe_of", "sources_of"]
 
 import logging
 import sys
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -101,6 +102,12 @@ def recipe_of(data: Data) -> Recipe:
         )
 
     return recipe
+
+
+def reading_of(data: Data) -> dict[str, Any]:
+    r"""Returns how the pixels of a file are found, which a model needs of new files too."""
+
+    return {"hdu": data.hdu, "pixel_scale": data.pixel_scale, "at": data.cut_at}
 
 
 def info_of(data: Data) -> StoreInfo:

@@ -32,6 +32,7 @@ from pipeline.optimization import Training
 from pipeline.prediction import predict
 from pipeline.runs.data import Sample, sample, scheme
 from pipeline.runs.home import HISTORY, MEMBERS, MODEL, RUN, TRAINED, receipt, tracker
+from pipeline.runs.inputs import reading_of
 from pipeline.stretch import Stretch
 from pipeline.training import Fitted, fit
 from pipeline.trees import Trees, pool
@@ -314,7 +315,7 @@ def _card(experiment: Experiment, found: Sample, temperature: float) -> Card:
         scale=info.scale,
         survey=info.survey,
         pixel_arcsec=common_scale(scales),
-        reading={"hdu": data.hdu, "pixel_scale": data.pixel_scale, "at": data.cut_at},
+        reading=reading_of(data),
         stretch=experiment.batches.stretch.model_dump(),
         classes=found.scheme.classes,
         mirror=found.scheme.mirror,

@@ -202,6 +202,20 @@ def test_padding_and_whole_pixels(image, mode, margins):
             assert value == pytest.approx(getattr(here, name), rel=1e-9, nan_ok=True), name
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_blank_on_one_side(seed):
+    r"""What is not covered does not move the level of the sky, on whichever side it is."""
+
+    y, x = np.mgrid[:91, :84]
+    galaxy = 60 * np.exp(-np.hypot((x - 41.5) * 0.8, y - 45) / 4)
+    whole = galaxy + np.random.default_rng(seed).normal(size=galaxy.shape)
+    wide = np.pad(whole, ((0, 0), (0, 30)), constant_values=np.nan)
+
+    before, after = measure(whole), measure(wide)
+    assert abs(after.sky_level) < 0.15
+    assert after.flux_circ == pytest.approx(before.flux_circ, rel=0.05)
+
+
 @pytest.mark.parametrize("dtype", [">f4", "<f8", ">i2", "u1", "bool", "f2", "f16"])
 def test_types(image, dtype):
     values = np.clip(image, 0, 200).astype(dtype)
@@ -355,6 +369,11 @@ def test_refused(image):
     with pytest.raises(DataError, match=r"psf of shape \(3, 4\), expected odd sides"):
         measure(image, psf=np.ones((3, 4)))
     labels = np.ones(image.shape)
+    for wrong in (np.inf, 1e30):
+        with pytest.raises(DataError, match="labels of float64, expected whole numbers"):
+            measure(image, np.where(image > 50, wrong, 0.0))
+    with pytest.raises(DataError, match="labels of uint64, expected whole numbers"):
+        measure(image, np.full(image.shape, 2**64 - 1, np.uint64))
     with pytest.raises(DataError, match="labels of float64, expected whole numbers"):
         measure(image, 1.5 * labels)
     wrong = {"gain": 0, "label": 0, "mode": "slow"}

@@ -6,6 +6,7 @@ from scipy.optimize import least_squares
 from scipy.signal import fftconvolve
 from scipy.special import gammaincinv
 
+from pipeline.morphometry import measure
 from pipeline.morphometry.flags import FIT_AT_BOUND, FIT_FAILED
 from pipeline.morphometry.geometry import Aperture
 from pipeline.morphometry.psf import NONE, separate
@@ -127,6 +128,33 @@ def test_psf(parity, centres):
 
     assert_close(found, galaxy, 0.005, 0.003)
     assert fit(image, start=start).n < 1.7  # it does matter
+
+
+@pytest.mark.parametrize(
+    ("n", "radius", "width", "rel"),
+    [(1.0, 6.0, 2.0, 0.005), (2.5, 4.0, 3.0, 0.02), (4.0, 6.0, 3.0, 0.05)],
+)
+def test_image_of_a_star(n, radius, width, rel):
+    r"""A galaxy that a camera blurs as it does a star, drawn on a fine grid, has its index."""
+
+    fine, side = 7, 81
+    y, x = (np.indices((fine * side, fine * side)) - fine * side // 2) / fine
+    galaxy = (1.0, radius, n, 0.3, 0.4, 0.2, 0.7)
+    parts = (np.arange(8) - 3.5) / 8 / fine
+    light = sum(brightness(x + dx, y + dy, galaxy) for dx in parts for dy in parts)
+    blur = np.exp(-4 * np.log(2) * np.hypot(x, y) ** 2 / width**2)
+
+    def seen(pixels):
+        return pixels.reshape(side, fine, side, fine).mean((1, 3))
+
+    image = seen(fftconvolve(light, blur / blur.sum(), "same"))
+    image *= 3000 / image.max()
+    image += np.random.default_rng(0).normal(size=image.shape)
+    star = seen(blur)[30:51, 30:51]
+
+    found = measure(image, np.ones(image.shape, int), psf=star)
+    assert found.sersic_n == pytest.approx(n, rel=rel)
+    assert found.sersic_r_eff == pytest.approx(radius, rel=rel)
 
 
 def test_separate():
