@@ -52,7 +52,7 @@ PARTS = {
         "mid_segment intensity_deviation",
         "_segmap_mid intensity deviation",
     ),
-    "Sersic fit": ("sersic", "_sersic_model sersic_chi2_dof sersic_aic sersic_bic"),
+    "Sersic fit": ("without_pixel sersic", "_sersic_model sersic_chi2_dof sersic_aic sersic_bic"),
     "without noise bias": ("unbiased_asymmetry unbiased_smoothness", ""),
     "entropy": ("entropy", ""),
     "gradient pattern": ("gradient_pattern", ""),
