@@ -1,6 +1,7 @@
 r"""What the errors of the statistics are worth: each against the scatter of noisy images.
 
 `python -m benchmarks.uncertainty [--quick] [--json] [--docs docs]`
+
 Disks, disks with arms and clumps, and bulges of 64 px, with 5 px of half-light radius, at places
 within a pixel that are drawn at random, are measured without noise and with white noise, the
 target found and the sky taken off anew each time. The ratio is the median error over half of the

@@ -116,8 +116,9 @@ class Card:
         if missing := [name for name in known if name not in values]:
             raise DataError(f"no {', '.join(missing)}")
 
-        if not 0 < values["temperature"] < math.inf:
-            raise DataError(f"temperature={values['temperature']!r}, expected a number above 0")
+        heat = values["temperature"]
+        if not isinstance(heat, (int, float)) or not 0 < heat < math.inf:
+            raise DataError(f"temperature={heat!r}, expected a number above 0")
 
         lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
 

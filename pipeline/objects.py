@@ -153,10 +153,12 @@ def _angles(
         return [math.nan] * len(table)
 
     values, found = _numbers(table[name], hours), table[name].unit
-    if all(map(math.isnan, values)) and (words := [text for text in _texts(table[name]) if text]):
-        if table[name].dtype.kind not in "iuf":
+    if table[name].dtype.kind not in "iuf":  # text says its unit by itself
+        words = [text for text in _texts(table[name]) if text]
+        if words and all(map(math.isnan, values)):
             raise ConfigError(f"{path}: column {name!r} holds {words[0]!r}, expected {unit}")
-    if found in (None, u.one) or table[name].dtype.kind not in "iuf":  # text says it by itself
+        return values
+    if found in (None, u.one):
         return values
     if found == u.hour and hours:
         found = u.hourangle

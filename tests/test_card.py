@@ -166,6 +166,7 @@ def edit(**changes):
         (edit(format=3), "card.json: expected a model card of format 2, found 3"),
         (edit(clases=[]), "card.json: unknown key 'clases', did you mean 'classes'?"),
         (edit(temperature=None), "card.json: no temperature"),
+        (edit(temperature="1"), "card.json: temperature='1', expected a number above 0"),
         (edit(temperature=-1.0), "card.json: temperature=-1.0, expected a number above 0"),
         (edit(model="cutout_resne"), "card.json: unknown model .* did you mean 'cutout_resnet'?"),
         (edit(bands=["g"]), "weights.safetensors does not fit 'cutout_resnet'"),

@@ -108,7 +108,7 @@ def scatter(values: NDArray[np.float64], about: float, axis: bool) -> float:
         return math.nan
     if axis:
         changes = (changes + math.pi / 2) % math.pi - math.pi / 2
-    # Those between the two nearest values would be too near to the middle for so few
+    # Interpolated as usual, percentiles of few numbers are too near to their middle
     low, high = np.percentile(changes, CENTRAL, method="normal_unbiased")
 
     return float(high - low) / 2
