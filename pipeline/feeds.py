@@ -10,7 +10,7 @@ __all__ = [
     "all_rejected",
     "commonest",
     "describe",
-    "kind",
+    "kinds",
 ]
 
 import re
@@ -180,18 +180,26 @@ def all_rejected(to: Path, files: Sequence[Path]) -> DataError:
 
 
 def commonest(reasons: Sequence[str]) -> str:
-    r"""Tells the commonest kinds of reasons, each by its first one."""
+    r"""Tells the commonest kinds of reasons. See :func:`kinds`."""
 
-    first = {kind(why): why for why in reversed(reasons)}
-    common = Counter(map(kind, reasons)).most_common()
-    told = [f"{count} as: {first[name]}" for name, count in common[:MOST_REASONS]]
-    others = sum(count for _, count in common[MOST_REASONS:])
+    counts = list(kinds(reasons).items())
+    told = [f"{count} as: {why}" for why, count in counts[:MOST_REASONS]]
+    others = sum(count for _, count in counts[MOST_REASONS:])
     told += [f"{others} for other reasons"] if others else []
 
     return "; ".join(told)
 
 
-def kind(reason: str) -> str:
+def kinds(reasons: Sequence[str]) -> dict[str, int]:
+    r"""Counts reasons, the commonest first. Those that differ in the files and numbers that they
+    name are of one kind, told by its first."""
+
+    first = {_kind(why): why for why in reversed(reasons)}
+
+    return {first[name]: count for name, count in Counter(map(_kind, reasons)).most_common()}
+
+
+def _kind(reason: str) -> str:
     r"""Returns a reason without the files and the numbers that it names."""
 
     words = [word for word in reason.split() if "/" not in word]

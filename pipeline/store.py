@@ -27,6 +27,9 @@ from pipeline.files import locked, replacing
 
 PER_BAND = ("sky", "noise", "coverage", "saturation", "zero_point")
 
+OPEN = 512
+r"""How many shards are mapped at once. Each holds a file open, and a process may hold 1,024."""
+
 ANEW = "run `tuningfork ingest` again, which writes it anew"
 
 
@@ -188,7 +191,8 @@ class Store:
         if missing:
             lost = f"{self.folder}/manifest has lost {', '.join(sorted(missing))}"
             raise DataError(f"{lost}: {self._remedy}")
-        for name in ("manifest", "usable", "fingerprint", "_index", "_rows", "_places"):
+        seen = ("manifest", "usable", "fingerprint", "_index", "_rows", "_places", "_lengths")
+        for name in seen:
             self.__dict__.pop(name, None)
 
     @functools.cached_property
@@ -234,6 +238,16 @@ class Store:
         except KeyError:
             found = f"{self.folder} has no galaxy {id!r}"
             raise DataError(f"{found} among {len(self._rows)}") from None
+
+    def verify(self) -> None:
+        r"""Opens every shard that has pixels of a galaxy, and reads none.
+
+        Raises:
+            DataError: If one is missing, or is not of the size that the manifest tells.
+        """
+
+        for number in np.flatnonzero(self._lengths).tolist():
+            self._shard(number)
 
     def gather(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
         r"""Reads cutouts from the disk.
@@ -338,6 +352,16 @@ class Store:
     def _places(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         return self._index["shard"].to_numpy(), self._index["row"].to_numpy()
 
+    @functools.cached_property
+    def _lengths(self) -> NDArray[np.int64]:
+        r"""The number of cutouts that each shard must have, of what is not superseded."""
+
+        lengths = np.zeros(self._num_parts, np.int64)
+        shards, rows = (values[self.usable] for values in self._places)
+        np.maximum.at(lengths, shards, rows + 1)
+
+        return lengths
+
     def _shard(self, number: int) -> NDArray[np.float16]:
         if number not in self._shards:
             path = self.folder / f"shards/{_name(number)}.npy"
@@ -346,14 +370,15 @@ class Store:
             except (OSError, ValueError) as error:
                 why = f"{path} cannot be read ({error}), expected a shard"
                 raise DataError(f"{why}: {self._remedy}") from error
-            shards, rows = self._places
-            least = int(rows[shards == number].max(initial=-1)) + 1
+            least = int(self._lengths[number])
             wanted = (len(self.info.bands), self.info.height, self.info.width)
             if shard.dtype != np.float16 or shard.shape[1:] != wanted or len(shard) < least:
                 raise DataError(
                     f"{path} has {shard.dtype} of shape {shard.shape}, expected float16 of"
                     f" {least} or more cutouts of shape {wanted}: {self._remedy}"
                 )
+            if len(self._shards) >= OPEN:
+                self._shards = {}
             self._shards[number] = shard
 
         return self._shards[number]

@@ -142,6 +142,17 @@ def test_wrong_files(path, tmp_path):
             config.load(path)
 
 
+def test_keys_that_are_merged(path):
+    r"""A key of a mapping may stand in what it merges too."""
+
+    path.write_text(
+        SMALL + "model: {name: lenet, args: {x: &a {<<: {dropout: 0}, dropout: 1}}}\n"
+        "batches: {augment: {<<: *a}}\n"
+    )
+    with pytest.raises(ConfigError, match=r"unknown key 'batches\.augment\.dropout'"):
+        config.load(path)
+
+
 def test_settings_and_variables(path, monkeypatch):
     path.write_text(SMALL.replace("root: a", "root: '${ROOT:-b}/c'"))
     assert config.load(path).data.root == Path("b/c")

@@ -246,6 +246,23 @@ def test_of_no_use(demo, tmp_path, monkeypatch):
     assert found["warning"] in (experiment.home / "report.html").read_text()
 
 
+def test_evaluate_elsewhere(demo, tmp_path):
+    r"""Another tracking server gets the epochs and the data of the training too."""
+
+    experiment = demo[0].model_copy(update={"folder": tmp_path})
+    shutil.copytree(demo[0].home, experiment.home)
+    uri = f"sqlite:///{tmp_path}/elsewhere.db"
+    runs.evaluate(changed(experiment, tracking_uri=uri, evaluation_baselines=()))
+
+    run = json.loads((experiment.home / "run.json").read_text())
+    client = MlflowClient(uri)
+    assert run["uri"] == uri
+    assert [m.step for m in client.get_metric_history(run["run"], "train_loss")] == [1, 2]
+    (seen,) = client.get_run(run["run"]).inputs.dataset_inputs
+    store = Store.open(experiment.home / "store")
+    assert seen.dataset.digest == store.fingerprint[:36]
+
+
 def test_forest_in_the_model(demo, tmp_path):
     r"""A forest that belongs to the model answers with the network, wherever the model does."""
 

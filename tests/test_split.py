@@ -166,7 +166,7 @@ def test_saved_table(tmp_path, suffix):
 
 
 def test_other_options_are_told(tmp_path, caplog):
-    r"""A split is kept, and says so where it is not what would be made now."""
+    r"""A split is kept: another seed is told, and what would divide otherwise is refused."""
 
     labels = Labels(column="kind", classes=("a", "b"))
     data = Data(root=tmp_path, bands=("r",), size=8, labels=labels)
@@ -179,13 +179,15 @@ def test_other_options_are_told(tmp_path, caplog):
     sample(experiment)
     assert not caplog.records
 
-    other = experiment.model_copy(update={"seed": 7, "split": Split(test=0.4, radius_arcsec=9)})
+    seeded = experiment.model_copy(update={"seed": 7})
     for _ in range(2):
         caplog.clear()
-        assert (sample(other).parts[:40] == old).all()
-        assert "split.parquet was made with seed=0, not 7; split.test=0.2, not 0.4;" in caplog.text
-        assert "split.radius_arcsec=0, not 9: galaxies keep their parts; delete" in caplog.text
-        assert "validation" not in caplog.text
+        assert (sample(seeded).parts[:40] == old).all()
+        assert "split.parquet was made with seed=0, not 7: galaxies keep" in caplog.text
+    other = seeded.model_copy(update={"split": Split(test=0.4, radius_arcsec=9)})
+    told = r"split.parquet was made with split.test=0.2, not 0.4; split.radius_arcsec=0, not 9: e"
+    with pytest.raises(ConfigError, match=told):
+        sample(other)
     (tmp_path / "x/split.parquet").unlink()
     caplog.clear()
     assert (sample(other).parts == "test").sum() == 24

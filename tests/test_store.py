@@ -1,5 +1,6 @@
 import errno
 import os
+import resource
 import shutil
 import threading
 import time
@@ -184,6 +185,33 @@ def test_damaged_parts(store):
         told = rf"{shard.dtype} of shape .*, expected float16 of {len(whole)} or more .*ingest"
         with pytest.raises(DataError, match=told):
             Store.open(store.folder).gather(np.array([0]))
+        with pytest.raises(DataError, match=told):
+            Store.open(store.folder).verify()
+    (store.folder / "shards/000000.npy").unlink()
+    with pytest.raises(DataError, match=r"000000\.npy cannot be read .*No such file"):
+        Store.open(store.folder).verify()
+
+
+def test_many_shards(tmp_path):
+    r"""A store has more shards than a process may have files open."""
+
+    store = Store.create(tmp_path, INFO)
+    for i in range(60):
+        store.commit(cutouts(2, i), rows(f"{i}a", f"{i}b"))
+    used = len(os.listdir("/dev/fd"))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    order = np.random.default_rng(0).permutation(store.usable)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.store.OPEN", 20)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used + 40, limits[1]))
+        try:
+            store.verify()
+            found = store.gather(order)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    everything = np.concatenate([cutouts(2, i) for i in range(60)])
+    np.testing.assert_array_equal(found, everything[order])
 
 
 def test_other_classes(store):

@@ -23,7 +23,8 @@ _KIND = re.compile(r"bool|int|float|str|(list|tuple)\[.*\]")
 class _Loader(yaml.SafeLoader):
     r"""Reads YAML, in which a key must not stand twice, as it says of itself."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
@@ -32,7 +33,7 @@ class _Loader(yaml.SafeLoader):
                     raise MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
                 seen.add(key.value)
 
-        return super().construct_mapping(node, deep)
+        return node
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:

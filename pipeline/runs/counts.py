@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from pipeline.feeds import kind
+from pipeline.feeds import kinds
 
 
 def count(manifest: pa.Table) -> dict[str, dict[str, int]]:
-    r"""Counts a manifest by status, flag and reason, whatever file and number a reason names."""
+    r"""Counts a manifest by status, flag and kind of reason."""
 
     flags = [flag for text in manifest["flags"].to_pylist() for flag in text.split(",") if flag]
     rejected = [
-        kind(reason)
+        reason
         for status, reason in zip(*_texts(manifest, "status", "reason"), strict=True)
         if status == "rejected"
     ]
@@ -23,7 +23,7 @@ def count(manifest: pa.Table) -> dict[str, dict[str, int]]:
     return {
         "status": dict(Counter(manifest["status"].to_pylist()).most_common()),
         "flags": dict(Counter(flags).most_common()),
-        "reasons": dict(Counter(rejected).most_common()),
+        "reasons": kinds(rejected),
     }
 
 

@@ -54,6 +54,7 @@ def ingest(experiment: Experiment) -> dict:
             progress=progress,
         )
 
+    store.verify()
     reasons = count(store.manifest)["reasons"]
     if not len(store.usable):
         told = commonest(store.manifest["reason"].to_pylist())
@@ -227,25 +228,30 @@ def _radius(
 
 
 def _made(path: Path, experiment: Experiment) -> dict[str, float]:
-    r"""Returns how a split was made, and warns if it is not what is asked for now."""
+    r"""Returns how a split was made, and refuses one that is not as asked for now.
+
+    Another seed costs a warning: several networks may learn of one split.
+    """
 
     part = experiment.split
-    asked = {"seed": experiment.seed, "split.validation": part.validation}
-    asked |= {"split.test": part.test, "split.radius_arcsec": part.radius_arcsec}
+    asked = {"split.validation": part.validation, "split.test": part.test}
+    asked |= {"split.radius_arcsec": part.radius_arcsec, "seed": experiment.seed}
     if not path.exists():
         return asked
 
     made = splitting.options(path)
-    changed = [
-        f"{name}={made[name]:g}, not {value:g}"
+    changed = {
+        name: f"{name}={made[name]:g}, not {value:g}"
         for name, value in asked.items()
         if made.get(name, value) != value
-    ]
+    }
+    seed = changed.pop("seed", "")
     if changed:
-        _log.warning(
-            "%s was made with %s: galaxies keep their parts; delete it to divide anew",
-            path,
-            "; ".join(changed),
+        raise ConfigError(
+            f"{path} was made with {'; '.join(changed.values())}: expected the same settings, or"
+            " delete it to divide the galaxies anew"
         )
+    if seed:
+        _log.warning("%s was made with %s: galaxies keep their parts", path, seed)
 
     return made

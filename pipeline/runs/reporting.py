@@ -53,6 +53,9 @@ def publish(
     name = experiment.tracking.register_as or experiment.name
     with tracker(experiment, home) as tracked:
         tracked.configure(settings(experiment), text)
+        # A run that training opened elsewhere has none of these
+        tracked.dataset(experiment.name, found.store.fingerprint, found.store.folder, "evaluation")
+        tracked.complete(read_json(home / HISTORY)["epochs"])
         tracked.log({f"test/{key}": value for key, value in evaluation.summary().items()})
         for title, figure in drawn.items():
             tracked.figure(title, figure)
