@@ -2,6 +2,7 @@ r"""From a model and images to a catalogue."""
 
 __all__ = ["classify", "classify_store"]
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +23,6 @@ from pipeline.runs.images import find_images
 from pipeline.runs.inputs import feed
 from pipeline.store import Store
 from pipeline.tracking import resolve, run_page, store_uri, version_of
-
-WORKERS = 2
 
 
 def classify(model: str, input: Path, to: Path, overrides: Sequence[str] = ()) -> dict:
@@ -128,4 +127,4 @@ def _feed(input: Path, model: Path) -> Feed:
 
     sources = find_images(input)
 
-    return images(card, sources, min(WORKERS, len(sources)))
+    return images(card, sources, min(os.cpu_count() or 1, len(sources)))
