@@ -91,7 +91,9 @@ def precision_recall_curves(evaluation: Evaluation) -> Figure:
             share = shares[str(line.get_gid())] / evaluation.galaxies
             axes.plot([1.0, 1.03], [share, share], color=line.get_color(), lw=2.5, clip_on=False)
         axes.set(xlabel="Recall", ylabel="Precision", title="Precision and recall")
-        axes.legend(loc="lower left", handlelength=2.6)
+        axes.legend(
+            loc="lower left", handlelength=2.6, frameon=True, framealpha=0.8, edgecolor="none"
+        )
 
         return figure
 
