@@ -2,7 +2,7 @@ r"""The sky under a galaxy, and its noise."""
 
 __all__ = ["BINS", "LAG", "Background", "background"]
 
-from math import erf, exp, pi, sqrt
+from math import ceil, erf, exp, pi, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,11 @@ BINS = 32
 r"""The number of bins along the shorter side in which the sky is looked for."""
 
 LAG = 4
-r"""The distance, in pixels, at which noise is taken to be uncorrelated."""
+r"""The distance, in pixels, at which noise is taken to be uncorrelated, unless those of the file
+are larger."""
+
+FEWEST = 4
+r"""The number of bins along the shorter side that there are at least, however coarse a file is."""
 
 MAD = 1.482602218505602
 r"""The standard deviation of a Gaussian over its median absolute deviation."""
@@ -51,7 +55,7 @@ class Background(NamedTuple):
     side: int
 
 
-def background(image: NDArray, quantum: float = 0.0) -> Background:
+def background(image: NDArray, quantum: float = 0.0, grain: float = 1.0) -> Background:
     r"""Measures the sky level and the noise, sources masked.
 
     The image is averaged in bins, about 32 of them along its shorter side, and levelled with
@@ -69,18 +73,23 @@ def background(image: NDArray, quantum: float = 0.0) -> Background:
     Arguments:
         image: The flux in each pixel, with shape `(H, W)`. NaN where not covered; not all.
         quantum: The rounding step of the pixels.
+        grain: The side of a pixel of the file, in pixels of the image. Where it is larger than
+            one, neighbours are parts of the same pixel: bins have at least its size, and
+            differences are taken beyond it.
 
     Returns:
         The sky and its noise, at least :math:`q / \sqrt{12}` for a quantum :math:`q`.
     """
 
-    side = max(1, round(min(image.shape) / BINS))
+    shorter = min(image.shape)
+    side = max(1, round(shorter / BINS), min(ceil(grain), shorter // FEWEST))
     # One type of input, one compiled version: processes that start together cannot mix them up.
     image = np.ascontiguousarray(image, np.float64)
     bins = _average(image, side)
     floor = quantum / sqrt(12)
     level, bin_noise, sky = _level(bins, floor / side)
-    noise = _noise(image, sky, side, float(quantum))
+    lag = max(LAG, ceil(grain) + 1) if grain > 1 else LAG
+    noise = _noise(image, sky, side, float(quantum), lag)
 
     return Background(level, max(noise, floor), bins - level, bin_noise, side)
 
@@ -282,13 +291,15 @@ def _spread(image: NDArray, sky: NDArray, lag: int, most: int) -> float:  # prag
 
 
 @njit(cache=True)
-def _noise(image: NDArray, sky: NDArray, side: int, quantum: float) -> float:  # pragma: no cover
+def _noise(
+    image: NDArray, sky: NDArray, side: int, quantum: float, lag: int
+) -> float:  # pragma: no cover
     r"""Returns the noise of a pixel: the rms of differences without outliers.
 
     The median alone would be a multiple of the quantum.
     """
 
-    differences = _differences(image, _enlarged(sky, side), LAG, 16384)
+    differences = _differences(image, _enlarged(sky, side), lag, 16384)
     if differences.size < 50:
         differences = _differences(image, np.ones(image.shape, np.bool_), 1, 16384)
     scale = max(MAD * np.median(np.abs(differences)), quantum / np.sqrt(6))

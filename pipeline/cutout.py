@@ -28,8 +28,9 @@ class Cutout:
         scale_arcsec: The side of a pixel in arcseconds. NaN if unknown.
         position: The right ascension and declination of the centre, in degrees. NaN if unknown.
         quantum: The rounding step of each band in the unit of its pixels, with shape `(C,)`.
-            Where :math:`a` rounded pixels make one, it is :math:`\sqrt{a}` times theirs. Zero
-            where values are continuous.
+            Where :math:`a` rounded pixels make one, it is :math:`\sqrt{a}` times theirs; where
+            one is a part :math:`a` of a rounded one, :math:`a` times. Zero where values are
+            continuous.
         areas: The area of a pixel in those of the frame of each band, with shape `(C,)`.
         window: The rows and the columns that the first frame reaches. Others are beyond it.
     """
@@ -100,7 +101,8 @@ def cut(
         pixels=pixels,
         scale_arcsec=scale_arcsec or native or float("nan"),
         position=position or _sky(reference, grid, size),
-        quantum=np.array([_quantum(frame) for frame in frames]) * np.sqrt(areas),
+        quantum=np.array([_quantum(frame) for frame in frames])
+        * np.minimum(areas, np.sqrt(areas)),
         areas=areas,
         window=_window(reference, grid, size),
     )

@@ -328,8 +328,8 @@ def _metadata(feed: Feed, options: Options) -> dict[str, str]:
     return {
         "description": f"Galaxy morphometry, {options.mode}",
         "flag_bits": bits,
-        "gain": f"{options.gain:g}",
-        "psf": "given" if options.psfs else "none",
+        "gain": repr(float(options.gain)),
+        "psf": "; ".join(f"variance {psf.variance:.6g} px2" for psf in options.psfs) or "none",
         "errors": f"of {options.draws} images with more noise" if options.draws else "first order",
         "software": f"tuningfork {__version__}",
         "survey": feed.info.survey,

@@ -65,7 +65,10 @@ class Quality:
 
 
 def assess(
-    pixels: NDArray, quantum: NDArray | None = None, saturation_level: NDArray | None = None
+    pixels: NDArray,
+    quantum: NDArray | None = None,
+    saturation_level: NDArray | None = None,
+    grain: float = 1.0,
 ) -> Quality:
     r"""Measures the sky and the noise of a cutout, and judges it.
 
@@ -88,6 +91,8 @@ def assess(
             are continuous. The noise is :math:`q / \sqrt{12}` at least.
         saturation_level: The value at which each band saturates, with shape `(C,)`, NaN where
             unknown: a plateau at the top is looked for.
+        grain: The side of a pixel of the files, in pixels of the cutout, the largest of all
+            bands. See :func:`pipeline.background.background`.
 
     Returns:
         The measurements and the flags.
@@ -108,11 +113,14 @@ def assess(
     sky, noise = np.full((2, bands), np.nan)
     maps = []
     for c in np.flatnonzero(coverage > 0):
-        found = background(pixels[c], steps[c])
+        found = background(pixels[c], steps[c], grain)
         sky[c], noise[c] = max(found.sky, low[c]), found.noise or _last_resort(pixels[c])
         maps.append(found.bins / (found.bin_noise or noise[c]))
     saturation = np.array(
-        [_saturation(p, *values) for p, *values in zip(pixels, high, sky, levels, strict=True)]
+        [
+            _saturation(plane, *values, grain)
+            for plane, *values in zip(pixels, high, sky, levels, strict=True)
+        ]
     )
 
     flags = _composition(maps)
@@ -190,11 +198,12 @@ def _last_resort(image: NDArray) -> float:
     return float(np.sqrt(np.mean(steps**2) / 2)) or float(np.nanstd(image))
 
 
-def _saturation(image: NDArray, high: float, sky: float, level: float) -> float:
+def _saturation(image: NDArray, high: float, sky: float, level: float, grain: float) -> float:
     r"""Returns the fraction of saturated pixels.
 
-    Without a known level, five pixels or more at the top value make a plateau if they are half
-    as many as those in the tenth of the range below them: no real source is as flat.
+    Without a known level, five pixels of the file or more at the top value make a plateau if
+    they are half as many as those in the tenth of the range below them: no real source is as
+    flat.
     """
 
     if np.isnan(sky):
@@ -205,7 +214,7 @@ def _saturation(image: NDArray, high: float, sky: float, level: float) -> float:
     top = np.count_nonzero(image >= high)
     below = np.count_nonzero(image >= high - 0.1 * (high - sky)) - top
 
-    return top / image.size if top >= 5 and 2 * top >= below else 0.0
+    return top / image.size if top >= 5 * max(grain, 1) ** 2 and 2 * top >= below else 0.0
 
 
 def _composition(maps: list[NDArray]) -> set[str]:

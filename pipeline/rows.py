@@ -24,7 +24,7 @@ from pipeline.sources import Source
 
 COMPOSITES = {".jpg", ".jpeg", ".png"}
 
-PREPROCESSING = 3
+PREPROCESSING = 4
 r"""Raised when the same files, table and recipe begin to give other pixels: all is read anew."""
 
 SMALLEST = 8
@@ -191,7 +191,8 @@ def make_row(source: Source, recipe: Recipe) -> tuple[Row, NDArray[np.float16] |
         scale = recipe.scale_of(source)
         cutout = cut(frames, recipe.size, scale, position, recipe.pixel_scale)
         judged = cutout.pixels[:, *cutout.window] if recipe.whole else cutout.pixels
-        quality = assess(judged, cutout.quantum, _levels(frames, cutout))
+        grain = max(1.0, cutout.areas.min() ** -0.5)
+        quality = assess(judged, cutout.quantum, _levels(frames, cutout), grain)
     except _FAULTS as error:
         if may_pass(error) and "gone" not in row["stamp"]:
             row["stamp"] = ""

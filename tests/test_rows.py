@@ -166,6 +166,32 @@ def test_surface_brightness(tmp_path, unit, factor):
         assert told[name] == pytest.approx(coarse[name])
 
 
+@pytest.mark.parametrize("zoom", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("dtype", ["f4", "i2"])
+def test_finer_than_the_file(tmp_path, zoom, dtype):
+    r"""Parts of a pixel share its noise: they are neither many nor a plateau."""
+
+    y, x = np.mgrid[:240, :240] - 119.5
+    shape = np.exp(-np.hypot(x, 1.3 * y) / 1.5)
+    level, noise, rng = [], [], np.random.default_rng(1)
+    for peak in np.linspace(20, 60, 10):
+        image = 10 + 2 * rng.normal(size=shape.shape) + 2 * peak * shape
+        write_image(
+            tmp_path / "a.fits",
+            image.round(2 if dtype == "f4" else 0).astype(dtype),
+            sky((240, 240)),
+        )
+        row, _ = make_row(
+            Source("a", (tmp_path / "a.fits",)), Recipe(("r",), (96, 96), 0.4 / zoom)
+        )
+        assert row["flags"] == ""
+        level.append(row["sky_r"] * zoom**2)
+        noise.append(row["noise_r"] * zoom**2)
+
+    assert np.median(noise) == pytest.approx(2, rel=0.06) and np.ptp(noise) < 0.12 * zoom
+    assert np.median(level) == pytest.approx(10, abs=0.2 * zoom)
+
+
 def test_map_of_noise_in_one_band(shared_data: Path, tmp_path):
     stem = "abell_2744_dwarf_galaxy_f105w"
     for band, name in {"g": stem, "r": f"{stem}_rms"}.items():

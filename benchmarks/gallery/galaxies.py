@@ -86,7 +86,7 @@ def galaxy(path: str, name: str, window: tuple[int, int, int] | None = None) -> 
     top, bottom, left, right = bounds(labels, 1, False)
     raw = np.ascontiguousarray(pixels[top:bottom, left:right])
     sources = np.ascontiguousarray(labels[top:bottom, left:right])
-    image, mask, _ = stamp(raw, sources, 1, np.zeros(raw.shape, np.bool_))
+    image, mask, _ = stamp(raw, sources, 1, np.zeros(raw.shape, np.bool_), False)
     for axis, first in (("x", left), ("y", top)):
         names = (axis, f"{axis}_centroid", f"sersic_{axis}")
         found = found._replace(**{key: getattr(found, key) - first for key in names})

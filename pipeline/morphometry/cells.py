@@ -18,13 +18,14 @@ r"""The centre, and the form of the squared distance from it on the scale of the
 
 
 @inner
-def inverse_variance(image: NDArray, sigma: NDArray) -> NDArray:  # pragma: no cover
-    r"""Returns the weight of each pixel, 0 where the noise is not positive, or the pixel is 0."""
+def inverse_variance(image: NDArray, sigma: NDArray, zeros: bool) -> NDArray:  # pragma: no cover
+    r"""Returns the weight of each pixel, 0 where the noise is not positive, and of pixels of
+    exactly 0 unless these count."""
 
     out = np.zeros(image.shape)
     for i in range(image.shape[0]):
         for j in range(image.shape[1]):
-            if image[i, j] != 0.0 and sigma[i, j] > 0.0:
+            if (zeros or image[i, j] != 0.0) and sigma[i, j] > 0.0:
                 out[i, j] = 1.0 / (sigma[i, j] * sigma[i, j])
 
     return out

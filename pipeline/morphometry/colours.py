@@ -60,7 +60,7 @@ def colour_gradient(
 
     References:
         | CCD Surface Photometry of Galaxies with Dynamical Data. II (Peletier et al., 1990)
-        | https://ui.adsabs.harvard.edu/abs/1990AJ....100.1091P
+        | https://doi.org/10.1086/115582
 
     Arguments:
         blue: The bluer image, sky subtracted, with shape `(H, W)`.

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import DataError
 from pipeline.morphometry.colours import colour_gradient
+from pipeline.morphometry.flags import NO_SKY
 from pipeline.morphometry.known import Disk
 from pipeline.morphometry.measure import Mode, measure, targeted
 from pipeline.morphometry.morphology import Morphology
@@ -136,7 +137,7 @@ def _gradient(
 ) -> tuple[float, float, int]:
     nothing = np.zeros(images[0].shape, np.bool_)
     (blue, here, _), (red, there, _) = (
-        stamp(image, labels, 1, nothing) for image, labels in zip(images, maps, strict=True)
+        stamp(image, labels, 1, nothing, False) for image, labels in zip(images, maps, strict=True)
     )
     frame = found[1]
     outer = frame.rpetro_ellip
@@ -144,5 +145,8 @@ def _gradient(
     sigmas = (one.sky_sigma if one.sky_sigma > 0 else 0.0 for one in found)  # 0 if unknown
     noise = zip(sigmas, map(float, gains), strict=True)
     slope, error, _, flags = colour_gradient(blue, red, here | there, disk, *noise)
+
+    if not all(one.sky_sigma >= 0 for one in found):
+        return slope, math.nan, flags | NO_SKY
 
     return slope, error, flags

@@ -44,7 +44,7 @@ def feature_names(bands: Sequence[str], columns: Sequence[str] = FEATURES) -> tu
         columns: Fields of :class:`Morphology`, of :data:`GRADIENT`, or both.
 
     Raises:
-        ConfigError: If one is neither.
+        ConfigError: If one is neither, or if nothing is left to measure.
     """
 
     for column in columns:
@@ -52,6 +52,8 @@ def feature_names(bands: Sequence[str], columns: Sequence[str] = FEATURES) -> tu
             raise ConfigError(f"no measurement {column!r}, {suggest(column, Morphology._fields)}")
     of_one = [column for column in columns if column not in GRADIENT]
     of_two = [column for column in columns if column in GRADIENT]
+    if not of_one and not (of_two and len(bands) > 1):
+        raise ConfigError(f"columns={list(columns)} of {len(bands)} bands, expected measurements")
 
     return (
         *(f"{column}_{band}" for band in bands for column in of_one),

@@ -44,7 +44,8 @@ def measure(
             covered. Without `labels`, with any level of sky; with them, the sky is to be
             subtracted. What a masked array masks is left out.
         labels: The map of sources, whole numbers, 0 in the sky, with shape `(H, W)`. By default,
-            the target is what is nearest to the centre, see :func:`segment`.
+            the target is what is nearest to the centre, see :func:`segment`. What a masked
+            array masks is left out here too.
         label: The source to measure, from 1 on. Without `labels` it is 1.
         mask: Whether each pixel is left out, with shape `(H, W)`.
         gain: The photons per unit of the image, infinite without their noise.
@@ -81,7 +82,8 @@ def measure(
     if labels is None:
         pixels, sources, level, flags = targeted(np.where(hidden, np.nan, pixels))
     else:
-        sources = _like(labels, pixels, "labels", np.int64)
+        sources = _like(np.ma.filled(labels, 0), pixels, "labels", np.int64)
+        hidden = hidden | np.ma.getmaskarray(np.ma.asarray(labels))
 
     gain, sky, parity = float(gain), Sky(*map(float, sky)), mode == "parity"
     found = _measure(pixels, sources, int(label), hidden, gain, sky, kernel, parity)
@@ -92,12 +94,16 @@ def measure(
 def _check(mode: Mode, label: int, gain: float, sky: Sky) -> None:
     if mode not in MODES:
         raise ConfigError(f"mode={mode!r}, {suggest(mode, MODES)}")
-    if not isinstance(label, (int, np.integer)) or label < 1:
-        raise ConfigError(f"label={label!r}, expected a whole number from 1 on")
+    if not isinstance(label, (int, np.integer)) or not 1 <= label < LARGEST:
+        raise ConfigError(f"label={label!r}, expected a whole number from 1 to {LARGEST:.0f}")
     if not isinstance(gain, (int, float, np.number)) or not gain > 0:
         raise ConfigError(f"gain={gain!r}, expected a number above 0")
-    if len(sky) != len(Sky._fields) or any(value < 0 for value in sky):
+    if not (isinstance(sky, tuple) and len(sky) == len(Sky._fields) and all(map(_is_noise, sky))):
         raise ConfigError(f"sky={sky!r}, expected {', '.join(Sky._fields)}, NaN or from 0 on")
+
+
+def _is_noise(value: object) -> bool:
+    return isinstance(value, (int, float, np.number)) and not (value < 0 or value == math.inf)
 
 
 def targeted(
@@ -171,7 +177,7 @@ def _measure(
     sources = np.ascontiguousarray(labels[top:bottom, left:right])
     hidden = np.ascontiguousarray(mask[top:bottom, left:right])
     pixels = np.ascontiguousarray(image[top:bottom, left:right])
-    out, blank, own = stamp(pixels, sources, label, hidden)
+    out, blank, own = stamp(pixels, sources, label, hidden, parity)
     # To the letter of statmorph, what is not covered is a sky of zeros
     seen = Stamp(out, blank, own, (sources != 0) | (hidden if parity else blank))
     values, flags = measure_stamp(seen, gain, sky, psf, parity)

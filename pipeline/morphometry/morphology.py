@@ -278,7 +278,7 @@ def _radii(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     empty = stamp.image[row : row + side, column : column + side].ravel()
     sigma = math.nan if known.parity else known.sky.sigma
     seen = stamp.image, stamp.mask, stamp.segment
-    outside, f3 = outline(*seen, empty, sigma, x, y, known.ellip)
+    outside, f3 = outline(*seen, (empty, sigma), x, y, known.ellip, known.parity)
     rmax_circ, rmax_ellip, f4 = reach(outside, x, y, q, theta)
     rhalf_circ, f5 = radius_of_fraction(sums, x, y, 1.0, 0.0, rmax_circ, 0.5, known.parity)
     rhalf_ellip, f6 = radius_of_fraction(sums, x, y, q, theta, rmax_ellip, 0.5, known.parity)

@@ -24,6 +24,9 @@ r"""Sky pixels further than this from their mode, in standard deviations, are le
 ROUNDS = 10
 r"""How often, at most, the sky is clipped about its median, to find its mode."""
 
+ROUNDING = 1e-12
+r"""What running sums leave of nothing, in units of the brightest pixel."""
+
 BOXCAR = 3
 r"""The side of the squares over which the image is averaged, in pixels."""
 
@@ -33,11 +36,11 @@ def outline(
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],
     segment: NDArray[np.bool_],
-    sky: NDArray[np.float64],
-    sigma: float,
+    sky: tuple[NDArray[np.float64], float],
     x: float,
     y: float,
     a: float,
+    parity: bool,
 ) -> tuple[NDArray[np.bool_], int]:  # pragma: no cover
     r"""Finds the pixels of a galaxy that stand out of the sky around it.
 
@@ -49,7 +52,7 @@ def outline(
     further than three standard deviations :math:`s` from it are left out until none is, and the
     mode is then that of all that are left.
     Pixels of the image averaged over 3 x 3 that reach :math:`m + s` and are connected with the
-    brightest are the segment.
+    brightest are the segment. A sky of nothing but zeros is not of the galaxy; with parity it is.
 
     References:
         | Shape asymmetry: a morphological indicator for automatic detection of galaxies in the
@@ -63,11 +66,11 @@ def outline(
         mask: Whether each pixel is left out, with shape `(H, W)`.
         segment: The target's own pixels, with shape `(H, W)`.
         sky: Pixels of empty sky, for when less than 1024 are in the annulus, with shape `(N,)`.
-            There may be none.
-        sigma: The noise of a pixel of sky, the threshold where there are no such pixels either.
+            There may be none: then the noise of a pixel, which follows, is the threshold.
         x: The column of the centre of symmetry.
         y: Its row.
         a: The Petrosian semi-major axis, in pixels.
+        parity: Whether all that reaches the threshold belongs to the galaxy, be it 0.
 
     Returns:
         The segment, with shape `(H, W)`, and flags: no sky (the segment is the target's own
@@ -76,16 +79,17 @@ def outline(
     """
 
     around = _annulus(image, mask, x, y, INNER * a, 2 * INNER * a)
+    empty, sigma = sky
     if around.size < LEAST:
-        around = sky
+        around = empty
     if around.size == 0 and math.isnan(sigma):
         return segment & ~mask, flags.NO_SKY
 
     mode, spread = _clipped(around) if around.size > 0 else (0.0, sigma)
     smooth = boxcar(image, BOXCAR)[:-1, :-1].copy()
-    above = smooth >= mode + spread
     brightest = smooth.argmax()
     i, j = brightest // image.shape[1], brightest % image.shape[1]
+    above = smooth >= mode + spread + (0.0 if parity else ROUNDING * abs(smooth[i, j]))
     found = 0 if above[i, j] else flags.LOW_SIGNAL
     above[i, j] = True
     shape = piece(above, i, j)

@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.errors import DataError
 from pipeline.morphometry.compiled import inner
 
+PIXEL = 1 / 12
+r"""The variance of a pixel along an axis."""
+
 
 class Kernel(NamedTuple):
     r"""A point spread function as a sum of products, the largest first.
@@ -51,7 +54,10 @@ def separate(psf: ArrayLike, tolerance: float = 1e-5) -> Kernel:
         DataError: If it is not an image, has an even side, is not finite or has no positive sum.
     """
 
-    image = np.asarray(psf, np.float64)
+    given: NDArray = np.ma.asarray(psf)
+    if given.dtype.kind not in "buif":
+        raise DataError(f"psf of {given.dtype}, expected real numbers")
+    image = np.ma.filled(given.astype(np.float64), np.nan)
     if image.ndim != 2 or not np.isfinite(image).all() or not image.sum() > 0:
         raise DataError(f"psf of shape {image.shape}, expected a finite image of positive sum")
     if not all(side % 2 for side in image.shape):
@@ -82,17 +88,18 @@ def without_pixel(kernel: Kernel) -> Kernel:
 
     .. math:: P - \frac{1}{24} \nabla^2 P
 
-    and its variance 1/12 less along each axis.
+    and its variance 1/12 less along each axis. An image with a smaller variance than that of a
+    pixel has none in it, and stays.
 
     Arguments:
         kernel: The image of a star, as :func:`separate` writes it.
     """
 
-    if not kernel.columns.size:
+    if not kernel.columns.size or kernel.variance < PIXEL:
         return kernel
     columns, rows = _sharpened(kernel.columns), _sharpened(kernel.rows)
 
-    return kernel._replace(columns=columns, rows=rows, variance=max(kernel.variance - 1 / 12, 0.0))
+    return kernel._replace(columns=columns, rows=rows, variance=kernel.variance - PIXEL)
 
 
 def _sharpened(lines: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -102,7 +102,8 @@ def sersic(
         | https://arxiv.org/abs/astro-ph/0503176
 
     Arguments:
-        image: The image, sky subtracted, with shape `(H, W)`. A pixel of exactly 0 is left out.
+        image: The image, sky subtracted, with shape `(H, W)`. With parity, pixels of exactly 0
+            are left out.
         sigma: The standard deviation of each pixel, with shape `(H, W)`. A pixel where it is
             not positive is left out.
         start: Where to start: centre, effective semi-major axis and shape.
@@ -117,7 +118,7 @@ def sersic(
         The profile, its errors and flags.
     """
 
-    cells, weight = np.empty((image.size + 1, 5)), inverse_variance(image, sigma)
+    cells, weight = np.empty((image.size + 1, 5)), inverse_variance(image, sigma, not parity)
     p, bounds = np.empty(6), np.empty((6, 2))
     begin(start, n, image.shape, parity, p, bounds)
     normal = np.empty((UNKNOWNS, UNKNOWNS))

@@ -73,7 +73,11 @@ def bounds(
 
 @entry
 def stamp(
-    image: NDArray[np.float64], labels: NDArray[np.int64], label: int, left_out: NDArray[np.bool_]
+    image: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    label: int,
+    left_out: NDArray[np.bool_],
+    parity: bool,
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:  # pragma: no cover
     r"""Masks all that is not to be measured.
 
@@ -84,13 +88,14 @@ def stamp(
         labels: The map of sources there, with shape `(H, W)`.
         label: The source.
         left_out: Whether each pixel is left out for another reason, with shape `(H, W)`.
+        parity: Whether bad pixels are those of statmorph, see :func:`bad_pixels`.
 
     Returns:
         The image, masked pixels being 0; the mask, True where left out; and the segment, True
         on the source, masked or not. All with shape `(H, W)`.
     """
 
-    mask = bad_pixels(image)
+    mask = bad_pixels(image, parity)
     out, segment = np.empty(image.shape), np.empty(image.shape, np.bool_)
     for i in range(image.shape[0]):
         for j in range(image.shape[1]):
@@ -163,17 +168,18 @@ def outside(aperture: Aperture, height: int, width: int) -> float:  # pragma: no
 
 
 @njit(error_model="numpy")
-def bad_pixels(image: NDArray[np.float64]) -> NDArray[np.bool_]:  # pragma: no cover
+def bad_pixels(image: NDArray[np.float64], parity: bool) -> NDArray[np.bool_]:  # pragma: no cover
     r"""Finds pixels that are far from all around them.
 
     A pixel :math:`I` is bad if, with the mean :math:`m` and the variance
-    :math:`s^2 = \langle I^2 \rangle - m^2` of its 8 neighbours,
+    :math:`s^2 = \langle (I_k - m)^2 \rangle` of its 8 neighbours,
 
     .. math:: |I - m| > 10 s
 
-    Edges are replicated, and pixels that are not finite count as 0, as neighbours. A flat patch
-    has no bad pixel, even if rounding makes its variance negative. The level of the sky should
-    not be much larger than the noise, lest rounding takes part in the variance.
+    Edges are replicated, and pixels that are not finite count as 0, as neighbours. Neighbours
+    that are all the same, as those of counts often are, tell no variance: a pixel among them is
+    not bad. To the letter of statmorph it is, unless the rounding of :math:`\langle I_k^2 \rangle
+    - m^2` makes it negative.
 
     References:
         | A New Nonparametric Approach to Galaxy Morphological Classification (Lotz et al., 2004)
@@ -181,6 +187,8 @@ def bad_pixels(image: NDArray[np.float64]) -> NDArray[np.bool_]:  # pragma: no c
 
     Arguments:
         image: The image, with shape `(H, W)`.
+        parity: Whether neighbours may be all the same, and their variance be what rounding
+            leaves of it.
 
     Returns:
         Whether each pixel is bad, with shape `(H, W)`. Those that are not finite are not.
@@ -199,11 +207,20 @@ def bad_pixels(image: NDArray[np.float64]) -> NDArray[np.bool_]:  # pragma: no c
             a, b, c = above[j], above[j + 1], above[j + 2]
             d, e = here[j], here[j + 2]
             f, g, h = below[j], below[j + 1], below[j + 2]
-            # Multiples of 1/8 are exact: the order of the sum is all that its rounding is due to
-            mean = (a + b + c + d + e + f + g + h) / 8
-            squares = a * a + b * b + c * c + d * d + e * e + f * f + g * g + h * h
-            away, variance = image[i, j] - mean, squares / 8 - mean * mean
-            bad = variance >= 0 and abs(away) > OUTLIER * math.sqrt(variance)
+            if parity:
+                mean = (a + b + c + d + e + f + g + h) / 8
+                squares = a * a + b * b + c * c + d * d + e * e + f * f + g * g + h * h
+                variance = squares / 8 - mean * mean
+            else:
+                # By pairs, the sum of eight equal numbers is exact, and the variance is 0
+                mean = (((a + b) + (c + d)) + ((e + f) + (g + h))) / 8
+                a, b, c, d = a - mean, b - mean, c - mean, d - mean
+                e, f, g, h = e - mean, f - mean, g - mean, h - mean
+                squares = a * a + b * b + c * c + d * d + e * e + f * f + g * g + h * h
+                variance = squares / 8
+            away = image[i, j] - mean
+            scatters = variance > 0 or (parity and variance == 0)
+            bad = scatters and abs(away) > OUTLIER * math.sqrt(variance)
             out[i, j] = bad and math.isfinite(away)
 
     return out

@@ -156,8 +156,11 @@ class MorphologyTransformer(TransformerMixin, BaseEstimator):
 
 
 def _flat(images: Any) -> Any:
-    r"""Returns images as rows of pixels, and leaves all else to the checks of scikit-learn."""
+    r"""Returns images as rows of pixels, and leaves all else to the checks of scikit-learn. What
+    a masked array masks is not covered."""
 
+    if isinstance(images, np.ma.MaskedArray):
+        images = np.ma.filled(images.astype(np.float64), np.nan)
     shape: tuple[int, ...] = getattr(images, "shape", ())
 
     return images.reshape(shape[0], -1) if len(shape) in (3, 4) and shape[0] else images

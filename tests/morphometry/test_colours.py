@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.morphometry.colours import colour_gradient
 from pipeline.morphometry.cutouts import measure_cutouts
-from pipeline.morphometry.flags import LOW_SIGNAL, UNDEFINED
+from pipeline.morphometry.flags import LOW_SIGNAL, NO_SKY, UNDEFINED
 from pipeline.morphometry.known import Disk
 from tests.morphometry import disks
 
@@ -171,6 +171,17 @@ def test_errors_of_cutouts_know_the_photons():
     )
 
     assert few > 1.5 * many
+
+
+def test_unknown_noise():
+    r"""A gradient whose noise nobody knows has no error, and says so."""
+
+    y, x = np.mgrid[:40, :40]
+    light = 500.0 - 0.3 * ((x - 19) ** 2 + (y - 20) ** 2)  # fills the image
+    found = measure_cutouts(np.stack([light * 0.5, light])[None], "br")
+    assert np.isnan(found["sky_sigma_b"][0]) and np.isfinite(found["colour_gradient_b_r"][0])
+    assert np.isnan(found["colour_gradient_error_b_r"][0])
+    assert found["colour_flags_b_r"][0] & NO_SKY
 
 
 def test_workers():

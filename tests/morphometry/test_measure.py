@@ -116,6 +116,7 @@ VIEWS = {
     "small": disk((45, 48), 23.3, 21.6, 3.0, 1),  # too small for the annulus of the outline
     "odd boxcar": disk((64, 64), 31.2, 32.7, 5.0, 2),
     "own stamp": disk((150, 170), 70.3, 81.6, 3.6, 3),  # 91 x 101 pixels
+    "whole numbers": np.round(disk((64, 64), 31.2, 32.7, 5.0, 4)).astype(np.int16),
     "no target": np.random.default_rng(7).normal(size=(50, 45)),
 }
 
@@ -142,7 +143,7 @@ def test_views_differ():
 
     sizes = {name: int(measure(image).rpetro_circ / 4) for name, image in VIEWS.items()
              if name != "no target"}  # fmt: skip
-    assert sizes == {"small": 2, "odd boxcar": 3, "own stamp": 2}
+    assert sizes == {"small": 2, "odd boxcar": 3, "own stamp": 2, "whole numbers": 3}
     around = math.pi * (16 - 4) * measure(VIEWS["small"]).rpetro_ellip ** 2
     assert around > VIEWS["small"].size and measure(VIEWS["no target"]).flags & NO_SOURCE
 
@@ -200,6 +201,33 @@ def test_padding_and_whole_pixels(image, mode, margins):
         value = getattr(there, name) - first.get(name, 0)
         if not name.endswith("_error"):
             assert value == pytest.approx(getattr(here, name), rel=1e-9, nan_ok=True), name
+
+
+def test_padding_with_zeros():
+    r"""A sky without noise is no part of a galaxy, however much there is of it."""
+
+    y, x = np.mgrid[:60, :60]
+    r = np.hypot(x - 29.5, y - 29.5)
+    light = np.where(r < 20, np.exp(-r / 5), 0)
+    for labels in (None, (light > 0.1).astype(int)):
+        wide = None if labels is None else np.pad(labels, 30)
+        here, there = measure(light, labels), measure(np.pad(light, 30), wide)
+        assert here.rmax_circ == pytest.approx(20.5, abs=1)
+        assert there.rmax_circ == pytest.approx(here.rmax_circ, rel=1e-9)
+        for found in (here, there):
+            assert found.shape_asymmetry == pytest.approx(0, abs=1e-9)
+
+
+def test_pixels_of_zero(image):
+    r"""Whole numbers have many zeros in the sky, and a profile without them is another one."""
+
+    labels, level, _, _ = segment(image, math.nan, math.nan)
+    found, rounded = (measure(one, labels) for one in (image - level, np.round(image - level)))
+    assert (np.round(image - level) == 0).mean() > 0.2
+    for name in ("sersic_n", "sersic_r_eff", "sersic_amplitude"):
+        error = getattr(found, f"{name}_error")
+        assert getattr(rounded, name) == pytest.approx(getattr(found, name), abs=0.5 * error)
+    assert rounded.sersic_chi2_dof == pytest.approx(1, abs=0.15)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -345,6 +373,9 @@ def test_blank_is_masked(image):
     assert not nowhere.any()
 
     labels, level, _, _ = segment(nothing, math.nan, math.nan)
+    sources = np.ma.array(labels, mask=blank, fill_value=7)
+    hidden = measure(image - level, sources)
+    np.testing.assert_array_equal(hidden, measure(nothing - level, labels))
     given = measure(nothing - level, labels)
     np.testing.assert_array_equal(given, told._replace(sky_level=0.0, flags=given.flags))
 
@@ -376,8 +407,13 @@ def test_refused(image):
         measure(image, np.full(image.shape, 2**64 - 1, np.uint64))
     with pytest.raises(DataError, match="labels of float64, expected whole numbers"):
         measure(image, 1.5 * labels)
-    wrong = {"gain": 0, "label": 0, "mode": "slow"}
-    for name, value in (*wrong.items(), ("sky", (-1, 1, 1)), ("sky", (1, 1, -1))):
+    for psf in ([["a"]], np.ones((3, 3), complex), np.ma.masked_less(np.eye(3), 1)):
+        with pytest.raises(DataError, match="psf of .*, expected (real|a finite)"):
+            measure(image, psf=psf)
+    wrong = [("gain", 0), ("label", 0), ("label", 2**70), ("mode", "slow"), ("sky", None)]
+    for sky in ((-1, 1, 1), (1, 1, -1), (1, math.inf, 1), (1, 1), ("a", 1, 1)):
+        wrong.append(("sky", sky))
+    for name, value in wrong:
         with pytest.raises(ConfigError, match=rf"{name}=.*expected"):
             measure(image, labels.astype(int), **{name: value})
     with pytest.raises(ConfigError, match="label=7 of no labels, expected a map of sources"):

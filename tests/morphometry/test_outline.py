@@ -20,7 +20,7 @@ def outlined(image, sky=(), x=46.7, y=43.2, a=11.0, mask=None, segment=None, sig
     mask = np.zeros(image.shape, bool) if mask is None else mask
     segment = np.zeros(image.shape, bool) if segment is None else segment
     image = np.ascontiguousarray(image)
-    return outline(image, mask, segment, np.array(sky, float), sigma, x, y, a)
+    return outline(image, mask, segment, (np.array(sky, float), sigma), x, y, a, False)
 
 
 def clipped(values):

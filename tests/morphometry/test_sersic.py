@@ -157,6 +157,19 @@ def test_image_of_a_star(n, radius, width, rel):
     assert found.sersic_r_eff == pytest.approx(radius, rel=rel)
 
 
+def test_star_in_one_pixel():
+    r"""A blur that is narrower than a pixel has no pixel in it to be taken out."""
+
+    nothing = np.zeros((5, 5))
+    nothing[2, 2] = 1.0
+    image = integrated((2.0, 4.0, 1.5, 40.3, 31.8, 0.5, 1.2), (71, 81))
+    image += 1e-3 * np.random.default_rng(0).normal(size=image.shape)
+    labels = np.ones(image.shape, int)
+    plain, blurred = (measure(image, labels, psf=psf) for psf in (None, nothing))
+    assert blurred.sersic_n == pytest.approx(1.5, rel=0.005)
+    assert blurred.sersic_n == pytest.approx(plain.sersic_n, rel=0.005)
+
+
 def test_separate():
     psf = star()
     kernel = separate(psf)

@@ -58,29 +58,47 @@ def test_bad_pixels(shape, seed):
     if seed % 2:
         image.flat[rng.integers(0, image.size, 2)] = [np.nan, np.inf]
 
-    assert np.array_equal(bad_pixels(image), independent(image) & np.isfinite(image))
+    for parity in (True, False):
+        assert np.array_equal(bad_pixels(image, parity), independent(image) & np.isfinite(image))
 
 
 def test_one_bad_pixel():
     image = np.random.default_rng(0).normal(size=(16, 16))
     image[5, 7] = 60
-    assert np.argwhere(bad_pixels(image)).tolist() == [[5, 7]]
+    assert np.argwhere(bad_pixels(image, False)).tolist() == [[5, 7]]
 
 
 def test_flat_patch():
     for value in (0.0, 0.1, 1e-12, 1e4 / 3):
-        assert not bad_pixels(np.full((9, 11), value)).any()
+        for parity in (True, False):
+            assert not bad_pixels(np.full((9, 11), value), parity).any()
+
+
+def test_counts():
+    r"""Whole numbers have the same bad pixels however they are turned, and a count has none."""
+
+    rng = np.random.default_rng(3)
+    image = np.round(rng.normal(size=(64, 64)))
+    image[20, 30], image[40, 12] = 60, -70
+    bad = bad_pixels(image, False)
+    assert np.argwhere(bad).tolist() == [[20, 30], [40, 12]]
+    for turn in range(4):
+        seen = np.ascontiguousarray(np.rot90(image.T, turn)) + 1e4
+        assert np.array_equal(bad_pixels(seen, False), np.rot90(bad.T, turn))
+
+    photons = rng.poisson(0.05, (64, 64)).astype(float)
+    assert not bad_pixels(photons, False).any() and bad_pixels(photons, True).any()
 
 
 @pytest.mark.parametrize("turn", range(4))
 @pytest.mark.parametrize("factor", [1.0, 2.0**-40])
 def test_symmetry_and_factor(turn, factor):
     image = np.random.default_rng(1).normal(size=(20, 20)) ** 5
-    bad = bad_pixels(image)
+    bad = bad_pixels(image, False)
     seen = np.ascontiguousarray(np.rot90(image.T, turn)) * factor
 
     assert bad.any()
-    assert np.array_equal(bad_pixels(seen), np.rot90(bad.T, turn))
+    assert np.array_equal(bad_pixels(seen, False), np.rot90(bad.T, turn))
 
 
 def test_stamp():
@@ -90,7 +108,7 @@ def test_stamp():
     labels[15:18, 15:18] = 2
     left_out = np.zeros(image.shape, bool)
     left_out[12] = True
-    out, mask, segment = stamp(image, labels, 3, left_out)
+    out, mask, segment = stamp(image, labels, 3, left_out, False)
 
     expected = left_out | (labels == 2) | ~np.isfinite(image)
     expected[5, 6] = True

@@ -54,6 +54,11 @@ def test_shapes():
     expected = [[m.gini, m.m20] for m in map(measure, images[:, 0])]
     np.testing.assert_array_equal(one.transform(images[:, 0]), expected)
 
+    # What is masked is not covered
+    hidden = np.ma.masked_greater(images[:, 0], 60)
+    np.testing.assert_array_equal(one.transform(hidden), one.transform(hidden.filled(np.nan)))
+    assert not np.array_equal(one.transform(hidden), expected)
+
     # The squarest shape: 1440 = 36 * 40
     assert MorphologyTransformer().fit(rows[:, :1440]).image_shape_ == (1, 36, 40)
     assert MorphologyTransformer().fit(rows[:, :1439]).image_shape_ == (1, 1, 1439)
@@ -125,6 +130,9 @@ def test_refused():
         MorphologyTransformer(bands=["g"]).fit(images)
     with pytest.raises(ConfigError, match="no measurement 'ginni', did you mean 'gini'"):
         MorphologyTransformer(columns=["ginni"]).fit(images)
+    for columns in ([], ["colour_gradient"]):
+        with pytest.raises(ConfigError, match="of 1 bands, expected measurements"):
+            MorphologyTransformer(columns=columns).fit(images[:, 0])
     fitted = MorphologyTransformer().fit(images)
     for wrong in (np.moveaxis(images, 1, 3), images.swapaxes(2, 3), images[:, 0].swapaxes(1, 2)):
         with pytest.raises(DataError, match=r"expected \(2, 40, 36\) as in `fit`"):
