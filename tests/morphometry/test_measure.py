@@ -125,13 +125,15 @@ VIEWS = {
 @pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize("name", VIEWS)
 def test_symmetries(name, turns, mirrored):
-    r"""All eight. The errors are from apertures that are sketched by rows: turned, they differ."""
+    r"""All eight. The errors are from apertures that are sketched by rows: turned, they differ.
+    Those of whole numbers depend on which of several equal pixels comes first."""
 
     image = VIEWS[name]
     found, view = measure(image), np.rot90(image[:, ::-1] if mirrored else image, turns)
     there = measure(view)._asdict()
     for field, value in seen(found, *image.shape[::-1], turns, mirrored).items():
         turned = turns % 2 == 1 and field not in OWN
+        turned |= name == "whole numbers" and "error" in field
         rel = 1e-9 if not turned else 0.03 if "error" in field else 1e-6
         if field in ANGLES:
             value = there[field] + math.remainder(value - there[field], math.pi)
@@ -227,7 +229,8 @@ def test_pixels_of_zero(image):
     for name in ("sersic_n", "sersic_r_eff", "sersic_amplitude"):
         error = getattr(found, f"{name}_error")
         assert getattr(rounded, name) == pytest.approx(getattr(found, name), abs=0.5 * error)
-    assert rounded.sersic_chi2_dof == pytest.approx(1, abs=0.15)
+    more = 1 + 1 / 12  # what rounding adds to the noise
+    assert rounded.sersic_chi2_dof == pytest.approx(more * found.sersic_chi2_dof, rel=0.05)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -308,11 +311,14 @@ WRONG = {
     "noise": "no_source low_signal",
     "negative": "edge no_sky low_signal negative_flux",
     "checkerboard": "no_source radius_not_reached low_signal",
-    "one lit": "no_source masked_centre",
+    "one lit": "no_sky radius_not_reached",
     "ramp": "edge off_centre fit_at_bound",
     "edge": "edge no_sky centre_drifted",
 }
 r"""Flags that what is no galaxy must have."""
+
+BAD = {"one lit": "no_source masked_centre"}
+r"""The same with parity, to which what stands out of nothing is a bad pixel."""
 
 VALUES = ("rpetro_circ", "r50", "concentration", "asymmetry", "smoothness", "gini", "m20")
 
@@ -329,7 +335,8 @@ def test_anything(name, mode):
         assert {*found} - {"fit_failed"} == {*expected.split()}
         assert "fit_failed" not in found or name == "partly infinite"
     else:
-        assert {*found} >= {"undefined", *WRONG[name].split()}
+        expected = (WRONG | (BAD if mode == "parity" else {}))[name]
+        assert {*found} >= {"undefined", *expected.split()}
 
     everything = np.ones(ODD[name].shape, int)
     part = np.tri(*everything.shape, -3)
