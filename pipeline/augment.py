@@ -34,7 +34,8 @@ class Draw(NamedTuple):
             It includes `turns` and `reflected`.
         gain: The factor on the flux of each band, with shape `(B, C)`.
         kernel: The profile of the blur, with shape `(B, 2R + 1)`.
-        noise: The added noise, in units of the sky noise, with shape `(B, C, H, W)`.
+        noise: The added noise, in units of the sky noise, with what a blur takes of it, with
+            shape `(B, C, H, W)`.
         depth: The noise afterwards, in units of the one before, with shape `(B)`.
         lost: Whether each band is lost, with shape `(B, C)`.
     """
@@ -61,7 +62,9 @@ class Augment:
     r"""Draws another view of each galaxy. By default, the view it has.
 
     The flux is first multiplied, then blurred, then given noise and expressed in units of the
-    new noise, as an ingest of that image would have done; then bands are lost. The image,
+    new noise, as an ingest of that image would have done; then bands are lost. A blur of kernel
+    :math:`k` leaves :math:`\sum k^2` of the variance of the sky: what it takes is given back as
+    white noise, as seeing blurs the galaxies and not the noise of the camera. The image,
     stretched, is mirrored left to right, zoomed, sheared along x, rotated and shifted, by one
     map about its centre,
 
@@ -162,9 +165,11 @@ class Augment:
             draw = draw._replace(kernel=_kernel(self.blur * u[:, 7], math.ceil(4 * self.blur) + 1))
         if self.band_dropout:
             draw = draw._replace(lost=self._lost(u_bands[:, bands:], u[:, 8]))
-        if self.noise:
+        if self.noise or self.blur:
             sigma = (self.noise * u[:, 9]).float()
-            noise = torch.randn(shape, generator=generator) * _per_galaxy(sigma)
+            lost = 0.0 if draw.kernel is None else 1 - draw.kernel.square().sum(dim=1) ** 2
+            noise = torch.randn(shape, generator=generator)
+            noise *= _per_galaxy(torch.sqrt(sigma**2 + lost))
             draw = draw._replace(noise=noise, depth=torch.sqrt(1 + sigma**2))
 
         return draw

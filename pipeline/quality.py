@@ -118,8 +118,8 @@ def assess(
         maps.append(found.bins / (found.bin_noise or noise[c]))
     saturation = np.array(
         [
-            _saturation(plane, *values, grain)
-            for plane, *values in zip(pixels, high, sky, levels, strict=True)
+            _saturation(plane, top, level, known, grain)
+            for plane, top, level, known in zip(pixels, high, sky, levels, strict=True)
         ]
     )
 

@@ -159,13 +159,15 @@ def test_same_numbers_same_views():
 
 def test_blur_adds_its_variance_and_keeps_the_flux():
     x = torch.zeros(32, 1, 41, 56)
-    x[:, :, 20, 30] = 1000.0
-    y, _ = Augment(blur=2.0)(x, generator())
+    x[:, :, 20, 30] = 6e4
+    nothing = x.new_zeros(x.shape)
+    y, noise = (Augment(blur=2.0)(one, generator())[0] for one in (x, nothing))
+    y -= noise  # what is given back of it
 
     sigma = 2.0 * torch.rand(32, 10, generator=generator(), dtype=torch.float64)[:, 7]
     columns, rows = torch.arange(56), torch.arange(41)[:, None]
     for axis in (columns - 30, rows - 20):
-        variance = (y[:, 0] * axis**2).sum((-2, -1)) / 1000
+        variance = (y[:, 0] * axis**2).sum((-2, -1)) / 6e4
         torch.testing.assert_close(variance.double(), sigma**2, rtol=2e-3, atol=2e-4)
     torch.testing.assert_close(y.sum((-2, -1)), x.sum((-2, -1)))
 
@@ -174,6 +176,13 @@ def test_noise_keeps_the_unit():
     # Sky of unit noise stays so: a shallower image is what its own ingest would have made.
     y, _ = Augment(noise=3.0)(torch.randn(64, 2, 32, 45), generator())
     assert y.std((1, 2, 3)).sub(1).abs().max() < 0.06
+
+    for blur in (1.0, 3.0):
+        for noise in (0.0, 2.0):
+            y, _ = Augment(blur=blur, noise=noise)(torch.randn(64, 2, 48, 45), generator())
+            inside = y[..., 14:-14, 14:-14]  # beyond the edge is no noise to be blurred
+            assert inside.std((1, 2, 3)).sub(1).abs().max() < 0.15
+            assert inside.std() == pytest.approx(1, abs=0.02)
 
     # And a source fades by the depth that was drawn
     x = torch.full((64, 1, 32, 45), 100.0)

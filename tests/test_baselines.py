@@ -139,3 +139,21 @@ def test_errors():
         fit_baseline("forrest", numbers, np.array([0, 0, 1, 1]))
     with pytest.raises(DataError, match="svm: classes of \\[3, 1\\] galaxies"):
         fit_baseline("svm", numbers, np.array([0, 0, 0, 1]))
+
+
+def test_machine_of_a_survey(monkeypatch, caplog):
+    r"""A support vector machine learns from a share of what is too much, rare classes whole."""
+
+    monkeypatch.setattr("pipeline.baselines.MOST", 200)
+    labels = np.repeat([0, 1, 2], [1500, 500, 3])
+    numbers = np.random.default_rng(0).normal(size=(len(labels), 3)) + 3 * labels[:, None]
+    machine = fit_baseline("svm", numbers, labels)
+
+    assert "svm: learns from 200 of 2003 galaxies" in caplog.text
+    assert machine[0].n_features_in_ == 3 and machine.classes_.tolist() == [0, 1, 2]
+    assert machine[-1].calibrated_classifiers_[0].estimator.shape_fit_[0] == 150 + 50 + 3
+    assert (probabilities(machine, numbers, 3).argmax(1) == labels).mean() > 0.9
+    np.testing.assert_array_equal(
+        probabilities(fit_baseline("svm", numbers, labels), numbers, 3),
+        probabilities(machine, numbers, 3),
+    )

@@ -92,6 +92,26 @@ def test_types_and_scales(dtype, scale, blank, tmp_path):
         assert (np.isnan(found) == (pixels == blank)).all()
 
 
+@pytest.mark.parametrize(
+    ("dtype", "blank"), [("i2", 0), ("i2", -32768), ("u2", -32768), ("u1", 0)]
+)
+def test_blank_tiles(dtype, blank, tmp_path):
+    r"""An image is blank where it was before it was compressed."""
+
+    pixels = np.arange(H * W).reshape(H, W).astype(dtype)
+    pixels[3, 4:9] = blank + 32768 if dtype == "u2" else blank
+    plain = fits.PrimaryHDU(pixels)
+    plain.header["BLANK"] = blank
+    plain.writeto(tmp_path / "x.fits")
+    fits.CompImageHDU(pixels, plain.header, compression_type="RICE_1").writeto(
+        tmp_path / "x.fits.fz"
+    )
+
+    found, packed = (read_frame(tmp_path / name).pixels for name in ("x.fits", "x.fits.fz"))
+    assert np.isnan(found[3, 4:9]).all()
+    assert same_bits(packed, found)
+
+
 def test_which_hdu(tmp_path):
     path = tmp_path / "x.fits"
     images = {name: np.full((H, W), i, "i2") for i, name in enumerate("gri")}
@@ -319,6 +339,20 @@ def test_composites(tmp_path, shared_data):
     assert np.array_equal(np.stack([f.pixels for f in frames], -1), colours[::-1, :, ::-1])
     assert frames[0].pixels.dtype == np.float32
     assert len(digest) == 32
+
+    # What is clear is not covered, and a picture stands as its camera says
+    alpha = np.full((H, W, 1), 255, np.uint8)
+    alpha[:4, 5:] = 0
+    Image.fromarray(np.concatenate([colours, alpha], 2)).save(tmp_path / "clear.png")
+    clear = np.stack([f.pixels for f in read_composite(tmp_path / "clear.png")[0]], -1)
+    assert np.array_equal(np.isnan(clear), np.repeat(alpha == 0, 3, 2)[::-1])
+    assert np.array_equal(clear[: H - 4], colours[::-1, :, ::-1][: H - 4])
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be turned by a quarter to the right
+    Image.fromarray(colours).save(tmp_path / "turned.png", exif=turned)
+    frames, _ = read_composite(tmp_path / "turned.png")
+    upright = np.rot90(colours, -1)
+    assert np.array_equal(np.stack([f.pixels for f in frames], -1), upright[::-1, :, ::-1])
 
     real = next((shared_data / "gz1_sdss" / "images").glob("*.jpeg"))
     assert [f.pixels.shape for f in read_composite(real)[0]] == [(423, 423)] * 3

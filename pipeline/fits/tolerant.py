@@ -89,7 +89,7 @@ def read(path: Path, data: bytes, hdu: int | str | None, bands: int | None) -> I
         # Reading the data changes the header.
         cards = _cards(image.header)
         primary = _cards(hdus[0].header) if index else {}
-        pixels = _pixels(image, data)
+        pixels = _pixels(image, data, index)
 
     return Image(pixels, inherited(cards, primary), index)
 
@@ -203,8 +203,8 @@ def _cards(header: fits.Header) -> dict[str, Value]:
     return cards
 
 
-def _pixels(image: Any, data: bytes) -> NDArray[np.floating]:
-    blank = _blank(image, data)
+def _pixels(image: Any, data: bytes, index: int) -> NDArray[np.floating]:
+    blank = _blank(image, data, index)
     values = np.asarray(image.data)
     kind = "f4" if values.dtype.str[1:] in _EXACT else "f8"
     pixels = values.astype(kind)
@@ -214,11 +214,14 @@ def _pixels(image: Any, data: bytes) -> NDArray[np.floating]:
     return pixels
 
 
-def _blank(image: Any, data: bytes) -> NDArray[np.bool_] | None:
+def _blank(image: Any, data: bytes, index: int) -> NDArray[np.bool_] | None:
     # astropy forgets a BLANK of 0, and that of unsigned integers.
     blank, bitpix = image.header.get("BLANK"), image.header["BITPIX"]
-    if type(blank) is not int or bitpix < 0 or isinstance(image, fits.CompImageHDU):
+    if type(blank) is not int or bitpix < 0:
         return None
+    if isinstance(image, fits.CompImageHDU):
+        with fits.open(io.BytesIO(data), memmap=False, do_not_scale_image_data=True) as hdus:
+            return np.asarray(hdus[index].data) == blank
     count, offset = math.prod(image.shape), image.fileinfo()["datLoc"]
 
     return (np.frombuffer(data, STORED[bitpix], count, offset) == blank).reshape(image.shape)
