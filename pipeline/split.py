@@ -26,6 +26,9 @@ from pipeline.errors import ConfigError, DataError, suggest
 
 PARTS = ("train", "validation", "test")
 
+MISSED = 0.25
+r"""The share of a part by which it may differ from what was asked for."""
+
 _OPTIONS = "divided_by"
 
 _log = logging.getLogger(__name__)
@@ -144,6 +147,7 @@ def split(
     ]
     for i in sorted(range(len(fresh)), key=turns.__getitem__):
         parts[fresh[i]] = dealer.deal(fresh[i])
+    _compare(parts[used], fractions, max(map(len, clusters)))
 
     return parts
 
@@ -275,6 +279,22 @@ class _Dealer:
         self.missing[found, best] -= counts
 
         return PARTS[best]
+
+
+def _compare(parts: NDArray[np.str_], fractions: Sequence[float], largest: int) -> None:
+    r"""Warns where groups are so large that the shares are not those asked for."""
+
+    asked = [len(parts) * fraction for fraction in fractions]
+    reached = [int((parts == part).sum()) for part in PARTS]
+    if any(abs(n - m) > MISSED * m + 3 for n, m in zip(reached, asked, strict=True)):
+        _log.warning(
+            "%s galaxies for %s, asked for %s: neighbours stay together, and the largest group of"
+            " them has %d; a smaller split.radius_arcsec divides them, or a split.path of your own",
+            ", ".join(map(str, reached)),
+            ", ".join(PARTS),
+            ", ".join(f"{n:.0f}" for n in asked),
+            largest,
+        )
 
 
 def _follow(

@@ -194,6 +194,21 @@ def test_other_options_are_told(tmp_path, caplog):
     assert not caplog.records
 
 
+def test_crowded(caplog):
+    r"""Where the neighbours of neighbours are everyone, the shares cannot be right, and why."""
+
+    rng, n = np.random.default_rng(0), 2000
+    ids, labels = [f"g{i}" for i in range(n)], ["a", "b"] * (n // 2)
+    for side, crowded in ((1.0, False), (0.25, True)):
+        ra, dec = 150 + side * rng.random(n), side * rng.random(n)
+        caplog.clear()
+        parts = split(ids, labels, ra, dec, radius_arcsec=36)
+        assert (group(ids, ra, dec, 36) == 0).sum() < n
+        assert bool(caplog.records) == crowded
+    assert f"{(parts == 'train').sum()}, " in caplog.text
+    assert "asked for 1400, 200, 400: neighbours stay together, and the largest" in caplog.text
+
+
 def test_away_for_a_night(tmp_path, caplog):
     r"""What cannot be used for a while holds its place, and its new neighbours follow it."""
 
