@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from threading import Barrier
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -197,7 +197,7 @@ class Batches:
 
     def _ahead(self, parts: list[NDArray[np.int64]]) -> Iterator[Tensor]:
         waiting: deque[Future[Tensor]] = deque()
-        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
+        pool = ThreadPoolExecutor(1, "batches", *_same_device(self.device))
         try:
             for part in parts:
                 waiting.append(pool.submit(self._load, part))
@@ -291,6 +291,15 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 # A forked process has the pool, but none of its threads.
 os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+def _same_device(device: str | torch.device) -> tuple[Any, ...]:
+    r"""Returns how a thread begins, so that it has the device of this one and not the first."""
+
+    if torch.device(device).type != "cuda":
+        return ()
+
+    return torch.cuda.set_device, (torch.cuda.current_device(),)
 
 
 def _mine(fluxes: Tensor) -> Tensor:
