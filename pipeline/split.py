@@ -288,8 +288,8 @@ def _compare(parts: NDArray[np.str_], fractions: Sequence[float], largest: int) 
     reached = [int((parts == part).sum()) for part in PARTS]
     if any(abs(n - m) > MISSED * m + 3 for n, m in zip(reached, asked, strict=True)):
         _log.warning(
-            "%s galaxies for %s, asked for %s: neighbours stay together, and the largest group of"
-            " them has %d; a smaller split.radius_arcsec divides them, or a split.path of your own",
+            "%s galaxies for %s, asked for %s: neighbours stay together, and the largest group"
+            " has %d; a smaller split.radius_arcsec divides them, or a split.path of your own",
             ", ".join(map(str, reached)),
             ", ".join(PARTS),
             ", ".join(f"{n:.0f}" for n in asked),
