@@ -22,8 +22,12 @@ def touch(root, *names):
 
 
 def image(path, ra, dec, shape=(20, 30), scale=1.0):
+    image_file(path, cards(ra, dec, shape, scale), shape)
+
+
+def image_file(path, header, shape=(61, 80)):
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_image(path, np.zeros(shape, np.float32), cards(ra, dec, shape, scale))
+    write_image(path, np.zeros(shape, np.float32), header)
 
 
 def cards(ra, dec, shape=(20, 30), scale=1.0):
@@ -303,6 +307,95 @@ def test_fields_that_cannot_be_used(tmp_path):
     lacking = "wrong number of bands: there is no file of r beside"
     assert found["c"].problem.startswith(lacking) and "single_g.fits" in found["c"].problem
     assert found["f/single_g.fits"].problem == found["c"].problem
+
+
+SIP = {
+    "CTYPE1": "RA---TAN-SIP",
+    "CTYPE2": "DEC--TAN-SIP",
+    "A_ORDER": 2,
+    "B_ORDER": 3,
+    "A_2_0": 4e-4,
+    "A_0_2": -2e-4,
+    "B_1_1": 3e-4,
+    "B_0_3": -1e-6,
+}
+SKIES = {
+    "around RA 0": cards(0.003, -12.0, (61, 80), 2.0),
+    "turned": cards(83.0, 41.0, (61, 80)) | {"CROTA2": 33.0},
+    "distorted": cards(210.0, 54.0, (61, 80), 3.0) | SIP,
+    "another distorted": cards(120.0, -5.0, (61, 80), 3.0) | SIP | {"CRPIX1": 400.0},
+    "pole": cards(77.0, 89.995, (61, 80), 2.0),
+    "south pole at an edge": cards(77.0, -90.0, (61, 80), 2.0) | {"CRPIX2": 3.0},
+    "galactic": cards(120.0, 2.0, (61, 80)) | {"CTYPE1": "GLON-CAR", "CTYPE2": "GLAT-CAR"},
+    "latitude first": cards(30.0, 20.0, (61, 80))
+    | {"CTYPE1": "DEC--TAN", "CTYPE2": "RA---TAN", "CRVAL1": 20.0, "CRVAL2": 30.0},
+    "of FK5": cards(200.0, 10.0, (61, 80), 2.0) | {"RADESYS": "FK5", "EQUINOX": 1950.0},
+    "beside": cards(0.02, -12.0, (61, 80), 2.0),
+}
+WIDE = {
+    "wide": cards(150.0, 30.0, (61, 80), 7200.0),
+    "whole sky": cards(0.0, 0.0, (61, 80), 4.5 * 3600)
+    | {"CTYPE1": "RA---AIT", "CTYPE2": "DEC--AIT"},
+    "scale untold": {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRPIX1": 40.0},
+}
+
+
+def positions(frame, random):
+    r"""Draws places in, at the edges of and around a frame, and all over the sky."""
+
+    height, width = frame.pixels.shape
+    x, y = random.uniform(-0.4, 1.4, (2, 80)) * [[width], [height]]
+    x[:20], y[20:40] = -0.5 + np.tile([-1e-3, 1e-3], 10), height - 0.5
+    ra, dec = np.concatenate(
+        [frame.sky(x, y), random.uniform([[0], [-90]], [[360], [90]], (2, 20))], 1
+    )
+    known = np.isfinite(ra)
+
+    return np.round(ra[known], 7).tolist(), np.round(dec[known], 7).tolist()
+
+
+def nearest(frames, ra, dec):
+    r"""Returns the frame in whose middle each position is, of those that have it, or none."""
+
+    away = []
+    for frame in frames:
+        (x, y), (height, width) = frame.pixel(ra, dec), frame.pixels.shape
+        off = np.maximum(abs(x - (width - 1) / 2) / width, abs(y - (height - 1) / 2) / height)
+        away.append(np.where(off <= 0.5, off, np.inf))
+
+    return np.where(np.isfinite(np.min(away, 0)), np.argmin(away, 0), -1)
+
+
+@pytest.mark.parametrize("skies", [SKIES, SKIES | WIDE], ids=["narrow", "and wide"])
+def test_only_what_is_near_is_projected(tmp_path, monkeypatch, skies):
+    r"""A frame has those galaxies that projecting all of them finds in it."""
+
+    random, places, frames = np.random.default_rng(5), [("nowhere", math.nan, math.nan)], []
+    for name, header in sorted(skies.items()):
+        image_file(tmp_path / f"f/{name}.fits", header)
+        frames.append(FitsFile.open(tmp_path / f"f/{name}.fits").frames()[0])
+        for i, place in enumerate(zip(*positions(frames[-1], random), strict=True)):
+            places.append((f"{name} {i}", *place))
+    image_file(tmp_path / "f/lost.fits", {})
+    rows = [",".join(map(str, row)) for row in places]
+    (tmp_path / "t.csv").write_text("\n".join(["id,ra,dec", *rows]))
+    columns = Columns(tmp_path / "t.csv", ra="ra", dec="dec")
+    names, *where = zip(*places, strict=True)
+    expected = dict(zip(names, nearest(frames, *map(np.array, where)).tolist(), strict=True))
+    projected, once = [], Frame.pixel
+    monkeypatch.setattr(
+        Frame, "pixel", lambda self, ra, dec: projected.append(len(ra)) or once(self, ra, dec)
+    )
+
+    found = {source.id: source for source in find(tmp_path, "f/*.fits", ["r"], table=columns)}
+    stems = [frame.source.rpartition("/")[2].partition(".")[0] for frame in frames]
+    for name, i in expected.items():
+        files = (tmp_path / f"f/{stems[i]}.fits",) if i >= 0 else ()
+        assert found[name].files == files, name
+    wanted = SKIES if skies is SKIES else WIDE
+    assert set(expected.values()) >= {stems.index(name) for name in wanted}
+    if skies is SKIES:
+        assert sum(projected) < 0.2 * len(places) * len(frames)
 
 
 def test_mistakes(tmp_path):
