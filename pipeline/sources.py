@@ -107,7 +107,7 @@ def find(  # noqa: PLR0913
     entries, repeats = _unique(read_entries(table), table) if table else ({}, [])
     apart = "{band}" in pattern or "{band}" in str(hdu)
     first = hdu.replace("{band}", bands[0]) if isinstance(hdu, str) else hdu
-    headers = Headers(first, 1 if apart else len(bands), memory, workers)
+    headers = Headers(first, 1 if apart else len(bands), memory, workers, "{id}" not in pattern)
     if "{id}" not in pattern:
         if table is None or table.ra is None or table.dec is None:
             raise ConfigError(

@@ -1,4 +1,5 @@
 import errno
+import json
 import math
 from dataclasses import replace
 
@@ -7,12 +8,23 @@ import pytest
 from astropy import units as u
 from astropy.table import Table
 
+from pipeline import headers
 from pipeline.errors import ConfigError, DataError
 from pipeline.fits import FitsFile, Frame, write_extensions, write_image
 from pipeline.objects import Columns
 from pipeline.sources import find
 
 LONG = "587722952767439450"
+SIP = {
+    "CTYPE1": "RA---TAN-SIP",
+    "CTYPE2": "DEC--TAN-SIP",
+    "A_ORDER": 2,
+    "B_ORDER": 3,
+    "A_2_0": 4e-4,
+    "A_0_2": -2e-4,
+    "B_1_1": 3e-4,
+    "B_0_3": -1e-6,
+}
 
 
 def touch(root, *names):
@@ -242,7 +254,12 @@ def test_a_disk_that_fails_for_a_while_is_not_remembered(tmp_path, monkeypatch):
     assert not seven.problem and seven.files
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '{"x": [1, 2]}', "\xff"])
+HEAD = json.dumps({"columns": headers.FIELD, "hdu": None, "planes": 1}) + "\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '{"x": [1, 2]}', "\xff", HEAD + "[", HEAD + "7", HEAD + '["x", 1]']
+)
 def test_damaged_memory(tmp_path, caplog, text):
     image(tmp_path / "x.fits", 10.0, 10.0)
     (tmp_path / "t.csv").write_text("id,ra,dec\n7,10,10\n")
@@ -253,7 +270,58 @@ def test_damaged_memory(tmp_path, caplog, text):
     for _ in range(2):
         (one,) = find(tmp_path, "*.fits", ["r"], **options)
         assert (one.id, one.problem) == ("7", "")
-    assert caplog.text.count("memory.json is damaged, all headers are read again") == 1
+    assert caplog.text.count("memory.json is damaged or of another version, all headers are") == 1
+
+
+@pytest.mark.parametrize("pattern", ["{id}.fits", "*.fits"])
+def test_memory_is_small(tmp_path, pattern):
+    r"""Of a stamp its place is kept, of a frame the cards of the sky, whatever else it has."""
+
+    long = {f"PLATE{i}": f"A card of the plate, number {i}, of a scan" for i in range(200)}
+    for i in range(10):
+        image_file(tmp_path / f"{i}.fits", cards(10.0 + i, 20.0) | SIP | long)
+    (tmp_path / "t.csv").write_text(
+        "\n".join(["id,ra,dec", *[f"t{i},{10 + i},20" for i in range(9)]])
+    )
+    options = {"table": Columns(tmp_path / "t.csv", ra="ra", dec="dec")}
+    options |= {"match_arcsec": 2000.0} if "{id}" in pattern else {}
+    memory = tmp_path / "memory.json"
+    plain = find(tmp_path, pattern, ["r"], **options)
+    for _ in range(2):
+        assert find(tmp_path, pattern, ["r"], memory=memory, **options) == plain
+
+    assert sum(not source.problem and not source.flags for source in plain) == 9
+    of_paths = sum(len(str(path)) for path in tmp_path.glob("*.fits"))
+    assert memory.stat().st_size - of_paths < 10 * (100 if "{id}" in pattern else 500)
+
+
+def test_memory_of_another_kind(tmp_path, caplog, monkeypatch):
+    r"""Stamps and frames, another extension and what an earlier version wrote are read anew."""
+
+    image(tmp_path / "x.fits", 10.0, 10.0)
+    (tmp_path / "t.csv").write_text("id,ra,dec\n7,10,10\n")
+    memory, path = tmp_path / "memory.json", tmp_path / "x.fits"
+    stat = path.stat()
+    elsewhere = cards(50.0, 50.0) | {"COMMENT": "x" * 2000}
+    entry = [stat.st_size, stat.st_mtime_ns, [20, 30], elsewhere, 50.0, 50.0, ""]
+    memory.write_text(json.dumps({f"{path}[None][1]": entry}))
+    options = {"table": Columns(tmp_path / "t.csv", ra="ra", dec="dec"), "memory": memory}
+    read, once = [], FitsFile.open
+    monkeypatch.setattr(FitsFile, "open", lambda path: read.append(path.name) or once(path))
+
+    for i, (pattern, more) in enumerate(
+        [
+            ("*.fits", {}),
+            ("{id}.fits", {"match_arcsec": 2.0}),
+            ("{id}.fits", {"match_arcsec": 2.0, "hdu": 0}),
+            ("*.fits", {"hdu": 0}),
+        ]
+    ):
+        for _ in range(2):
+            (one,) = find(tmp_path, pattern, ["r"], **options, **more)
+            assert not one.problem and not one.flags and one.files == (path,)
+        assert len(read) == i + 1
+    assert caplog.text.count("of another version") == 1
 
 
 def test_fields(tmp_path):
@@ -309,16 +377,6 @@ def test_fields_that_cannot_be_used(tmp_path):
     assert found["f/single_g.fits"].problem == found["c"].problem
 
 
-SIP = {
-    "CTYPE1": "RA---TAN-SIP",
-    "CTYPE2": "DEC--TAN-SIP",
-    "A_ORDER": 2,
-    "B_ORDER": 3,
-    "A_2_0": 4e-4,
-    "A_0_2": -2e-4,
-    "B_1_1": 3e-4,
-    "B_0_3": -1e-6,
-}
 SKIES = {
     "around RA 0": cards(0.003, -12.0, (61, 80), 2.0),
     "turned": cards(83.0, 41.0, (61, 80)) | {"CROTA2": 33.0},
