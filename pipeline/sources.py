@@ -93,7 +93,8 @@ def find(  # noqa: PLR0913
         The sources, sorted by identifier.
 
     Raises:
-        ConfigError: If the pattern or a column is impossible.
+        ConfigError: If the pattern or a column is impossible, or a radius is given that frames
+            have no use for.
         DataError: If no file fits the pattern, or the table cannot be read.
 
     Example:
@@ -104,15 +105,14 @@ def find(  # noqa: PLR0913
     texts = {band: (band_text or {}).get(band, band) for band in bands}
     wanted = tuple(bands) if "{band}" in pattern else ("",)
     found = find_files(root, pattern, texts)
+    frames = "{id}" not in pattern
+    if frames:
+        _check_positions(pattern, table, match_arcsec)
     entries, repeats = _unique(read_entries(table), table) if table else ({}, [])
     apart = "{band}" in pattern or "{band}" in str(hdu)
     first = hdu.replace("{band}", bands[0]) if isinstance(hdu, str) else hdu
-    headers = Headers(first, 1 if apart else len(bands), memory, workers, "{id}" not in pattern)
-    if "{id}" not in pattern:
-        if table is None or table.ra is None or table.dec is None:
-            raise ConfigError(
-                f"pattern={pattern!r} has no {{id}}, so it needs a table with ra, dec"
-            )
+    headers = Headers(first, 1 if apart else len(bands), memory, workers, frames)
+    if frames:
         fields = _fields(found, wanted, Path(root), headers)
         joined = _from_fields(list(entries.values()), fields, headers)
         return _ended([*joined, *repeats], headers)
@@ -127,6 +127,18 @@ def find(  # noqa: PLR0913
         joined = _by_position(images, entries, name, match_arcsec, headers)
 
     return _ended([*joined, *repeats, *extra], headers)
+
+
+def _check_positions(pattern: str, table: Columns | None, radius: float | None) -> None:
+    r"""Refuses frames of the sky without positions to cut at, or with a radius for nothing."""
+
+    if table is None or table.ra is None or table.dec is None:
+        raise ConfigError(f"pattern={pattern!r} has no {{id}}, so it needs a table with ra, dec")
+    if radius is not None:
+        raise ConfigError(
+            f"match_arcsec={radius:g} does nothing with pattern={pattern!r}: galaxies are cut out"
+            " of frames at their positions, expected none, or a pattern with {id}"
+        )
 
 
 def _ended(sources: list[Source], headers: Headers) -> list[Source]:

@@ -217,7 +217,7 @@ def test_coordinates_are_read_by_workers(tmp_path, monkeypatch, pattern):
     rows = [f"t{i},{10 + i},{-30 + i}" for i in range(0, 40, 3)]
     (tmp_path / "t.csv").write_text("\n".join(["id,ra,dec", *rows]))
     columns = Columns(tmp_path / "t.csv", ra="ra", dec="dec")
-    options = {"table": columns, "match_arcsec": 2.0}
+    options = {"table": columns} | ({"match_arcsec": 2.0} if "{id}" in pattern else {})
     alone = find(tmp_path, pattern, ["r"], memory=tmp_path / "alone.json", **options)
     assert sum(not source.problem and not source.flags for source in alone) == 14
 
@@ -335,6 +335,8 @@ def test_fields(tmp_path):
     columns = Columns(tmp_path / "t.csv", ra="ra", dec="dec")
     found = find(tmp_path, "frames/*_{band}.fits", ["g", "r"], table=columns)
     files = {s.id: [path.name for path in s.files] for s in found}
+    bare = find(tmp_path, "frames/*_{band}.fits", ["g", "r"], table=replace(columns, id=None))
+    assert {s.id: len(s.files) for s in bare if s.files}.keys() >= {"row 1", "row 2", "row 3"}
 
     assert files["left"] == files["middle"] == ["one_g.fits", "one_r.fits"]
     assert files["right"] == ["two_g.fits", "two_r.fits"]
@@ -470,6 +472,11 @@ def test_mistakes(tmp_path):
         find(tmp_path, "{id}.fits", ["r"], table=Columns(tmp_path / "t.csv"))
     with pytest.raises(ConfigError, match="it needs a table with ra, dec"):
         find(tmp_path, "*.fits", ["r"], table=Columns(tmp_path / "t.csv", id="objid"))
+    places = Columns(tmp_path / "t.csv", id="objid", ra="label", dec="label")
+    with pytest.raises(
+        ConfigError, match=r"match_arcsec=2 does nothing with pattern='\*\.fits': .* expected none"
+    ):
+        find(tmp_path, "*.fits", ["r"], table=places, match_arcsec=2.0)
     with pytest.raises(ConfigError, match="needs two classes"):
         Columns(tmp_path / "t.csv", threshold=0.5)
 
