@@ -9,6 +9,7 @@ from astropy import units as u
 from astropy.table import Table
 
 from pipeline import headers
+from pipeline.catalogue import write_table
 from pipeline.errors import ConfigError, DataError
 from pipeline.fits import FitsFile, Frame, write_extensions, write_image
 from pipeline.objects import Columns
@@ -150,6 +151,30 @@ def test_threshold(tmp_path):
     assert [source.label for source in found] == ["smooth", "featured", "", ""]
     assert [source.flags for source in found] == [(), (), (), ("unknown_label",)]
     assert "unknown label 'lots', expected a number" in found[3].reason
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".fits", ".parquet", ".vot"])
+@pytest.mark.parametrize(
+    ("column", "options", "labels"),
+    [
+        ([1.0, 2.0, math.nan], {"classes": ("1", "2")}, ["1", "2", ""]),
+        ([1.0, 2.0, math.nan], {"classes": ("S", "E"), "rename": {"1": "S", "2": "E"}}, "SE "),
+        ([1.0, 2.0, math.nan], {"classes": ("1.0", "2.0")}, ["1.0", "2.0", ""]),
+        ([1.0, 2.0, math.nan], {}, ["1", "2", ""]),
+        ([1.0, 2.5, math.nan], {}, ["1.0", "2.5", ""]),
+        (["1.0", "v2", ""], {}, ["1.0", "v2", ""]),
+    ],
+)
+def test_labels_that_are_whole(tmp_path, suffix, column, options, labels):
+    r"""One blank makes real numbers of the integers of a column. Texts stay as they are."""
+
+    touch(tmp_path, "i/a.fits", "i/b.fits", "i/c.fits")
+    path = tmp_path / f"t{suffix}"
+    write_table(Table({"id": ["a", "b", "c"], "k": column}), path)
+    found = find(tmp_path, "i/{id}.fits", ["r"], table=Columns(path, label="k", **options))
+
+    assert [source.label for source in found] == [label.strip() for label in labels]
+    assert not any(source.flags for source in found)
 
 
 def test_joined_by_position(tmp_path):
