@@ -199,7 +199,23 @@ def _labels(table: Table, columns: Columns) -> list[tuple[str, str]]:
         values = _numbers(table[columns.label])
         return [_side(*pair, columns) for pair in zip(texts, values, strict=True)]
 
-    return [_label(text, columns) for text in texts]
+    return [_label(text, columns) for text in _whole(texts, table[columns.label], columns)]
+
+
+def _whole(texts: list[str], column: Column, columns: Columns) -> list[str]:
+    r"""Returns labels that are integers as such: with a blank among them, real numbers are kept.
+
+    Those that are wanted as they are stay so.
+    """
+
+    if column.dtype.kind != "f":
+        return texts
+    values = np.array(_numbers(column))
+    if np.any(values[np.isfinite(values)] % 1):
+        return texts
+    wanted = {*columns.classes, *columns.rename}
+
+    return [text if text in wanted else text.removesuffix(".0") for text in texts]
 
 
 def _side(text: str, value: float, columns: Columns) -> tuple[str, str]:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from astropy.coordinates import angular_separation
 from numpy.typing import NDArray
 
-from pipeline.catalogue import match_positions
+from pipeline.catalogue import Places, match_positions
 from pipeline.errors import ConfigError
 from pipeline.fits import Frame
 from pipeline.headers import Headers
@@ -19,6 +20,12 @@ from pipeline.objects import Columns, Entry, read_entries
 from pipeline.patterns import Found, find_files
 
 Files = tuple[Path, ...]
+
+WIDEST = 60.0
+r"""The largest reach of a frame, in degrees, that is believed: a larger one may have seams."""
+
+MARGIN = 1.5
+r"""The most that a frame may reach beyond the farthest of some of its pixels, as a factor."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,8 @@ def find(  # noqa: PLR0913
         The sources, sorted by identifier.
 
     Raises:
-        ConfigError: If the pattern or a column is impossible.
+        ConfigError: If the pattern or a column is impossible, or a radius is given that frames
+            have no use for.
         DataError: If no file fits the pattern, or the table cannot be read.
 
     Example:
@@ -97,15 +105,14 @@ def find(  # noqa: PLR0913
     texts = {band: (band_text or {}).get(band, band) for band in bands}
     wanted = tuple(bands) if "{band}" in pattern else ("",)
     found = find_files(root, pattern, texts)
+    frames = "{id}" not in pattern
+    if frames:
+        _check_positions(pattern, table, match_arcsec)
     entries, repeats = _unique(read_entries(table), table) if table else ({}, [])
     apart = "{band}" in pattern or "{band}" in str(hdu)
     first = hdu.replace("{band}", bands[0]) if isinstance(hdu, str) else hdu
-    headers = Headers(first, 1 if apart else len(bands), memory, workers)
-    if "{id}" not in pattern:
-        if table is None or table.ra is None or table.dec is None:
-            raise ConfigError(
-                f"pattern={pattern!r} has no {{id}}, so it needs a table with ra, dec"
-            )
+    headers = Headers(first, 1 if apart else len(bands), memory, workers, frames)
+    if frames:
         fields = _fields(found, wanted, Path(root), headers)
         joined = _from_fields(list(entries.values()), fields, headers)
         return _ended([*joined, *repeats], headers)
@@ -120,6 +127,18 @@ def find(  # noqa: PLR0913
         joined = _by_position(images, entries, name, match_arcsec, headers)
 
     return _ended([*joined, *repeats, *extra], headers)
+
+
+def _check_positions(pattern: str, table: Columns | None, radius: float | None) -> None:
+    r"""Refuses frames of the sky without positions to cut at, or with a radius for nothing."""
+
+    if table is None or table.ra is None or table.dec is None:
+        raise ConfigError(f"pattern={pattern!r} has no {{id}}, so it needs a table with ra, dec")
+    if radius is not None:
+        raise ConfigError(
+            f"match_arcsec={radius:g} does nothing with pattern={pattern!r}: galaxies are cut out"
+            " of frames at their positions, expected none, or a pattern with {id}"
+        )
 
 
 def _ended(sources: list[Source], headers: Headers) -> list[Source]:
@@ -277,17 +296,23 @@ def _from_fields(
     rows: Sequence[Entry], fields: Sequence[Source], headers: Headers
 ) -> Iterator[Source]:
     ra, dec = np.array([(row.ra, row.dec) for row in rows]).reshape(-1, 2).T
+    places = Places(ra, dec)
     nearest, distance = np.full(len(rows), -1), np.full(len(rows), np.inf)
     unusable = [field for field in fields if field.problem]
     yield from unusable
     for i, field in enumerate(fields):
+        frame = headers.frame(field.files[0])
+        if frame is None or frame.wcs is None:
+            continue
+        # Only what is near is worth a projection, which costs a microsecond per position
+        here = places.near(*_cap(frame))
         # A frame that lacks a band is the last to be taken.
-        away = _away(headers.frame(field.files[0]), ra, dec) + 2 * bool(field.problem)
+        away = _away(frame, ra[here], dec[here]) + 2 * bool(field.problem)
         if not field.problem and not np.isfinite(away).any():
             problem = f"no galaxy: no position of the table is in {field.files[0]}"
             yield replace(field, problem=problem)
-        nearest[away < distance] = i
-        distance = np.minimum(away, distance)
+        nearer = away < distance[here]
+        nearest[here[nearer]], distance[here[nearer]] = i, away[nearer]
 
     for row, i in zip(rows, nearest.tolist(), strict=True):
         source = replace(_told(Source(row.id), row), field=True)
@@ -302,16 +327,29 @@ def _from_fields(
             yield replace(source, files=fields[i].files, problem=fields[i].problem)
 
 
-def _away(
-    frame: Frame | None, ra: NDArray[np.float64], dec: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _cap(frame: Frame) -> tuple[float, float, float]:
+    r"""Returns the centre and the radius, in degrees, of a cap of the sky that holds a frame.
+
+    It is all of the sky if the frame is very wide, or does not tell.
+    """
+
+    height, width = frame.pixels.shape
+    x, y = np.meshgrid(np.linspace(-0.5, width - 0.5, 9), np.linspace(-0.5, height - 0.5, 9))
+    ra, dec = frame.sky(x, y)
+    middle = float(ra[4, 4]), float(dec[4, 4])
+    away = angular_separation(*np.radians(middle), np.radians(ra), np.radians(dec))
+    half = (frame.scale_arcsec or math.inf) / 3600 * math.hypot(height, width) / 2
+    reach = MARGIN * np.maximum(half, np.degrees(away.max()))  # NaN if any is
+
+    return (*middle, reach) if reach <= WIDEST else (0.0, 0.0, 180.0)
+
+
+def _away(frame: Frame, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.float64]:
     r"""Returns how far positions are from the middle of a frame, infinity if outside of it.
 
     The edge of the frame is at one.
     """
 
-    if frame is None:
-        return np.full(len(ra), np.inf)
     x, y = frame.pixel(ra, dec)
     height, width = frame.pixels.shape
     away = np.maximum(abs(x + 0.5 - width / 2) / width, abs(y + 0.5 - height / 2) / height) * 2

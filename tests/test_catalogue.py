@@ -270,6 +270,43 @@ def test_damaged_tables(suffix, data, tmp_path):
         read_table(tmp_path / f"t{suffix}")
 
 
+@pytest.mark.parametrize("names", [["id", "id", "ra"], ["ra", "id", " id "], ["", "x", "x", "x"]])
+def test_two_columns_of_one_name(tmp_path, names):
+    csv, parquet = tmp_path / "t.csv", tmp_path / "t.parquet"
+    csv.write_text(f"{','.join(names)}\n{','.join('a' for _ in names)}\n")
+    pq.write_table(pa.table([["a"]] * len(names), [name.strip() for name in names]), parquet)
+
+    for path in (csv, parquet):
+        name, count = (names[1], len(names) - 1) if names[0] == "" else ("id", 2)
+        with pytest.raises(DataError, match=rf"{path.name} .*: it has {count} columns '{name}'"):
+            read_table(path)
+
+
+@pytest.mark.parametrize("text", ["id,,\n7,,\n", ", id\n0,7\n"])
+def test_columns_without_a_name(tmp_path, text):
+    r"""Spreadsheets add some at the end, and pandas one at the beginning."""
+
+    (tmp_path / "t.csv").write_text(text)
+    table = read_table(tmp_path / "t.csv")
+    assert table.colnames == ["id"] and table["id"].tolist() == [7]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize(
+    ("text", "line"), [("# é\nid,k\na,b\nc,Café\n", 4), ("id,é\na,b\n", 1), ("", 0)]
+)
+def test_text_that_is_not_utf_8(tmp_path, pack, text, line):
+    path = tmp_path / "t.csv"
+    path.write_bytes(pack((text or "# é\nid,k\na,b\n").encode("latin-1")))
+    if line:
+        with pytest.raises(DataError, match=rf"t\.csv .*: line {line} is not UTF-8.* as UTF-8$"):
+            read_table(path)
+    else:
+        assert read_table(path).colnames == ["id", "k"]
+    path.write_bytes(pack((text or "id\n").encode()))
+    assert len(read_table(path)) == max(text.count("\n") - 1 - text.count("#"), 0)
+
+
 def test_unknown_tables(tmp_path):
     with pytest.raises(
         DataError, match=r"t.cvs is of no known kind of table, did you mean '.csv'"

@@ -54,6 +54,13 @@ def test_every_file_builds(path):
         ("model.args={dropout: .nan}", "model.args.dropout=nan, .*finite number"),
         ("data.root=null", r"data.root=None"),
         ("data.scale=-1", r"data.scale=-1, expected native, arcsec per pixel"),
+        ("data.scale=0 x petro_r", r"data.scale='0 x petro_r', expected native, arcsec per pixel"),
+        ("data.scale=0.00 x petro_r", r"data.scale='0.00 x petro_r', expected native"),
+        ("data.scale=4 petro_r", r"data.scale='4 petro_r', expected native"),
+        (
+            "data.band_text={q: z}",
+            r"^--set '.*': data.band_text={'q': 'z'}, unknown band 'q', expected one of g, r$",
+        ),
         ("data.size=[3, 64]", r"data.size=\[3, 64\], expected 8 pixels or more"),
         ("data.labels.mirror={b: c}", "mirror names 'c', expected one of a, b"),
         ("data.bands=[g, g]", r"data.bands=.*, expected different names"),
@@ -90,6 +97,15 @@ def test_every_file_builds(path):
 def test_wrong_settings(path, setting, message):
     with pytest.raises(ConfigError, match=message):
         config.load(path, [setting])
+
+
+def test_scales_and_texts_of_bands(path):
+    for scale in ("native", "0.4", "0.5 x petro_r", "4 x r"):
+        config.load(path, [f"data.scale={scale}"])
+    assert config.load(path, ["data.band_text={r: red}"]).data.band_text == {"r": "red"}
+    # Frames have no need of identifiers, nor of a radius
+    table = "data.table={path: t.csv, id: null, ra: ra, dec: dec}"
+    assert config.load(path, ["data.pattern=*_{band}.fits", table]).data.table.id is None
 
 
 def test_who_is_to_blame(path):

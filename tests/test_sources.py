@@ -1,4 +1,5 @@
 import errno
+import json
 import math
 from dataclasses import replace
 
@@ -7,12 +8,24 @@ import pytest
 from astropy import units as u
 from astropy.table import Table
 
+from pipeline import headers
+from pipeline.catalogue import write_table
 from pipeline.errors import ConfigError, DataError
 from pipeline.fits import FitsFile, Frame, write_extensions, write_image
 from pipeline.objects import Columns
 from pipeline.sources import find
 
 LONG = "587722952767439450"
+SIP = {
+    "CTYPE1": "RA---TAN-SIP",
+    "CTYPE2": "DEC--TAN-SIP",
+    "A_ORDER": 2,
+    "B_ORDER": 3,
+    "A_2_0": 4e-4,
+    "A_0_2": -2e-4,
+    "B_1_1": 3e-4,
+    "B_0_3": -1e-6,
+}
 
 
 def touch(root, *names):
@@ -22,8 +35,12 @@ def touch(root, *names):
 
 
 def image(path, ra, dec, shape=(20, 30), scale=1.0):
+    image_file(path, cards(ra, dec, shape, scale), shape)
+
+
+def image_file(path, header, shape=(61, 80)):
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_image(path, np.zeros(shape, np.float32), cards(ra, dec, shape, scale))
+    write_image(path, np.zeros(shape, np.float32), header)
 
 
 def cards(ra, dec, shape=(20, 30), scale=1.0):
@@ -136,6 +153,30 @@ def test_threshold(tmp_path):
     assert "unknown label 'lots', expected a number" in found[3].reason
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".fits", ".parquet", ".vot"])
+@pytest.mark.parametrize(
+    ("column", "options", "labels"),
+    [
+        ([1.0, 2.0, math.nan], {"classes": ("1", "2")}, ["1", "2", ""]),
+        ([1.0, 2.0, math.nan], {"classes": ("S", "E"), "rename": {"1": "S", "2": "E"}}, "SE "),
+        ([1.0, 2.0, math.nan], {"classes": ("1.0", "2.0")}, ["1.0", "2.0", ""]),
+        ([1.0, 2.0, math.nan], {}, ["1", "2", ""]),
+        ([1.0, 2.5, math.nan], {}, ["1.0", "2.5", ""]),
+        (["1.0", "v2", ""], {}, ["1.0", "v2", ""]),
+    ],
+)
+def test_labels_that_are_whole(tmp_path, suffix, column, options, labels):
+    r"""One blank makes real numbers of the integers of a column. Texts stay as they are."""
+
+    touch(tmp_path, "i/a.fits", "i/b.fits", "i/c.fits")
+    path = tmp_path / f"t{suffix}"
+    write_table(Table({"id": ["a", "b", "c"], "k": column}), path)
+    found = find(tmp_path, "i/{id}.fits", ["r"], table=Columns(path, label="k", **options))
+
+    assert [source.label for source in found] == [label.strip() for label in labels]
+    assert not any(source.flags for source in found)
+
+
 def test_joined_by_position(tmp_path):
     image(tmp_path / "x.fits", 359.99999, 10.0)
     image(tmp_path / "y.fits", 30.0, -45.0)
@@ -201,7 +242,7 @@ def test_coordinates_are_read_by_workers(tmp_path, monkeypatch, pattern):
     rows = [f"t{i},{10 + i},{-30 + i}" for i in range(0, 40, 3)]
     (tmp_path / "t.csv").write_text("\n".join(["id,ra,dec", *rows]))
     columns = Columns(tmp_path / "t.csv", ra="ra", dec="dec")
-    options = {"table": columns, "match_arcsec": 2.0}
+    options = {"table": columns} | ({"match_arcsec": 2.0} if "{id}" in pattern else {})
     alone = find(tmp_path, pattern, ["r"], memory=tmp_path / "alone.json", **options)
     assert sum(not source.problem and not source.flags for source in alone) == 14
 
@@ -238,7 +279,12 @@ def test_a_disk_that_fails_for_a_while_is_not_remembered(tmp_path, monkeypatch):
     assert not seven.problem and seven.files
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '{"x": [1, 2]}', "\xff"])
+HEAD = json.dumps({"columns": headers.FIELD, "hdu": None, "planes": 1}) + "\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '{"x": [1, 2]}', "\xff", HEAD + "[", HEAD + "7", HEAD + '["x", 1]']
+)
 def test_damaged_memory(tmp_path, caplog, text):
     image(tmp_path / "x.fits", 10.0, 10.0)
     (tmp_path / "t.csv").write_text("id,ra,dec\n7,10,10\n")
@@ -249,7 +295,58 @@ def test_damaged_memory(tmp_path, caplog, text):
     for _ in range(2):
         (one,) = find(tmp_path, "*.fits", ["r"], **options)
         assert (one.id, one.problem) == ("7", "")
-    assert caplog.text.count("memory.json is damaged, all headers are read again") == 1
+    assert caplog.text.count("memory.json is damaged or of another version, all headers are") == 1
+
+
+@pytest.mark.parametrize("pattern", ["{id}.fits", "*.fits"])
+def test_memory_is_small(tmp_path, pattern):
+    r"""Of a stamp its place is kept, of a frame the cards of the sky, whatever else it has."""
+
+    long = {f"PLATE{i}": f"A card of the plate, number {i}, of a scan" for i in range(200)}
+    for i in range(10):
+        image_file(tmp_path / f"{i}.fits", cards(10.0 + i, 20.0) | SIP | long)
+    (tmp_path / "t.csv").write_text(
+        "\n".join(["id,ra,dec", *[f"t{i},{10 + i},20" for i in range(9)]])
+    )
+    options = {"table": Columns(tmp_path / "t.csv", ra="ra", dec="dec")}
+    options |= {"match_arcsec": 2000.0} if "{id}" in pattern else {}
+    memory = tmp_path / "memory.json"
+    plain = find(tmp_path, pattern, ["r"], **options)
+    for _ in range(2):
+        assert find(tmp_path, pattern, ["r"], memory=memory, **options) == plain
+
+    assert sum(not source.problem and not source.flags for source in plain) == 9
+    of_paths = sum(len(str(path)) for path in tmp_path.glob("*.fits"))
+    assert memory.stat().st_size - of_paths < 10 * (100 if "{id}" in pattern else 500)
+
+
+def test_memory_of_another_kind(tmp_path, caplog, monkeypatch):
+    r"""Stamps and frames, another extension and what an earlier version wrote are read anew."""
+
+    image(tmp_path / "x.fits", 10.0, 10.0)
+    (tmp_path / "t.csv").write_text("id,ra,dec\n7,10,10\n")
+    memory, path = tmp_path / "memory.json", tmp_path / "x.fits"
+    stat = path.stat()
+    elsewhere = cards(50.0, 50.0) | {"COMMENT": "x" * 2000}
+    entry = [stat.st_size, stat.st_mtime_ns, [20, 30], elsewhere, 50.0, 50.0, ""]
+    memory.write_text(json.dumps({f"{path}[None][1]": entry}))
+    options = {"table": Columns(tmp_path / "t.csv", ra="ra", dec="dec"), "memory": memory}
+    read, once = [], FitsFile.open
+    monkeypatch.setattr(FitsFile, "open", lambda path: read.append(path.name) or once(path))
+
+    for i, (pattern, more) in enumerate(
+        [
+            ("*.fits", {}),
+            ("{id}.fits", {"match_arcsec": 2.0}),
+            ("{id}.fits", {"match_arcsec": 2.0, "hdu": 0}),
+            ("*.fits", {"hdu": 0}),
+        ]
+    ):
+        for _ in range(2):
+            (one,) = find(tmp_path, pattern, ["r"], **options, **more)
+            assert not one.problem and not one.flags and one.files == (path,)
+        assert len(read) == i + 1
+    assert caplog.text.count("of another version") == 1
 
 
 def test_fields(tmp_path):
@@ -263,6 +360,8 @@ def test_fields(tmp_path):
     columns = Columns(tmp_path / "t.csv", ra="ra", dec="dec")
     found = find(tmp_path, "frames/*_{band}.fits", ["g", "r"], table=columns)
     files = {s.id: [path.name for path in s.files] for s in found}
+    bare = find(tmp_path, "frames/*_{band}.fits", ["g", "r"], table=replace(columns, id=None))
+    assert {s.id: len(s.files) for s in bare if s.files}.keys() >= {"row 1", "row 2", "row 3"}
 
     assert files["left"] == files["middle"] == ["one_g.fits", "one_r.fits"]
     assert files["right"] == ["two_g.fits", "two_r.fits"]
@@ -305,6 +404,85 @@ def test_fields_that_cannot_be_used(tmp_path):
     assert found["f/single_g.fits"].problem == found["c"].problem
 
 
+SKIES = {
+    "around RA 0": cards(0.003, -12.0, (61, 80), 2.0),
+    "turned": cards(83.0, 41.0, (61, 80)) | {"CROTA2": 33.0},
+    "distorted": cards(210.0, 54.0, (61, 80), 3.0) | SIP,
+    "another distorted": cards(120.0, -5.0, (61, 80), 3.0) | SIP | {"CRPIX1": 400.0},
+    "pole": cards(77.0, 89.995, (61, 80), 2.0),
+    "south pole at an edge": cards(77.0, -90.0, (61, 80), 2.0) | {"CRPIX2": 3.0},
+    "galactic": cards(120.0, 2.0, (61, 80)) | {"CTYPE1": "GLON-CAR", "CTYPE2": "GLAT-CAR"},
+    "latitude first": cards(30.0, 20.0, (61, 80))
+    | {"CTYPE1": "DEC--TAN", "CTYPE2": "RA---TAN", "CRVAL1": 20.0, "CRVAL2": 30.0},
+    "of FK5": cards(200.0, 10.0, (61, 80), 2.0) | {"RADESYS": "FK5", "EQUINOX": 1950.0},
+    "beside": cards(0.02, -12.0, (61, 80), 2.0),
+}
+WIDE = {
+    "wide": cards(150.0, 30.0, (61, 80), 7200.0),
+    "whole sky": cards(0.0, 0.0, (61, 80), 4.5 * 3600)
+    | {"CTYPE1": "RA---AIT", "CTYPE2": "DEC--AIT"},
+    "scale untold": {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRPIX1": 40.0},
+}
+
+
+def positions(frame, random):
+    r"""Draws places in, at the edges of and around a frame, and all over the sky."""
+
+    height, width = frame.pixels.shape
+    x, y = random.uniform(-0.4, 1.4, (2, 80)) * [[width], [height]]
+    x[:20], y[20:40] = -0.5 + np.tile([-1e-3, 1e-3], 10), height - 0.5
+    ra, dec = np.concatenate(
+        [frame.sky(x, y), random.uniform([[0], [-90]], [[360], [90]], (2, 20))], 1
+    )
+    known = np.isfinite(ra)
+
+    return np.round(ra[known], 7).tolist(), np.round(dec[known], 7).tolist()
+
+
+def nearest(frames, ra, dec):
+    r"""Returns the frame in whose middle each position is, of those that have it, or none."""
+
+    away = []
+    for frame in frames:
+        (x, y), (height, width) = frame.pixel(ra, dec), frame.pixels.shape
+        off = np.maximum(abs(x - (width - 1) / 2) / width, abs(y - (height - 1) / 2) / height)
+        away.append(np.where(off <= 0.5, off, np.inf))
+
+    return np.where(np.isfinite(np.min(away, 0)), np.argmin(away, 0), -1)
+
+
+@pytest.mark.parametrize("skies", [SKIES, SKIES | WIDE], ids=["narrow", "and wide"])
+def test_only_what_is_near_is_projected(tmp_path, monkeypatch, skies):
+    r"""A frame has those galaxies that projecting all of them finds in it."""
+
+    random, places, frames = np.random.default_rng(5), [("nowhere", math.nan, math.nan)], []
+    for name, header in sorted(skies.items()):
+        image_file(tmp_path / f"f/{name}.fits", header)
+        frames.append(FitsFile.open(tmp_path / f"f/{name}.fits").frames()[0])
+        for i, place in enumerate(zip(*positions(frames[-1], random), strict=True)):
+            places.append((f"{name} {i}", *place))
+    image_file(tmp_path / "f/lost.fits", {})
+    rows = [",".join(map(str, row)) for row in places]
+    (tmp_path / "t.csv").write_text("\n".join(["id,ra,dec", *rows]))
+    columns = Columns(tmp_path / "t.csv", ra="ra", dec="dec")
+    names, *where = zip(*places, strict=True)
+    expected = dict(zip(names, nearest(frames, *map(np.array, where)).tolist(), strict=True))
+    projected, once = [], Frame.pixel
+    monkeypatch.setattr(
+        Frame, "pixel", lambda self, ra, dec: projected.append(len(ra)) or once(self, ra, dec)
+    )
+
+    found = {source.id: source for source in find(tmp_path, "f/*.fits", ["r"], table=columns)}
+    stems = [frame.source.rpartition("/")[2].partition(".")[0] for frame in frames]
+    for name, i in expected.items():
+        files = (tmp_path / f"f/{stems[i]}.fits",) if i >= 0 else ()
+        assert found[name].files == files, name
+    wanted = SKIES if skies is SKIES else WIDE
+    assert set(expected.values()) >= {stems.index(name) for name in wanted}
+    if skies is SKIES:
+        assert sum(projected) < 0.2 * len(places) * len(frames)
+
+
 def test_mistakes(tmp_path):
     touch(tmp_path, "1.fits", "t.csv")
     (tmp_path / "t.csv").write_text("objid,label\n1,a\n")
@@ -319,6 +497,11 @@ def test_mistakes(tmp_path):
         find(tmp_path, "{id}.fits", ["r"], table=Columns(tmp_path / "t.csv"))
     with pytest.raises(ConfigError, match="it needs a table with ra, dec"):
         find(tmp_path, "*.fits", ["r"], table=Columns(tmp_path / "t.csv", id="objid"))
+    places = Columns(tmp_path / "t.csv", id="objid", ra="label", dec="label")
+    with pytest.raises(
+        ConfigError, match=r"match_arcsec=2 does nothing with pattern='\*\.fits': .* expected none"
+    ):
+        find(tmp_path, "*.fits", ["r"], table=places, match_arcsec=2.0)
     with pytest.raises(ConfigError, match="needs two classes"):
         Columns(tmp_path / "t.csv", threshold=0.5)
 

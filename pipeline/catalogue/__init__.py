@@ -2,6 +2,7 @@ r"""Catalogues: tables of galaxies, in and out, joined on the sky."""
 
 __all__ = [
     "Column",
+    "Places",
     "concatenate",
     "contents",
     "in_parts",
@@ -11,7 +12,7 @@ __all__ = [
 ]
 
 from pipeline.catalogue.formats import Column
-from pipeline.catalogue.matching import match_positions
+from pipeline.catalogue.matching import Places, match_positions
 from pipeline.catalogue.parts import contents, in_parts
 from pipeline.catalogue.reading import read_table
 from pipeline.catalogue.writing import concatenate, write_table

@@ -1,10 +1,11 @@
 r"""Positions matched on the sky."""
 
-__all__ = ["match_positions"]
+__all__ = ["Places", "match_positions"]
 
 import numpy as np
 from astropy.coordinates import SkyCoord
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 
 
 def match_positions(
@@ -53,3 +54,45 @@ def match_positions(
     separation[known[near]] = angle.arcsec[near]
 
     return index, separation
+
+
+class Places:
+    r"""Positions, sorted once so that those near another are found without a look at the rest.
+
+    Two of them, :math:`r` apart on the sky, are :math:`2 \sin(r / 2)` apart on the unit sphere,
+    at a pole as elsewhere.
+
+    Arguments:
+        ra: The right ascensions (degrees), with shape `(N)`. NaN where unknown.
+        dec: The declinations (degrees), with shape `(N)`.
+
+    Example:
+        >>> Places([359.9, 10.0, 0.1], [0.0, 0.0, 0.0]).near(0.0, 0.0, radius_deg=1.0)
+        array([0, 2])
+    """
+
+    def __init__(self, ra: ArrayLike, dec: ArrayLike) -> None:
+        places = _unit_vectors(ra, dec)
+        self._known = np.flatnonzero(np.isfinite(places).all(-1))
+        self._tree = cKDTree(places[self._known])
+
+    def near(self, ra: float, dec: float, radius_deg: float) -> NDArray[np.int64]:
+        r"""Returns the indices of those within a radius, in order, with shape `(*)`.
+
+        Within 180 degrees are all that are known.
+        """
+
+        if radius_deg >= 180:
+            return self._known
+        chord = 2 * np.sin(np.radians(radius_deg) / 2)
+        found = self._tree.query_ball_point(_unit_vectors(ra, dec), chord)
+
+        return self._known[np.sort(np.array(found, np.int64))]
+
+
+def _unit_vectors(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.float64]:
+    r"""Returns positions of shape `(*)` on the unit sphere, with shape `(*, 3)`."""
+
+    ra, dec = np.radians(np.asarray(ra, float)), np.radians(np.asarray(dec, float))
+
+    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)

@@ -7,7 +7,8 @@ import gzip
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.parsers.expat import ExpatError
@@ -51,7 +52,8 @@ def read_table(path: Path, texts: Collection[str | None] = ()) -> Table:
     r"""Reads a table.
 
     Strings are never bytes nor masked, missing numbers are NaN or, among integers, masked.
-    A column of digits of which one begins with 0 is one of names, not of numbers.
+    A column of digits of which one begins with 0 is one of names, not of numbers. Columns of a
+    `.csv` file that have no name themselves, such as the index of pandas, are left out.
 
     Arguments:
         path: A `.fits`, `.vot`, `.xml`, `.ecsv`, `.csv` or `.parquet` file; all but the last
@@ -61,7 +63,8 @@ def read_table(path: Path, texts: Collection[str | None] = ()) -> Table:
             are still numbers.
 
     Raises:
-        DataError: If it cannot be read.
+        DataError: If it cannot be read, or if two columns have one name. (Those of an ECSV or
+            VOTable file are told apart by astropy.)
     """
 
     path = Path(path)
@@ -110,21 +113,25 @@ def _read_ecsv(path: Path) -> Table:
 
 
 def _read_parquet(path: Path) -> Table:
+    _check_names(pq.read_schema(path).names)
+
     return _from_arrow(pq.read_table(path, partitioning=None))
 
 
 def _read_csv(path: Path, texts: Collection[str | None] = ()) -> Table:
-    data = path.read_bytes()
+    data, skipped = path.read_bytes(), 0
     if data.startswith(b"\x1f\x8b"):
         data = gzip.decompress(data)
     if data.startswith(b"# %ECSV"):
         return Table.read(data.decode(), format="ascii.ecsv")
 
     while data.startswith(b"#"):
-        data = data.partition(b"\n")[2]
+        data, skipped = data.partition(b"\n")[2], skipped + 1
+    _check_text(data, skipped)
     line = data.partition(b"\n")[0].decode("utf-8-sig").rstrip("\r")
     delimiter = max(",;\t", key=line.count)
     names = next(csv.reader([line], delimiter=delimiter), [])
+    _check_names([name.strip() for name in names if name.strip()])
     text = arrow_csv.read_csv(
         pa.BufferReader(data),
         parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
@@ -132,9 +139,25 @@ def _read_csv(path: Path, texts: Collection[str | None] = ()) -> Table:
     )
 
     names = [name.strip() for name in names]
-    columns = [_typed(*pair, texts) for pair in zip(text.columns, names, strict=True)]
+    pairs = zip(text.columns, names, strict=True)
+    columns = {name: _typed(column, name, texts) for column, name in pairs if name}
 
-    return _from_arrow(pa.table(columns, names))
+    return _from_arrow(pa.table(columns))
+
+
+def _check_text(data: bytes, skipped: int) -> None:
+    try:
+        if not data.isascii():  # which costs no memory
+            data.decode()
+    except UnicodeDecodeError as error:
+        line = skipped + data.count(b"\n", 0, error.start) + 1
+        raise DataError(f"line {line} is not UTF-8, expected UTF-8: save it as UTF-8") from error
+
+
+def _check_names(names: Sequence[str]) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise DataError(f"it has {count} columns {name!r}, expected one of each name")
 
 
 def _typed(column: pa.ChunkedArray, name: str, texts: Collection[str | None]) -> pa.ChunkedArray:

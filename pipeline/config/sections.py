@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.config.base import Config
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, suggest
 from pipeline.labels import Scheme
 
 Scalar = bool | int | float | str
@@ -49,9 +49,9 @@ def _large_enough(size: int | tuple[int, int]) -> int | tuple[int, int]:
 
 
 def _scale(scale: float | str) -> float | str:
-    valid = (
-        re.fullmatch(r"native|\d+(\.\d+)? x \S+", scale) if isinstance(scale, str) else scale > 0
-    )
+    multiple = re.fullmatch(r"(\d+(?:\.\d+)?) x \S+", str(scale))
+    factor = float(multiple[1]) if multiple else scale
+    valid = factor == "native" if isinstance(factor, str) else factor > 0
     if not valid:
         raise ValueError("expected native, arcsec per pixel, or a text like '4 x petro_r'")
 
@@ -95,14 +95,12 @@ class Table(Config):
 
     match_arcsec: float | None = Field(None, gt=0)
     r"""Match images to rows by position within this radius, rather than by identifier, of which
-    there need be none (`id: null`)."""
+    there need be none (`id: null`). Not for frames of the sky, which need none either."""
 
     @model_validator(mode="after")
-    def _tells_rows_apart(self) -> Self:
+    def _has_places(self) -> Self:
         if self.match_arcsec and None in (self.ra, self.dec):
             raise ValueError(f"match_arcsec={self.match_arcsec:g} needs the columns ra and dec")
-        if self.id is None and not self.match_arcsec:
-            raise ValueError("id=None needs match_arcsec, expected a column")
 
         return self
 
@@ -182,6 +180,25 @@ class Data(Config):
 
     workers: int = Field(2, gt=0)
     r"""The number of processes that read."""
+
+    @field_validator("band_text")
+    @classmethod
+    def _are_of_bands(cls, texts: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        bands = info.data.get("bands", texts)
+        for name in texts:
+            if name not in bands:
+                raise ValueError(f"unknown band {name!r}, {suggest(name, bands)}")
+
+        return texts
+
+    @field_validator("table")
+    @classmethod
+    def _tells_rows_apart(cls, table: Table | None, info: ValidationInfo) -> Table | None:
+        frames = "{id}" not in info.data.get("pattern", "{id}")
+        if table and table.id is None and not table.match_arcsec and not frames:
+            raise ValueError("id=None needs match_arcsec, expected a column")
+
+        return table
 
     @property
     def shape(self) -> tuple[int, int]:
