@@ -1,6 +1,6 @@
 r"""Which bands the headers of images name."""
 
-__all__ = ["band_misfit"]
+__all__ = ["band_misfit", "cube_bands"]
 
 import re
 from collections.abc import Sequence
@@ -23,24 +23,36 @@ def band_misfit(frames: Sequence[Frame], bands: Sequence[str], apart: bool) -> s
         What is wrong, or an empty text if nothing surely is.
     """
 
-    found = _each(frames) if apart else _of_a_cube(frames[0], bands)
+    found = _each(frames) if apart else cube_bands(frames[0], len(bands))
     wrong = [name and _differ(name, band, bands) for name, band in zip(found, bands, strict=True)]
 
     return f"found the bands {', '.join(found)}, expected {', '.join(bands)}" if any(wrong) else ""
 
 
-def _each(frames: Sequence[Frame]) -> list[str]:
-    return [str(frame.header.get("FILTER", "")).strip() for frame in frames]
+def cube_bands(frame: Frame, count: int) -> list[str]:
+    r"""Returns what the header of a cube calls its bands.
 
+    That is `BAND1`, `BAND2`, ..., or `BAND0`, `BAND1`, ..., or else a letter of `FILTER` each.
 
-def _of_a_cube(frame: Frame, bands: Sequence[str]) -> list[str]:
+    Arguments:
+        frame: One of its planes.
+        count: The number of bands :math:`C`.
+
+    Returns:
+        A text for each band, empty where the header has none.
+    """
+
     first = 0 if "BAND0" in frame.header else 1
-    named = [str(frame.header.get(f"BAND{first + c}", "")).strip() for c in range(len(bands))]
+    named = [str(frame.header.get(f"BAND{first + c}", "")).strip() for c in range(count)]
     text = str(frame.header.get("FILTER", "")).strip()
-    if not any(named) and len(text) == len(bands) and LETTERS.issuperset(text.lower()):
+    if not any(named) and len(text) == count and LETTERS.issuperset(text.lower()):
         return list(text)
 
     return named
+
+
+def _each(frames: Sequence[Frame]) -> list[str]:
+    return [str(frame.header.get("FILTER", "")).strip() for frame in frames]
 
 
 def _differ(found: str, band: str, bands: Sequence[str]) -> bool:

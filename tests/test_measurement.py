@@ -20,6 +20,8 @@ from pipeline.morphometry import measure as measure_one
 from pipeline.morphometry.cutouts import GRADIENT, measure_cutouts
 from pipeline.morphometry.fields import FLUXES, meaning, unit
 from pipeline.morphometry.psf import separate
+from pipeline.runs.images import find_images, layout
+from pipeline.simulate import simulate
 from pipeline.store import Store, StoreInfo
 
 SHAPE = (33, 29)
@@ -296,6 +298,32 @@ def test_images(tmp_path, images):
 
     runs.measure(images / "1.fits", tmp_path / "one.csv", ["data.bands=[blue,red]"])
     assert np.isclose(read_table(tmp_path / "one.csv")["gini_red"][0], table["gini_r"][1])
+
+
+@pytest.mark.parametrize(
+    ("cards", "bands"),
+    [
+        ({"BAND0": "g", "BAND1": "r DECam SDSS c0002 6415.0"}, ("g", "r")),
+        ({"BAND1": "g", "BAND2": "r"}, ("g", "r")),
+        ({"FILTER": "gr"}, ("g", "r")),
+        ({"FILTER": "Red"}, ("1", "2")),
+        ({"BAND0": "g"}, ("1", "2")),
+        ({"BAND0": "g", "BAND1": "g"}, ("1", "2")),
+        ({}, ("1", "2")),
+    ],
+)
+def test_bands_of_a_cube(tmp_path, cards, bands):
+    r"""Its header names them, however it counts them."""
+
+    write_image(tmp_path / "a.fits", np.zeros((2, *SHAPE), np.float32), cards)
+
+    assert layout(find_images(tmp_path), workers=1) == (bands, SHAPE)
+
+
+def test_bands_of_the_simulator(tmp_path):
+    simulate(tmp_path, galaxies=2, side=32, faults=0.0)
+
+    assert layout(find_images(tmp_path / "cutouts"), 1) == (("g", "r", "i", "z"), (32, 32))
 
 
 def test_padding(tmp_path):

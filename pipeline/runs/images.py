@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pipeline.errors import ConfigError, DataError
+from pipeline.filters import cube_bands
 from pipeline.fits import FitsFile, Frame, read_composite
 from pipeline.rows import COMPOSITES
 from pipeline.sources import Source
@@ -45,7 +46,7 @@ def layout(sources: Sequence[Source], workers: int, given: Collection[str] = ())
     r"""Finds out which bands images have, and their size.
 
     The names of bands are those of the headers of the first image that can be read (`FILTER`,
-    or `BAND1`, `BAND2`, ...), or else numbers.
+    or those of :func:`pipeline.filters.cube_bands`), or else numbers.
 
     Arguments:
         sources: The images, one file each.
@@ -102,9 +103,9 @@ def _layout(path: Path) -> Layout | str:
 
 
 def _bands(frames: Sequence[Frame]) -> tuple[str, ...]:
-    keys = ["FILTER"] if len(frames) == 1 else [f"BAND{i + 1}" for i in range(len(frames))]
-    told = [str(frames[0].header.get(key, "")).split() for key in keys]
-    names = tuple(words[0] if words else "" for words in told)
+    one = [str(frames[0].header.get("FILTER", ""))]
+    told = one if len(frames) == 1 else cube_bands(frames[0], len(frames))
+    names = tuple((text.split() or [""])[0] for text in told)
     if len(set(names)) == len(names) and all(re.fullmatch(r"\w+", name) for name in names):
         return names
 
