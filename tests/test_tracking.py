@@ -18,15 +18,19 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from requests.exceptions import SSLError
+from sqlalchemy.exc import OperationalError
 
 import models
 from pipeline.calibration import apply
 from pipeline.card import Card, load_card, save_card
 from pipeline.comparison import Predictions
-from pipeline.errors import ConfigError, DataError
+from pipeline.errors import ConfigError, DataError, PipelineError
 from pipeline.fits import write_image
 from pipeline.stretch import Stretch
-from pipeline.tracking import Tracker, promote, resolve, store_uri
+from pipeline.tracking import Tracker, promote, resolve, run_page, store_uri, version_of
+from pipeline.tracking.address import understood
 
 CLASSES = ("elliptical", "cw", "acw")
 IDS = [f"g{n}" for n in range(300)]
@@ -328,6 +332,63 @@ def mlflow_load(uri, name):
 def test_refuses(uri):
     with pytest.raises(ConfigError, match="expected sqlite"):
         Tracker(uri, "first")
+
+
+def begin(uri):
+    with Tracker(uri, "first"):
+        pass
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda uri, _: begin(uri),
+        lambda uri, _: promote(uri, "galaxies", "1", said(1)),
+        lambda uri, folder: resolve("models:/galaxies@champion", uri, folder),
+        lambda uri, _: run_page("models:/galaxies/1", uri),
+        lambda uri, _: version_of("models:/galaxies@champion", uri),
+    ],
+    ids=["begin", "promote", "resolve", "run_page", "version_of"],
+)
+def test_nobody_answers(ask, tmp_path, monkeypatch):
+    r"""A server that is down is no mistake of the user: it may be there the next time."""
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    message = r"^http://127\.0\.0\.1:9 does not answer: .*refused; expected a tracking server that"
+    with pytest.raises(PipelineError, match=message) as found:
+        ask("http://127.0.0.1:9", tmp_path)
+    assert type(found.value) is PipelineError
+
+
+def down(words):
+    return OperationalError("SELECT 1", {}, OSError(words))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (down("the connection was refused"), PipelineError),
+        (MlflowException("failures while downloading a\nAPI request to b failed"), PipelineError),
+        (MlflowException("failures while downloading a\nno such file"), ConfigError),
+        (SSLError("the certificate is of another host"), ConfigError),
+    ],
+)
+def test_what_may_pass(error, kind):
+    with pytest.raises(PipelineError, match="^http://a") as found, understood("http://a"):
+        raise error
+    assert type(found.value) is kind
+
+
+def test_the_end_is_lost(uri, monkeypatch):
+    r"""A run whose end does not reach the server failed, as the server may be there again."""
+
+    def fail(*_):
+        raise MlflowException("away") from down("away")
+
+    monkeypatch.setattr(MlflowClient, "set_terminated", fail)
+    with pytest.raises(PipelineError, match="did not take the end") as found:
+        begin(uri)
+    assert type(found.value) is PipelineError
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 r"""Where MLflow is, and what it says when it fails."""
 
-__all__ = ["checked", "global_uri", "page", "store_uri", "understood"]
+__all__ = ["checked", "global_uri", "is_away", "page", "store_uri", "understood"]
 
 import os
 import re
@@ -23,9 +23,19 @@ with warnings.catch_warnings():
 
 from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from requests import ConnectionError as NoConnection
+from requests import RequestException, Timeout
+from requests.exceptions import RetryError, SSLError
+from sqlalchemy.exc import OperationalError
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, PipelineError
 from pipeline.files import locked
+
+AWAY = (NoConnection, OperationalError, RetryError, Timeout)
+r"""What is raised if a server, or the one of a database, is down, or says so (HTTP 5xx)."""
+
+BUSY = ("DEADLINE_EXCEEDED", "TEMPORARILY_UNAVAILABLE")
+r"""What MLflow calls it."""
 
 
 def store_uri(folder: Path) -> str:
@@ -87,12 +97,44 @@ def _create(path: Path) -> None:
 
 @contextmanager
 def understood(uri: str) -> Iterator[None]:
-    r"""Turns what MLflow raises into an error that names the server."""
+    r"""Turns what MLflow raises into an error that names the server.
+
+    Raises:
+        ConfigError: If MLflow refuses what it is asked for.
+        PipelineError: If the server is away, which may pass.
+    """
 
     try:
         yield
-    except MlflowException as error:
-        raise ConfigError(f"{uri}: {error.message}") from error
+    except (MlflowException, OperationalError, RequestException) as error:
+        if is_away(error):
+            found = _chain(error)[-1]
+            told = " ".join(str(found).split()) or type(found).__name__
+            raise PipelineError(
+                f"{uri} does not answer: {told}; expected a tracking server that does"
+            ) from error
+        raise ConfigError(f"{uri}: {getattr(error, 'message', error)}") from error
+
+
+def is_away(error: BaseException) -> bool:
+    r"""Tells whether the server does not answer, or cannot for now."""
+
+    chain = _chain(error)
+    if any(isinstance(one, SSLError) for one in chain):  # a certificate does not change by itself
+        return False
+    if getattr(error, "error_code", None) in BUSY or any(isinstance(one, AWAY) for one in chain):
+        return True
+
+    # Of what became of a download, MLflow keeps the words alone
+    return re.search(r"downloading .*API request to \S+ failed", str(error), re.DOTALL) is not None
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    r"""Returns an error, what it came of, and so on."""
+
+    before = error.__cause__ or error.__context__
+
+    return [error, *(_chain(before) if before else [])]
 
 
 @contextmanager
