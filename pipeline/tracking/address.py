@@ -1,7 +1,8 @@
 r"""Where MLflow is, and what it says when it fails."""
 
-__all__ = ["checked", "global_uri", "is_away", "page", "store_uri", "understood"]
+__all__ = ["cause", "checked", "global_uri", "is_away", "page", "store_uri", "understood"]
 
+import logging
 import os
 import re
 import warnings
@@ -30,6 +31,7 @@ from sqlalchemy.exc import OperationalError
 
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.files import locked
+from pipeline.passwords import masked
 
 AWAY = (NoConnection, OperationalError, RetryError, Timeout)
 r"""What is raised if a server, or the one of a database, is down, or says so (HTTP 5xx)."""
@@ -68,13 +70,14 @@ def checked(uri: str) -> str:
 
 def page(uri: str, experiment_id: str, run_id: str) -> str:
     r"""Returns where to look at a run: its page, after the command that serves it if there is no
-    server."""
+    server. A browser asks for a user and a password itself."""
 
     place = f"#/experiments/{experiment_id}/runs/{run_id}"
     if uri.startswith("http"):
-        return f"{uri.rstrip('/')}/{place}"
+        address = re.sub(r"(?<=://)[^/?#]*@", "", masked(uri))
+        return f"{address.rstrip('/')}/{place}"
 
-    return f"mlflow ui --backend-store-uri {uri}, then http://127.0.0.1:5000/{place}"
+    return f"mlflow ui --backend-store-uri {masked(uri)}, then http://127.0.0.1:5000/{place}"
 
 
 def _create(path: Path) -> None:
@@ -112,8 +115,8 @@ def understood(uri: str) -> Iterator[None]:
             told = " ".join(str(found).split()) or type(found).__name__
             raise PipelineError(
                 f"{uri} does not answer: {told}; expected a tracking server that does"
-            ) from error
-        raise ConfigError(f"{uri}: {getattr(error, 'message', error)}") from error
+            ) from cause(error)
+        raise ConfigError(f"{uri}: {getattr(error, 'message', error)}") from cause(error)
 
 
 def is_away(error: BaseException) -> bool:
@@ -129,12 +132,29 @@ def is_away(error: BaseException) -> bool:
     return re.search(r"downloading .*API request to \S+ failed", str(error), re.DOTALL) is not None
 
 
+def cause(error: BaseException) -> BaseException | None:
+    r"""Returns an error as the cause of another, or none if a traceback of it tells a password,
+    which Prefect would keep."""
+
+    return None if any(str(one) != masked(str(one)) for one in _chain(error)) else error
+
+
 def _chain(error: BaseException) -> list[BaseException]:
     r"""Returns an error, what it came of, and so on."""
 
     before = error.__cause__ or error.__context__
 
     return [error, *(_chain(before) if before else [])]
+
+
+def _discreet(record: logging.LogRecord) -> bool:
+    record.msg, record.args = masked(record.getMessage()), None
+
+    return True
+
+
+for _handler in logging.getLogger("mlflow").handlers:  # which names the server when it warns
+    _handler.addFilter(_discreet)
 
 
 @contextmanager

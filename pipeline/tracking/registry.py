@@ -16,7 +16,8 @@ from mlflow.models import Model
 from pipeline.comparison import Predictions
 from pipeline.errors import ConfigError, DataError, suggest
 from pipeline.metrics import METRICS, Difference, paired_bootstrap
-from pipeline.tracking.address import checked, global_uri, is_away, page, understood
+from pipeline.passwords import masked
+from pipeline.tracking.address import cause, checked, global_uri, is_away, page, understood
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 PREDICTIONS = "predictions.parquet"
@@ -133,7 +134,7 @@ def resolve(model: str, uri: str, folder: Path) -> Path:
         except (MlflowException, OSError) as error:
             if is_away(error):
                 raise
-            raise DataError(f"{uri} has no model {model}: {error}") from error
+            raise DataError(f"{uri} has no model {model}: {error}") from cause(error)
     if flavor.get("loader_module") != "pipeline.serving":
         raise DataError(f"{model} was not made by this package, expected a model card")
 
@@ -225,7 +226,7 @@ def _kept(client: MlflowClient, name: str, version: str) -> Predictions | None:
         except (MlflowException, OSError, DataError) as error:
             if is_away(error):
                 raise
-            _log.warning("version %s of %s: %s", version, name, error)
+            _log.warning("version %s of %s: %s", version, name, masked(str(error)))
             return None
 
 

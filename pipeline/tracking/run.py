@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 
 from pipeline.card import RECIPE
 from pipeline.errors import ConfigError, PipelineError
+from pipeline.passwords import masked
 from pipeline.provenance import provenance, versions
-from pipeline.tracking.address import checked, global_uri, is_away, page, understood
+from pipeline.tracking.address import cause, checked, global_uri, is_away, page, understood
 from pipeline.tracking.registry import register, registered
 
 LONGEST = 500  # characters of a parameter that every server takes
@@ -128,8 +129,8 @@ class Tracker:
         except MlflowException as failure:
             if error is None:
                 kind = PipelineError if is_away(failure) else ConfigError
-                raise kind(f"{self.uri} did not take the end of the run") from failure
-            _log.warning("%s did not take the end of the run: %s", self.uri, failure)
+                raise kind(f"{self.uri} did not take the end of the run") from cause(failure)
+            _log.warning(masked(f"{self.uri} did not take the end of the run: {failure}"))
 
     @property
     def url(self) -> str:
@@ -175,7 +176,7 @@ class Tracker:
             try:
                 self.flush()
             except MlflowException as error:
-                _log.warning("%s does not take metrics, they wait: %s", self.uri, error)
+                _log.warning(masked(f"{self.uri} does not take metrics, they wait: {error}"))
                 self._flushed = time.monotonic()
 
     def flush(self) -> None:
