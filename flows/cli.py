@@ -261,7 +261,11 @@ def show(
     r"""Prints an experiment with every default filled in."""
 
     def work() -> dict:
-        return _experiment(config, settings).model_dump(mode="json")
+        experiment = _experiment(config, settings)
+
+        from pipeline.config import shown
+
+        return shown(experiment).model_dump(mode="json")
 
     def text(result: Mapping[str, Any]) -> str:
         import yaml

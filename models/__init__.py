@@ -13,7 +13,7 @@ from models.cutout_resnet import CutoutResNet
 from models.dihedral_resnet import DihedralResNet
 from models.freezing import freeze, head_names
 from models.lenet import LeNet
-from models.weights import adapt, blue_to_red, fetch, load_weights, read_weights
+from models.weights import adapt, bare, blue_to_red, fetch, load_weights, read_weights
 
 MODELS: dict[str, type[nn.Module]] = {
     "lenet": LeNet,
@@ -84,7 +84,7 @@ def _learnt(model: nn.Module, name: str, pretrained: bool | str, args: dict) -> 
 
 
 def _source(name: str, pretrained: bool | str) -> str:
-    return f"the weights of {name}" if pretrained is True else str(pretrained)
+    return f"the weights of {name}" if pretrained is True else bare(str(pretrained))
 
 
 def _registered(name: str, args: dict) -> type[nn.Module]:

@@ -1,6 +1,6 @@
 r"""Weights that were learnt before."""
 
-__all__ = ["adapt", "blue_to_red", "fetch", "load_weights", "read_weights", "spread"]
+__all__ = ["adapt", "bare", "blue_to_red", "fetch", "load_weights", "read_weights", "spread"]
 
 import hashlib
 import logging
@@ -183,6 +183,17 @@ def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
+def bare(source: str) -> str:
+    r"""Returns an address without its user, its password and its query, for messages. A file is
+    what it is."""
+
+    parts = urlsplit(source)
+    if parts.scheme not in ("http", "https"):
+        return source
+
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
 def fetch(url: str, folder: Path | None = None) -> Path:
     r"""Downloads a file once, and returns where it lies.
 
@@ -195,6 +206,8 @@ def fetch(url: str, folder: Path | None = None) -> Path:
     """
 
     address, fragment = urldefrag(url)
+    if "@" in urlsplit(address).netloc:
+        raise ValueError(f"{bare(address)}: expected an address without a user and a password")
     expected = fragment.removeprefix("sha256=").lower() if fragment else ""
     folder = folder or Path(torch.hub.get_dir()) / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
@@ -209,7 +222,7 @@ def fetch(url: str, folder: Path | None = None) -> Path:
         _download(address, part)
         found = _sha256(part)
         if expected not in ("", found):
-            raise ValueError(f"{address} has sha256 {found}, expected {expected}")
+            raise ValueError(f"{bare(address)} has sha256 {found}, expected {expected}")
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
@@ -223,10 +236,10 @@ def _download(address: str, part: Path) -> None:
             shutil.copyfileobj(answer, file, 1 << 20)
             length = answer.headers.get("Content-Length")
     except OSError as error:
-        raise ValueError(f"{address} cannot be downloaded: {error}") from error
+        raise ValueError(f"{bare(address)} cannot be downloaded: {error}") from error
 
     if length is not None and part.stat().st_size != int(length):
-        raise ValueError(f"{address} ended after {part.stat().st_size} of {length} bytes")
+        raise ValueError(f"{bare(address)} ended after {part.stat().st_size} of {length} bytes")
 
 
 def _sha256(path: Path) -> str:

@@ -5,9 +5,14 @@ __all__ = ["ConfigError", "DataError", "PipelineError", "may_pass", "suggest"]
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from pipeline.passwords import masked
+
 
 class PipelineError(Exception):
-    r"""Base of every error this package raises on purpose."""
+    r"""Base of every error this package raises on purpose. It tells no password."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(masked(message))
 
 
 class ConfigError(PipelineError, ValueError):

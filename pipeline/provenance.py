@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from pipeline import __version__
+from pipeline.passwords import masked
 
 LIBRARIES = ("torch", "lightning", "timm", "numpy", "astropy", "scikit-learn", "mlflow", "prefect")
 
@@ -23,7 +24,7 @@ def provenance() -> dict[str, str]:
     return {
         "tuningfork": __version__,
         **({"git commit": commit} if commit else {}),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": masked(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
         "python": platform.python_version(),
         **versions(LIBRARIES),
         "system": f"{platform.system()} {platform.machine()}",

@@ -274,6 +274,16 @@ def test_show_is_complete(tmp_path):
     assert json.loads(call("show", DEMO, "--json").stdout) == load(DEMO).model_dump(mode="json")
 
 
+def test_show_tells_no_password(monkeypatch):
+    monkeypatch.setenv("MLFLOW_URI", "postgresql://me:s3cret@db/mlflow")
+    weights = "https://host/w.pt?token=s3cret"
+    given = ["tracking.uri=${MLFLOW_URI}", f"model.pretrained={weights}"]
+    for options in ([], ["--json"]):
+        done = call("show", DEMO, *options, *(w for text in given for w in ("--set", text)))
+        assert "postgresql://me:***@db/mlflow" in done.stdout and "token=***" in done.stdout
+        assert "s3cret" not in done.output
+
+
 def test_table(monkeypatch):
     answers(monkeypatch, "evaluate", {"test": {"accuracy": 0.91234, "galaxies": 400}})
     done = call("evaluate", DEMO)

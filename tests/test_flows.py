@@ -3,11 +3,14 @@ r"""The flows, on a real Prefect server with a throw-away database."""
 import json
 import re
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import yaml
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State, StateType
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
@@ -27,6 +30,7 @@ from pipeline import runs
 from pipeline.catalogue import read_table
 from pipeline.errors import ConfigError, DataError, PipelineError
 from pipeline.runs.whole import STAGES
+from pipeline.tracking import resolve, store_uri
 
 ROOT = Path(__file__).parents[1]
 DEMO = str(ROOT / "configs" / "demo.yaml")
@@ -136,6 +140,42 @@ def test_classify(calls, monkeypatch):
     }
     assert tries == [("model", Path("store"), Path("night/galaxies.fits"))] * 2
     assert "night/galaxies.fits" in artifact("classify-galaxies")
+
+
+class Restarting(BaseHTTPRequestHandler):
+    r"""A server behind a proxy that does not find it."""
+
+    def do_GET(self):
+        self.send_error(503)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def restarting():
+    with HTTPServer(("127.0.0.1", 0), Restarting) as server:
+        Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def may_pass(uri, folder):
+    with pytest.raises(PipelineError, match=re.escape(uri)) as found:
+        resolve("models:/galaxies@champion", uri, folder)
+    assert "\n" not in str(found.value)
+
+    return stages.may_pass(None, None, State(type=StateType.FAILED, data=found.value))
+
+
+def test_tracking_server_is_away(restarting, tmp_path, monkeypatch):
+    r"""It is asked again; for a model that it does not have, or an address of none, it is not."""
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert may_pass("http://127.0.0.1:9", tmp_path)
+    assert may_pass(restarting, tmp_path)
+    assert not may_pass(store_uri(tmp_path), tmp_path)
+    assert not may_pass("mlruns", tmp_path)
 
 
 def test_measure(calls, monkeypatch):

@@ -13,7 +13,7 @@ from pipeline import runs, split
 from pipeline.card import load_card, load_model, save_card
 from pipeline.catalogue import read_table
 from pipeline.comparison import Predictions
-from pipeline.config import load, settings
+from pipeline.config import load, recipe, settings
 from pipeline.errors import ConfigError, DataError
 from pipeline.predictor import Predictor
 from pipeline.runs import evaluation, training
@@ -127,6 +127,20 @@ def test_weights_of_a_file(demo, tmp_path):
         names.append(training._digest(experiment, found))
 
     assert names[0] == names[2] != names[1]
+
+
+def test_weights_of_an_address(demo):
+    r"""Another token to fetch the same weights with is the same training, and not told."""
+
+    found, names = sample(demo[0]), []
+    for token in ("s3cret", "an0ther"):
+        weights = f"https://host/w.pt?token={token}"
+        model = demo[0].model.model_copy(update={"pretrained": weights})
+        experiment = demo[0].model_copy(update={"model": model})
+        names.append(training._digest(experiment, found))
+        assert recipe(experiment)["model.pretrained"] == "https://host/w.pt?token=***"
+
+    assert names[0] == names[1] != training._digest(demo[0], found)
 
 
 def test_on_the_accelerator(demo, monkeypatch):

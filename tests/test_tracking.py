@@ -1,5 +1,7 @@
 r"""Runs, registry and served models, on a real SQLite file and on a real server."""
 
+import json
+import logging
 import os
 import shutil
 import signal
@@ -7,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,15 +21,22 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from requests.exceptions import SSLError
+from sqlalchemy.exc import OperationalError
 
 import models
+from pipeline import runs
 from pipeline.calibration import apply
 from pipeline.card import Card, load_card, save_card
 from pipeline.comparison import Predictions
-from pipeline.errors import ConfigError, DataError
+from pipeline.config import load
+from pipeline.errors import ConfigError, DataError, PipelineError
 from pipeline.fits import write_image
+from pipeline.runs.home import tracker
 from pipeline.stretch import Stretch
-from pipeline.tracking import Tracker, promote, resolve, store_uri
+from pipeline.tracking import Tracker, promote, resolve, run_page, store_uri, version_of
+from pipeline.tracking.address import page, understood
 
 CLASSES = ("elliptical", "cw", "acw")
 IDS = [f"g{n}" for n in range(300)]
@@ -330,6 +340,104 @@ def test_refuses(uri):
         Tracker(uri, "first")
 
 
+def begin(uri):
+    with Tracker(uri, "first"):
+        pass
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda uri, _: begin(uri),
+        lambda uri, _: promote(uri, "galaxies", "1", said(1)),
+        lambda uri, folder: resolve("models:/galaxies@champion", uri, folder),
+        lambda uri, _: run_page("models:/galaxies/1", uri),
+        lambda uri, _: version_of("models:/galaxies@champion", uri),
+    ],
+    ids=["begin", "promote", "resolve", "run_page", "version_of"],
+)
+def test_nobody_answers(ask, tmp_path, monkeypatch):
+    r"""A server that is down is no mistake of the user: it may be there the next time."""
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    message = r"^http://127\.0\.0\.1:9 does not answer: .*refused; expected a tracking server that"
+    with pytest.raises(PipelineError, match=message) as found:
+        ask("http://127.0.0.1:9", tmp_path)
+    assert type(found.value) is PipelineError
+
+
+def down(words):
+    return OperationalError("SELECT 1", {}, OSError(words))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (down("the connection was refused"), PipelineError),
+        (MlflowException("failures while downloading a\nAPI request to b failed"), PipelineError),
+        (MlflowException("failures while downloading a\nno such file"), ConfigError),
+        (SSLError("the certificate is of another host"), ConfigError),
+    ],
+)
+def test_what_may_pass(error, kind):
+    with pytest.raises(PipelineError, match="^http://a") as found, understood("http://a"):
+        raise error
+    assert type(found.value) is kind
+
+
+def test_the_end_is_lost(uri, monkeypatch):
+    r"""A run whose end does not reach the server failed, as the server may be there again."""
+
+    def fail(*_):
+        raise MlflowException("away") from down("away")
+
+    monkeypatch.setattr(MlflowClient, "set_terminated", fail)
+    with pytest.raises(PipelineError, match="did not take the end") as found:
+        begin(uri)
+    assert type(found.value) is PipelineError
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("https://me:s3cret@host/", "https://host/#/experiments/1/runs/2"),
+        ("http://host:5000", "http://host:5000/#/experiments/1/runs/2"),
+        ("postgresql://me:s3cret@db/x", "mlflow ui --backend-store-uri postgresql://me:***@db/x,"),
+    ],
+)
+def test_page(uri, told):
+    assert page(uri, "1", "2").startswith(told)
+
+
+def test_errors_tell_no_password(tmp_path, monkeypatch):
+    r"""Neither what is said nor the traceback, which Prefect keeps."""
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    uri = "http://me:s3cret@127.0.0.1:9"
+    with pytest.raises(PipelineError) as away:
+        resolve("models:/galaxies@champion", uri, tmp_path)
+    with pytest.raises(ConfigError) as wrong, understood(uri):
+        raise MlflowException(f"API request to {uri}/api failed with exception no JSON")
+    for error in (away.value, wrong.value):
+        told = "".join(traceback.format_exception(error))
+        assert "http://me:***@127.0.0.1:9" in told and "s3cret" not in told
+
+
+def test_warnings_tell_no_password(uri, monkeypatch, caplog, capsys):
+    def fail(*_, **__):
+        raise MlflowException(f"API request to {address}/api failed with exception no JSON")
+
+    address = "http://me:s3cret@127.0.0.1:9"
+    with Tracker(uri, "first") as tracker:
+        monkeypatch.setattr(MlflowClient, "log_batch", fail)
+        tracker.uri = address
+        tracker.log({"loss": 1.0})
+        monkeypatch.undo()
+    logging.getLogger("mlflow.system_metrics").warning("Failed at %s", address)
+    told = caplog.text + capsys.readouterr().err
+    assert "they wait" in told and "Failed at http://me:***@" in told and "s3cret" not in told
+
+
 @contextmanager
 def server(folder):
     with socket.socket() as probe:
@@ -374,3 +482,53 @@ def test_server(uri, card, cutouts, tmp_path):
         assert run.data.params == {"seed": "1"} and run.data.metrics == {"loss": 0.5}
     weights = "weights.safetensors"
     assert (found / weights).read_bytes() == (folder / weights).read_bytes()
+
+
+def small(folder, uri):
+    r"""The demo, small, which any address may track."""
+
+    settings = {
+        "folder": f"{folder}/runs",
+        "data.root": f"{folder}/sky",
+        "data.table.path": f"{folder}/sky/labels.csv",
+        "data.size": 32,
+        "data.workers": 1,
+        "simulate": "{galaxies: 120, side: 32, seed: 1}",
+        "model.name": "lenet",
+        "training.epochs": 1,
+        "evaluation": "{baselines: [], resamples: 5, symmetries: false}",
+        "tracking.uri": uri,
+    }
+    config = Path(__file__).parents[1] / "configs/demo.yaml"
+
+    return load(config, [f"{key}={value}" for key, value in settings.items()])
+
+
+def test_password(uri, tmp_path, monkeypatch, capfd):
+    r"""That of the server is in nothing that a run leaves or says, and the run is found again."""
+
+    begin(uri)
+    shutil.copy(uri.removeprefix("sqlite:///"), tmp_path)
+    with server(tmp_path) as remote:
+        monkeypatch.setenv("MLFLOW_URI", remote.replace("//", "//me:hunter2@"))
+        experiment = small(tmp_path, "${MLFLOW_URI}")
+        home, catalogue = experiment.home, tmp_path / "c.csv"
+        made = runs.run(experiment)
+        again = runs.train(experiment)
+        said = runs.classify(
+            "models:/demo/1", home / "store", catalogue, ["tracking.uri=${MLFLOW_URI}"]
+        )
+
+    page = made["train"]["run"]
+    assert page.startswith(f"{remote}/#/experiments/")
+    assert again["run"] == made["evaluate"]["run"] == said["run"] == page
+    changed = small(tmp_path, remote.replace("//", "//me:another@"))
+    assert page.endswith(f"/runs/{tracker(changed, home).run_id}")
+
+    told = json.dumps([made, again, said], default=str) + "".join(capfd.readouterr())
+    assert "hunter2" not in told
+    address = remote.replace("//", "//me:***@")
+    assert f"uri: {address}\n" in (home / "experiment.yaml").read_text()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"run.json", "report.html", "config.yaml", "mlflow.db"} <= {path.name for path in files}
+    assert not [path for path in files if b"hunter2" in path.read_bytes()]

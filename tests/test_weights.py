@@ -163,6 +163,16 @@ def test_address(server, cache):
     assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
 
 
+def test_address_is_bare(server, cache):
+    r"""Messages tell neither user nor password nor query, which may be a token."""
+
+    _, address = server
+    with pytest.raises(ValueError, match=f"^{address}/absent.pt cannot be downloaded"):
+        fetch(f"{address}/absent.pt?token=s3cret")
+    with pytest.raises(ValueError, match=f"^{address}/w.pt: expected an address without a user"):
+        fetch(f"{address.replace('//', '//me:s3cret@')}/w.pt")
+
+
 @pytest.mark.parametrize(
     ("tail", "message"),
     [

@@ -8,11 +8,13 @@ __all__ = [
     "Split",
     "Table",
     "build",
+    "expand",
     "load",
     "recipe",
     "settings",
+    "shown",
 ]
 
-from pipeline.config.reading import build, load
-from pipeline.config.recipe import recipe, settings
+from pipeline.config.reading import build, expand, load
+from pipeline.config.recipe import recipe, settings, shown
 from pipeline.config.sections import Data, Experiment, Labels, Morphometry, Split, Table

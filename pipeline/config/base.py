@@ -11,7 +11,11 @@ class Config(BaseModel):
     r"""Base of all sections: immutable, no unknown key passes, and numbers are finite."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False
+        frozen=True,
+        extra="forbid",
+        protected_namespaces=(),
+        allow_inf_nan=False,
+        hide_input_in_errors=True,  # it may be a password; our own message has it masked
     )
 
     @field_validator("*", mode="before")

@@ -1,6 +1,6 @@
 r"""From a YAML file and settings that replace its own to an experiment."""
 
-__all__ = ["build", "load"]
+__all__ = ["build", "expand", "load"]
 
 import os
 import re
@@ -57,7 +57,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
         raise ConfigError(f"{path}: cannot be read as a configuration ({error})") from error
 
     try:
-        tree = _expand(yaml.load(text, _Loader), path)
+        tree = expand(yaml.load(text, _Loader), path)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML ({error})") from error
     if not isinstance(tree, dict):
@@ -99,7 +99,17 @@ def build(tree: dict[str, Any], overrides: Sequence[str], origin: Path) -> Exper
         raise ConfigError("; ".join(told.values())) from error
 
 
-def _expand(node: Any, path: Path | str) -> Any:
+def expand(node: Any, path: Path | str) -> Any:
+    r"""Puts what `${NAME}`, `${NAME:-default}` and `~/` stand for in all values of a tree.
+
+    Arguments:
+        node: Keys and values, a list, or a value.
+        path: What messages name.
+
+    Raises:
+        ConfigError: If the environment has no such variable.
+    """
+
     def value(match: re.Match) -> str:
         found = os.environ.get(match[1], match[3])
         if found is None:
@@ -107,9 +117,9 @@ def _expand(node: Any, path: Path | str) -> Any:
         return found
 
     if isinstance(node, dict):
-        return {key: _expand(item, path) for key, item in node.items()}
+        return {key: expand(item, path) for key, item in node.items()}
     if isinstance(node, list):
-        return [_expand(item, path) for item in node]
+        return [expand(item, path) for item in node]
     if isinstance(node, str):
         text = re.sub(r"\$\{(\w+)(:-([^}]*))?\}", value, node)
         return os.path.expanduser(text) if text.startswith("~/") else text
@@ -136,7 +146,7 @@ def _override(tree: dict, setting: str) -> None:
         if not _PLACE.search(text):
             raise ConfigError(f"--set {setting!r}: {text!r} is not a YAML value") from error
         found = text
-    tree[last] = _expand(found, f"--set {setting!r}")
+    tree[last] = expand(found, f"--set {setting!r}")
 
 
 def _blame(place: Sequence[int | str], overrides: Sequence[str], origin: Path) -> str:

@@ -1,11 +1,12 @@
 r"""What of an experiment makes its model."""
 
-__all__ = ["recipe", "settings"]
+__all__ = ["recipe", "settings", "shown"]
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.config.sections import Experiment
+from pipeline.passwords import masked
 
 ELSE: dict[str, Any] = {
     "name": True,
@@ -28,13 +29,34 @@ def recipe(experiment: Experiment) -> dict[str, Any]:
         ['g', 'r']
     """
 
-    return _size(experiment, dict(_flat(experiment.model_dump(mode="json", exclude=ELSE))))
+    tree = shown(experiment).model_dump(mode="json", exclude=ELSE)
+
+    return _size(experiment, dict(_flat(tree)))
 
 
 def settings(experiment: Experiment) -> dict[str, Any]:
     r"""Returns all settings, by their full names."""
 
-    return _size(experiment, dict(_flat(experiment.model_dump(mode="json"))))
+    return _size(experiment, dict(_flat(shown(experiment).model_dump(mode="json"))))
+
+
+def shown(experiment: Experiment) -> Experiment:
+    r"""Returns an experiment as it is written down and shown: its addresses are masked.
+
+    Example:
+        >>> data, uri = {"root": "images", "bands": ["g", "r"]}, "postgresql://me:s3cret@db"
+        >>> tree = {"name": "x", "data": data, "tracking": {"uri": uri}}
+        >>> shown(Experiment.model_validate(tree)).tracking.uri
+        'postgresql://me:***@db'
+    """
+
+    model, tracking = experiment.model, experiment.tracking
+    if isinstance(model.pretrained, str):
+        model = model.model_copy(update={"pretrained": masked(model.pretrained)})
+    if tracking.uri:
+        tracking = tracking.model_copy(update={"uri": masked(tracking.uri)})
+
+    return experiment.model_copy(update={"model": model, "tracking": tracking})
 
 
 def _size(experiment: Experiment, flat: dict[str, Any]) -> dict[str, Any]:

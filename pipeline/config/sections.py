@@ -355,7 +355,8 @@ class Tracking(Config):
     r"""Where runs are recorded, see :class:`pipeline.tracking.Tracker`."""
 
     uri: str | None = None
-    r"""An MLflow tracking URI. By default, an SQLite file in `folder`."""
+    r"""An MLflow tracking URI. By default, an SQLite file in `folder`. A password in it is masked
+    in all that is written and told."""
 
     experiment: str | None = None
     r"""The MLflow experiment. By default, `name`."""

@@ -54,7 +54,7 @@ def classify(model: str, input: Path, to: Path, overrides: Sequence[str] = ()) -
             raise ConfigError(
                 f"--set {setting!r}: {input} is no experiment, it takes tracking.uri only"
             )
-        uri = value
+        uri = config.expand(value, f"--set {setting!r}")
 
     return _classify(model, uri, input, to)
 

@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.config import Experiment, load, recipe
 from pipeline.errors import ConfigError, DataError
 from pipeline.files import read_json
+from pipeline.passwords import masked
 from pipeline.tracking import Tracker, store_uri
 
 MODEL = "model"
@@ -60,7 +61,7 @@ def tracker(experiment: Experiment, folder: Path) -> Tracker:
     uri = options.uri or store_uri(experiment.folder)
     path, now = folder / RUN, recipe(experiment)
     last = read_json(path) if path.exists() else {}
-    same = last.get("uri") == uri and last.get("recipe", now) == now
+    same = last.get("uri") == masked(uri) and last.get("recipe", now) == now
 
     return Tracker(
         uri,
@@ -74,6 +75,6 @@ def tracker(experiment: Experiment, folder: Path) -> Tracker:
 def receipt(experiment: Experiment, tracked: Tracker) -> dict[str, Any]:
     r"""Returns what a folder keeps of its MLflow run."""
 
-    found = {"run": tracked.run_id, "uri": tracked.uri, "page": tracked.url}
+    found = {"run": tracked.run_id, "uri": masked(tracked.uri), "page": tracked.url}
 
     return found | {"recipe": recipe(experiment)}

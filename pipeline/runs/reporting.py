@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from pipeline import figures
 from pipeline.comparison import FILE, Predictions
-from pipeline.config import Experiment, settings
+from pipeline.config import Experiment, settings, shown
 from pipeline.evaluation import Evaluation
 from pipeline.files import read_json, write_json
 from pipeline.pictures import gallery
@@ -47,7 +47,7 @@ def publish(
     }
     if evaluation.wrong:
         drawn["mistakes"] = _mistakes(found, evaluation)
-    text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
+    text = yaml.safe_dump(shown(experiment).model_dump(mode="json"), sort_keys=False)
     _report(experiment, found, evaluation, drawn, text).save(home / REPORT)
 
     name = experiment.tracking.register_as or experiment.name

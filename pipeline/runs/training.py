@@ -21,7 +21,7 @@ from pipeline.baselines import fit_baseline, measurements
 from pipeline.calibration import apply, fit_temperature
 from pipeline.card import Card, common_scale, save_card
 from pipeline.compilation import compile_ahead
-from pipeline.config import Experiment, settings
+from pipeline.config import Experiment, settings, shown
 from pipeline.dataset import Batches, class_weights
 from pipeline.descriptors import numbers
 from pipeline.errors import ConfigError, DataError
@@ -63,7 +63,7 @@ def train(experiment: Experiment) -> dict:
 
     with tracker(experiment, folder) as tracked:
         write_json(folder / RUN, receipt(experiment, tracked))
-        text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
+        text = yaml.safe_dump(shown(experiment).model_dump(mode="json"), sort_keys=False)
         tracked.configure(settings(experiment), text)
         tracked.dataset(experiment.name, found.store.fingerprint, found.store.folder, "training")
         fitted = fit(
@@ -330,7 +330,7 @@ def _digest(experiment: Experiment, found: Sample) -> str:
     r"""Names what the weights depend on: the same name is the same training, to go on with."""
 
     parts = {"model", "training", "batches", "seed"}
-    text = experiment.model_dump_json(include=parts, exclude={"model": {"forest"}})
+    text = shown(experiment).model_dump_json(include=parts, exclude={"model": {"forest"}})
     text += found.store.fingerprint
     text += repr((found.scheme.classes, found.scheme.mirror))
     if weights := _weights_file(experiment):

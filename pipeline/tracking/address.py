@@ -1,7 +1,8 @@
 r"""Where MLflow is, and what it says when it fails."""
 
-__all__ = ["checked", "global_uri", "page", "store_uri", "understood"]
+__all__ = ["cause", "checked", "global_uri", "is_away", "page", "store_uri", "understood"]
 
+import logging
 import os
 import re
 import warnings
@@ -23,9 +24,20 @@ with warnings.catch_warnings():
 
 from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from requests import ConnectionError as NoConnection
+from requests import RequestException, Timeout
+from requests.exceptions import RetryError, SSLError
+from sqlalchemy.exc import OperationalError
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, PipelineError
 from pipeline.files import locked
+from pipeline.passwords import masked
+
+AWAY = (NoConnection, OperationalError, RetryError, Timeout)
+r"""What is raised if a server, or the one of a database, is down, or says so (HTTP 5xx)."""
+
+BUSY = ("DEADLINE_EXCEEDED", "TEMPORARILY_UNAVAILABLE")
+r"""What MLflow calls it."""
 
 
 def store_uri(folder: Path) -> str:
@@ -58,13 +70,14 @@ def checked(uri: str) -> str:
 
 def page(uri: str, experiment_id: str, run_id: str) -> str:
     r"""Returns where to look at a run: its page, after the command that serves it if there is no
-    server."""
+    server. A browser asks for a user and a password itself."""
 
     place = f"#/experiments/{experiment_id}/runs/{run_id}"
     if uri.startswith("http"):
-        return f"{uri.rstrip('/')}/{place}"
+        address = re.sub(r"(?<=://)[^/?#]*@", "", masked(uri))
+        return f"{address.rstrip('/')}/{place}"
 
-    return f"mlflow ui --backend-store-uri {uri}, then http://127.0.0.1:5000/{place}"
+    return f"mlflow ui --backend-store-uri {masked(uri)}, then http://127.0.0.1:5000/{place}"
 
 
 def _create(path: Path) -> None:
@@ -87,12 +100,61 @@ def _create(path: Path) -> None:
 
 @contextmanager
 def understood(uri: str) -> Iterator[None]:
-    r"""Turns what MLflow raises into an error that names the server."""
+    r"""Turns what MLflow raises into an error that names the server.
+
+    Raises:
+        ConfigError: If MLflow refuses what it is asked for.
+        PipelineError: If the server is away, which may pass.
+    """
 
     try:
         yield
-    except MlflowException as error:
-        raise ConfigError(f"{uri}: {error.message}") from error
+    except (MlflowException, OperationalError, RequestException) as error:
+        if is_away(error):
+            found = _chain(error)[-1]
+            told = " ".join(str(found).split()) or type(found).__name__
+            raise PipelineError(
+                f"{uri} does not answer: {told}; expected a tracking server that does"
+            ) from cause(error)
+        raise ConfigError(f"{uri}: {getattr(error, 'message', error)}") from cause(error)
+
+
+def is_away(error: BaseException) -> bool:
+    r"""Tells whether the server does not answer, or cannot for now."""
+
+    chain = _chain(error)
+    if any(isinstance(one, SSLError) for one in chain):  # a certificate does not change by itself
+        return False
+    if getattr(error, "error_code", None) in BUSY or any(isinstance(one, AWAY) for one in chain):
+        return True
+
+    # Of what became of a download, MLflow keeps the words alone
+    return re.search(r"downloading .*API request to \S+ failed", str(error), re.DOTALL) is not None
+
+
+def cause(error: BaseException) -> BaseException | None:
+    r"""Returns an error as the cause of another, or none if a traceback of it tells a password,
+    which Prefect would keep."""
+
+    return None if any(str(one) != masked(str(one)) for one in _chain(error)) else error
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    r"""Returns an error, what it came of, and so on."""
+
+    before = error.__cause__ or error.__context__
+
+    return [error, *(_chain(before) if before else [])]
+
+
+def _discreet(record: logging.LogRecord) -> bool:
+    record.msg, record.args = masked(record.getMessage()), None
+
+    return True
+
+
+for _handler in logging.getLogger("mlflow").handlers:  # which names the server when it warns
+    _handler.addFilter(_discreet)
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from mlflow.models import Model
 from pipeline.comparison import Predictions
 from pipeline.errors import ConfigError, DataError, suggest
 from pipeline.metrics import METRICS, Difference, paired_bootstrap
-from pipeline.tracking.address import checked, global_uri, page, understood
+from pipeline.passwords import masked
+from pipeline.tracking.address import cause, checked, global_uri, is_away, page, understood
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 PREDICTIONS = "predictions.parquet"
@@ -78,10 +79,11 @@ def promote(
 
     Raises:
         ConfigError: If no such version is registered, or if there is no such metric.
+        PipelineError: If the server is away, which may pass.
     """
 
-    client = MlflowClient(checked(uri), uri)
     with understood(uri):
+        client = MlflowClient(checked(uri), uri)
         holder = client.get_registered_model(name).aliases.get(CHAMPION)
         _keep(client, name, version, challenger)
 
@@ -117,6 +119,7 @@ def resolve(model: str, uri: str, folder: Path) -> Path:
 
     Raises:
         DataError: If there is no such model.
+        PipelineError: If the server is away, which may pass.
     """
 
     if not re.match(r"(models|runs):/", model):
@@ -129,7 +132,9 @@ def resolve(model: str, uri: str, folder: Path) -> Path:
             path = mlflow.artifacts.download_artifacts(model, dst_path=str(folder))
             flavor = Model.load(path).flavors["python_function"]
         except (MlflowException, OSError) as error:
-            raise DataError(f"{uri} has no model {model}: {error}") from error
+            if is_away(error):
+                raise
+            raise DataError(f"{uri} has no model {model}: {error}") from cause(error)
     if flavor.get("loader_module") != "pipeline.serving":
         raise DataError(f"{model} was not made by this package, expected a model card")
 
@@ -219,7 +224,9 @@ def _kept(client: MlflowClient, name: str, version: str) -> Predictions | None:
         try:
             return Predictions.load(Path(client.download_artifacts(run_id, path, dst_path=folder)))
         except (MlflowException, OSError, DataError) as error:
-            _log.warning("version %s of %s: %s", version, name, error)
+            if is_away(error):
+                raise
+            _log.warning("version %s of %s: %s", version, name, masked(str(error)))
             return None
 
 

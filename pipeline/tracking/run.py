@@ -26,9 +26,10 @@ from mlflow.types import ColSpec, Schema, TensorSpec
 from numpy.typing import NDArray
 
 from pipeline.card import RECIPE
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, PipelineError
+from pipeline.passwords import masked
 from pipeline.provenance import provenance, versions
-from pipeline.tracking.address import checked, global_uri, page, understood
+from pipeline.tracking.address import cause, checked, global_uri, is_away, page, understood
 from pipeline.tracking.registry import register, registered
 
 LONGEST = 500  # characters of a parameter that every server takes
@@ -66,7 +67,8 @@ class Tracker:
         run_id: The run to go on with, rather than a new one.
 
     Raises:
-        ConfigError: If `uri` is a folder, which MLflow no longer takes, or cannot be reached.
+        ConfigError: If `uri` is a folder, which MLflow no longer takes.
+        PipelineError: If the server cannot be reached, which may pass.
 
     Example:
         >>> with Tracker(store_uri(Path("runs")), "demo") as tracker:  # doctest: +SKIP
@@ -126,8 +128,9 @@ class Tracker:
             self._client.set_terminated(self.run_id, status)
         except MlflowException as failure:
             if error is None:
-                raise ConfigError(f"{self.uri} did not take the end of the run") from failure
-            _log.warning("%s did not take the end of the run: %s", self.uri, failure)
+                kind = PipelineError if is_away(failure) else ConfigError
+                raise kind(f"{self.uri} did not take the end of the run") from cause(failure)
+            _log.warning(masked(f"{self.uri} did not take the end of the run: {failure}"))
 
     @property
     def url(self) -> str:
@@ -173,7 +176,7 @@ class Tracker:
             try:
                 self.flush()
             except MlflowException as error:
-                _log.warning("%s does not take metrics, they wait: %s", self.uri, error)
+                _log.warning(masked(f"{self.uri} does not take metrics, they wait: {error}"))
                 self._flushed = time.monotonic()
 
     def flush(self) -> None:
