@@ -159,7 +159,7 @@ def test_workers_and_options(tmp_path):
 
     measure(feed, two, Options("parity", gain=10.0))
     fast, parity = read_table(one), read_table(two)
-    assert {key.lower(): value for key, value in parity.meta.items()}["gain"] == "10"
+    assert {key.lower(): value for key, value in parity.meta.items()}["gain"] == "10.0"
     wider = np.asarray(parity["x_centroid_error_g"]) > np.asarray(fast["x_centroid_error_g"])
     assert wider[np.arange(11) != 3].all()  # photons add to the noise
 
