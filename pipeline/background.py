@@ -88,7 +88,7 @@ def background(image: NDArray, quantum: float = 0.0, grain: float = 1.0) -> Back
     bins = _average(image, side)
     floor = quantum / sqrt(12)
     level, bin_noise, sky = _level(bins, floor / side)
-    lag = max(LAG, ceil(grain) + 1) if grain > 1 else LAG
+    lag = max(LAG, ceil(grain) + 1)
     noise = _noise(image, sky, side, float(quantum), lag)
 
     return Background(level, max(noise, floor), bins - level, bin_noise, side)

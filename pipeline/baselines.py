@@ -30,7 +30,7 @@ r"""The number of parts on which the scores of a support vector machine become p
 
 MOST = 20_000
 r"""The number of galaxies that a support vector machine learns from at most: its cost grows with
-the square of it, and 20,000 take minutes."""
+the square of it, and 20,000 take a minute."""
 
 TASK = 64
 r"""The number of galaxies that a worker is handed at once."""

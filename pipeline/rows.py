@@ -191,7 +191,7 @@ def make_row(source: Source, recipe: Recipe) -> tuple[Row, NDArray[np.float16] |
         scale = recipe.scale_of(source)
         cutout = cut(frames, recipe.size, scale, position, recipe.pixel_scale)
         judged = cutout.pixels[:, *cutout.window] if recipe.whole else cutout.pixels
-        grain = max(1.0, cutout.areas.min() ** -0.5)
+        grain = cutout.areas.min() ** -0.5
         quality = assess(judged, cutout.quantum, _levels(frames, cutout), grain)
     except _FAULTS as error:
         if may_pass(error) and "gone" not in row["stamp"]:
