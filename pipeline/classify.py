@@ -36,6 +36,9 @@ there are :data:`PARTS` at most."""
 
 PARTS = 500
 
+TOLD = ("accuracy", "macro_f1", "calibration_error")
+r"""The scores on its test galaxies that a catalogue says of its model."""
+
 PART_PLAYED = Column("part", "", "train, validation or test: what it was to the model, or empty")
 
 AHEAD = 4
@@ -52,6 +55,7 @@ def classify(
     to: Path,
     *,
     version: str = "",
+    verdict: str = "",
     device: str = "auto",
     members: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
@@ -77,6 +81,7 @@ def classify(
         feed: What to classify.
         to: The catalogue: `.parquet`, `.fits`, `.vot` or `.csv`.
         version: The version of the model, to be named in the catalogue. By default, its digest.
+        verdict: What its evaluation said of it, to be told too.
         device: Where to compute. By default, an accelerator if there is one.
         members: What galaxies were to the model, by their identifier: the column `part`. By
             default there is no such column.
@@ -109,7 +114,7 @@ def classify(
         counts = _counts(parts.files)
         refusal = None if counts["classified"] else all_rejected(to, parts.files)
         if not refusal:
-            metadata = _metadata(card, version)
+            metadata = _metadata(card, version, verdict)
             metadata["data"] = feed.fingerprint or contents(parts.files)
             parts.finish(metadata)
     if refusal:
@@ -252,7 +257,10 @@ def _hash(text: str) -> str:
     return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _metadata(card: Card, version: str) -> dict[str, str]:
+def _metadata(card: Card, version: str, verdict: str) -> dict[str, str]:
+    scores = [f"{name} {card.metrics[name]:.3f}" for name in TOLD if name in card.metrics]
+    told = {"model_test": ", ".join(scores), "model_verdict": verdict}
+
     return {
         "description": f"Galaxy morphology by {card.name or card.model}",
         "model": card.name or card.model,
@@ -263,7 +271,7 @@ def _metadata(card: Card, version: str) -> dict[str, str]:
         "survey": card.survey,
         "bands": ",".join(card.bands),
         "scale": card.scale,
-    }
+    } | {name: text for name, text in told.items() if text}
 
 
 def _counts(files: Sequence[Path]) -> dict[str, Any]:

@@ -23,7 +23,15 @@ from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 
 from pipeline.errors import DataError
 from pipeline.files import replacing
-from pipeline.metrics import BINS, METRICS, Interval, bootstrap, confusion
+from pipeline.metrics import (
+    BINS,
+    METRICS,
+    Difference,
+    Interval,
+    bootstrap,
+    confusion,
+    paired_bootstrap,
+)
 
 POINTS = 200  # of a curve that are kept, at most
 WRONG = 24  # galaxies that are kept, at most
@@ -92,6 +100,7 @@ class Evaluation:
         majority_rate: The share of the most frequent class, which asks for no image at all.
         metrics: For each model, the metrics of the whole set.
         per_class: For each model, `precision`, `recall` and `f1` of each class.
+        above: For each model but the first, what the first one has above it in each metric.
         confusion: For each model, the counts of true (row) and predicted class (column).
         temperature: For each model that was calibrated, its temperature.
         before: For each model that was calibrated, its reliability before.
@@ -108,6 +117,7 @@ class Evaluation:
     majority_rate: float
     metrics: dict[str, dict[str, Interval]]
     per_class: dict[str, dict[str, tuple[Interval, ...]]]
+    above: dict[str, dict[str, Difference]]
     confusion: dict[str, tuple[tuple[int, ...], ...]]
     temperature: dict[str, float]
     before: dict[str, Reliability]
@@ -143,6 +153,35 @@ class Evaluation:
         return (
             f"accuracy {reached:.3f}, where always the commonest class gives"
             f" {self.majority_rate:.3f}; do not use it"
+        )
+
+    @property
+    def baselines(self) -> list[str]:
+        r"""The other models that look at galaxies, but for those that the first is a part of."""
+
+        others = [name for name in self.metrics if name != self.model]
+
+        return [name for name in others if not name.startswith((f"{self.model} +", "majority"))]
+
+    @property
+    def doubt(self) -> str:
+        r"""Which baseline is measurably better, empty if none is: in macro F1, where the model
+        has no measurably better accuracy instead."""
+
+        better = [
+            name
+            for name in self.baselines
+            if self.above[name]["macro_f1"].high < 0 and self.above[name]["accuracy"].low <= 0
+        ]
+        if not better:
+            return ""
+        best = min(better, key=lambda name: self.above[name]["macro_f1"].value)
+        reached = [self.metrics[name]["macro_f1"].value for name in (self.model, best)]
+        gap = self.above[best]["macro_f1"]
+
+        return (
+            f"macro F1 {reached[0]:.3f}, measurably below that of the {best}, {reached[1]:.3f}"
+            f" (difference {gap.value:+.3f}, {gap.low:+.3f} to {gap.high:+.3f})"
         )
 
     def summary(self) -> dict[str, float]:
@@ -233,6 +272,10 @@ def evaluate(
         per_class={
             name: {m: tuple(score[m]) for m in ("precision", "recall", "f1")}
             for name, score in scores.items()
+        },
+        above={
+            name: paired_bootstrap(first, p, labels, resamples=resamples, seed=seed)
+            for name, p in list(probabilities.items())[1:]
         },
         confusion={
             name: tuple(map(tuple, confusion(p, labels).tolist()))

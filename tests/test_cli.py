@@ -1,8 +1,10 @@
 r"""What every verb promises at the command line."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -319,3 +321,18 @@ def test_measure_is_light():
 
     assert {"prefect", "numba"} <= imported
     assert not imported & {"lightning", "matplotlib", "mlflow", "sklearn", "timm", "torch"}
+
+
+@pytest.mark.parametrize(("number", "said"), [(signal.SIGINT, "go on"), (signal.SIGTERM, "")])
+def test_is_stopped(tmp_path, number, said):
+    r"""Whoever is asked to end cleans up first, as Python does, and says so."""
+
+    command = [sys.executable, "-m", "flows.cli", "simulate", "sky", "--galaxies", "100000"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not any(tmp_path.iterdir()) and process.poll() is None:
+            time.sleep(0.1)
+        process.send_signal(number)
+        told = process.communicate()[1]
+
+    assert process.returncode == 128 + number and "Traceback" not in told
+    assert said in told

@@ -56,6 +56,22 @@ def test_numbers(evaluation, labels):
     assert sum(reliability.count) == 400
 
 
+def test_doubt(evaluation, labels):
+    r"""A model that a baseline beats is told of, but not one that includes it."""
+
+    assert evaluation.baselines == ["forest"] and evaluation.doubt == ""
+    gap = evaluation.above["forest"]["macro_f1"]
+    scores = [evaluation.metrics[name]["macro_f1"].value for name in ("network", "forest")]
+    assert gap.value == pytest.approx(scores[0] - scores[1]) and gap.low > 0
+
+    better = {"forest": said(labels, 3), "network + forest": said(labels, 9)}
+    behind = evaluate({"network": said(labels, 1, seed=1)} | better, labels, CLASSES, resamples=99)
+    assert behind.doubt.startswith(
+        f"macro F1 {scores[1]:.3f}, measurably below that of the forest"
+    )
+    assert f"{scores[0]:.3f} (difference {-gap.value:+.3f}" in behind.doubt and not behind.warning
+
+
 def test_curves(evaluation, labels):
     network = said(labels, 3)
     for k, name in enumerate(CLASSES[:3]):

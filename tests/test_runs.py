@@ -375,7 +375,13 @@ def test_classify_files_as_the_store(demo, tmp_path):
 
     assert list(files["id"]) == list(store["id"])
     np.testing.assert_allclose(files["p_ring"], store["p_ring"], atol=1e-6)
-    assert files.meta["model_version"] == "models:/demo/1"
+    assert files.meta["model_version"] == store.meta["model_version"] == "models:/demo/1"
+    catalogue = read_table(experiment.home / "catalogue.parquet")
+    verdict = result["evaluate"]["verdict"]
+    assert catalogue.meta["model_verdict"] == verdict and files.meta["model_verdict"]
+    accuracy = result["evaluate"]["models"]["cutout_resnet"]["accuracy"]
+    assert catalogue.meta["model_test"].startswith(f"accuracy {accuracy:.3f}, macro_f1 0.")
+    assert list(store["part"]) == list(catalogue["part"]) and "part" not in files.colnames
     assert done["run"] == again["run"] == result["train"]["run"]
 
 

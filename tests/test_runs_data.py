@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import runs, split
 from pipeline.config import load
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DataError
 from pipeline.fits import write_image
 from pipeline.runs.data import sample
 from pipeline.store import Store, StoreInfo
@@ -65,6 +65,34 @@ def test_a_part_is_kept(tmp_path):
     assert split.load(experiment.home / "split.parquet") == before
     found = sample(experiment)
     assert dict(zip(found.ids, found.parts.tolist(), strict=True)) == before
+
+
+def test_labels_that_do_not_divide(tmp_path, caplog):
+    r"""Few labels cost a warning, as the store is complete; labels of other names are told."""
+
+    for name in "abc":
+        write_image(
+            tmp_path / f"{name}.fits", np.arange(256, dtype=np.float32).reshape(16, 16), {}
+        )
+    table = tmp_path / "labels.csv"
+    table.write_text("id,kind\na,spiral\nb,elliptical\n")
+    settings = "name: x\ndata:\n  bands: [r]\n  size: 16\n  labels: {column: kind,"
+    settings += " classes: [spiral, elliptical]}\n"
+    (tmp_path / "x.yaml").write_text(settings)
+    given = {"folder": tmp_path / "runs", "data.root": tmp_path, "data.table.path": table}
+    experiment = load(tmp_path / "x.yaml", [f"{key}={value}" for key, value in given.items()])
+
+    counts = runs.ingest(experiment)
+    assert counts["galaxies"] == 3 and counts["unlabelled"] == 1
+    assert "2 labelled galaxies leave none for" in caplog.text
+    with pytest.raises(DataError, match="2 labelled galaxies leave none for"):
+        sample(experiment)
+
+    table.write_text("id,kind\nN1,spiral\nN2,elliptical\n")
+    with pytest.raises(DataError) as caught:
+        runs.ingest(experiment)
+    for text in ("none of 3 galaxies", "has no row of 'c'", "no file matches", "N2.fits"):
+        assert text in str(caught.value)
 
 
 def test_simulate_into_a_folder(tmp_path, caplog):

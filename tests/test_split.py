@@ -122,7 +122,7 @@ def test_a_size_that_is_wrong(tmp_path):
     store = Store.create(tmp_path / "x/store", INFO)
     store.commit(np.zeros((60, 1, 8, 8), np.float16), rows(0, 60))
     store.commit(np.zeros((1, 1, 8, 8), np.float16), rows(30, 1, scale_arcsec=258.0))
-    with pytest.raises(DataError, match="no galaxy for validation among 60 labels"):
+    with pytest.raises(DataError, match="60 labelled galaxies leave none for validation"):
         sample(experiment)
     assert not (tmp_path / "x/split.parquet").exists()
 

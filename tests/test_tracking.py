@@ -35,7 +35,15 @@ from pipeline.errors import ConfigError, DataError, PipelineError
 from pipeline.fits import write_image
 from pipeline.runs.home import tracker
 from pipeline.stretch import Stretch
-from pipeline.tracking import Tracker, promote, resolve, run_page, store_uri, version_of
+from pipeline.tracking import (
+    Tracker,
+    promote,
+    resolve,
+    run_page,
+    store_uri,
+    verdict_of,
+    version_of,
+)
 from pipeline.tracking.address import page, understood
 
 CLASSES = ("elliptical", "cw", "acw")
@@ -199,7 +207,8 @@ def test_champion(uri, card, cutouts, tmp_path):
 
     assert registered(uri, folder, cutouts) == "1"
     assert aliases() == {"challenger": "1"}
-    assert promote(uri, "galaxies", "1", said(1)).promoted
+    first = promote(uri, "galaxies", "1", said(1), doubt="the forest is better")
+    assert first.promoted and first.reason.endswith("its name, but the forest is better")
     again = promote(uri, "galaxies", "1", said(1))
     assert not again.promoted and "already" in again.reason
 
@@ -251,6 +260,8 @@ def test_of_no_use(uri, card, cutouts):
     assert registered(uri, card[0], cutouts, "useless") == "1"
     verdict = promote(uri, "useless", "1", said(0), warning="do not use it")
     assert not verdict.promoted and verdict.reason == "do not use it" and verdict.champion is None
+    assert verdict_of("models:/useless/1", uri) == "do not use it"
+    assert verdict_of("runs:/0/model", uri) == ""
     aliases = MlflowClient(uri).get_registered_model("useless").aliases
     assert {name: str(version) for name, version in aliases.items()} == {"challenger": "1"}
 

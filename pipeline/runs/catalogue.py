@@ -3,7 +3,7 @@ r"""From a model and images to a catalogue."""
 __all__ = ["classify", "classify_store"]
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,13 +16,12 @@ from pipeline.classify import classify as classify_feed
 from pipeline.config import Experiment
 from pipeline.errors import ConfigError, DataError
 from pipeline.feeds import Feed, StoreFeed
-from pipeline.files import read_json
 from pipeline.runs.data import store_folder
-from pipeline.runs.home import MEMBERS, MODEL, RUN
+from pipeline.runs.home import MEMBERS, MODEL, STORE, beside
 from pipeline.runs.images import find_images
 from pipeline.runs.inputs import feed
 from pipeline.store import Store
-from pipeline.tracking import resolve, run_page, store_uri, version_of
+from pipeline.tracking import resolve, run_page, store_uri, verdict_of, version_of
 
 
 def classify(model: str, input: Path, to: Path, overrides: Sequence[str] = ()) -> dict:
@@ -44,8 +43,7 @@ def classify(model: str, input: Path, to: Path, overrides: Sequence[str] = ()) -
     input, to = Path(input), Path(to)
     if input.suffix in {".yaml", ".yml"}:
         experiment = config.load(input, overrides)
-        uri = experiment.tracking.uri or store_uri(experiment.folder)
-        return _classify(model, uri, feed(experiment.data), to)
+        return _classify(model, _uri(experiment), experiment, to)
 
     uri = store_uri(Path("runs"))
     for setting in overrides:
@@ -60,36 +58,74 @@ def classify(model: str, input: Path, to: Path, overrides: Sequence[str] = ()) -
 
 
 def classify_store(experiment: Experiment) -> dict:
-    r"""Classifies all of the store of an experiment with the model it has trained, and tells
-    which galaxies have taught it."""
+    r"""Classifies all of the store of an experiment with the model it has trained."""
 
-    store, home = Store.open(store_folder(experiment)), experiment.home
-    run = read_json(home / RUN) if (home / RUN).exists() else {}
+    home = experiment.home
 
-    return classify_feed(
-        home / MODEL,
-        StoreFeed(store),
-        home / "catalogue.parquet",
-        version=run.get("model", ""),  # none before it is evaluated
-        members=splitting.load(home / MEMBERS),
+    return _classify(
+        str(home / MODEL), _uri(experiment), store_folder(experiment), home / "catalogue.parquet"
     )
 
 
-def _classify(model: str, uri: str, input: Path | Feed, to: Path) -> dict:
+def _uri(experiment: Experiment) -> str:
+    return experiment.tracking.uri or store_uri(experiment.folder)
+
+
+def _classify(model: str, uri: str, input: Path | Experiment, to: Path) -> dict:
+    r"""Classifies; tells of a model that lies where it was made what its registry and its
+    training know of it."""
+
     recover(Path(model))
-    with TemporaryDirectory(prefix="tuningfork-") as scratch:
+    made = beside(Path(model))
+    origin = _origin(model, uri, made)
+    with TemporaryDirectory(prefix="tuningfork-") as scratch, _hinted(input):
         card = resolve(model, uri, Path(scratch))
-        inputs = _feed(input, card) if isinstance(input, Path) else input
+        found = classify_feed(
+            card,
+            feed(input.data) if isinstance(input, Experiment) else _feed(input, card),
+            to,
+            version=origin.get("model", ""),
+            verdict=origin.get("verdict", ""),
+            members=_members(Path(model), made, input),
+        )
 
-        version = version_of(model, uri)
-        with _hinted(input):
-            found = classify_feed(card, inputs, to, version=version)
+    return found | ({"run": origin["page"]} if origin else {})
 
-    return found | _run_of(model, version, uri)
+
+def _origin(
+    model: str, uri: str, made: tuple[Experiment, dict[str, str]] | None
+) -> Mapping[str, str]:
+    r"""Returns the version of a model in the registry, the verdict on it, and where to look at
+    the run that made it, where they are known."""
+
+    if not (version := version_of(model, uri)):
+        return made[1] if made else {}
+
+    return {
+        "model": version,
+        "verdict": verdict_of(version, uri),
+        "page": run_page(version, uri),
+    }
+
+
+def _members(
+    model: Path, made: tuple[Experiment, dict[str, str]] | None, input: Path | Experiment
+) -> dict[str, str] | None:
+    r"""Returns which galaxies taught a model, if they are those to classify."""
+
+    if made is None:
+        return None
+    home, data = model.parent, made[0].data
+    if isinstance(input, Experiment):
+        same = input.data == data
+    else:
+        same = input.resolve() == (data.store or home / STORE).resolve()
+
+    return splitting.load(home / MEMBERS) if same else None
 
 
 @contextmanager
-def _hinted(input: Path | Feed) -> Iterator[None]:
+def _hinted(input: Path | Experiment) -> Iterator[None]:
     r"""Says what to do where images without an experiment have one band each."""
 
     try:
@@ -99,17 +135,6 @@ def _hinted(input: Path | Feed) -> Iterator[None]:
             hint = "an experiment tells which files are the bands of one galaxy"
             raise DataError(f"{error}; {hint}") from error
         raise
-
-
-def _run_of(model: str, version: str, uri: str) -> dict[str, str]:
-    r"""Returns where to look at the run that made a model, where it is known."""
-
-    if version:
-        return {"run": run_page(version, uri)}
-    beside = Path(model).parent / RUN
-    told = read_json(beside) if beside.exists() else {}
-
-    return {"run": told["page"]} if "page" in told else {}
 
 
 def _feed(input: Path, model: Path) -> Feed:

@@ -19,6 +19,7 @@ from pipeline.files import read_json, write_json
 from pipeline.ingest import ingest as ingest_sources
 from pipeline.labels import Scheme
 from pipeline.runs.counts import count
+from pipeline.runs.home import STORE
 from pipeline.runs.inputs import info_of, progress_bar, reading_of, recipe_of, sources_of
 from pipeline.runs.simulation import simulate
 from pipeline.store import Store
@@ -64,7 +65,9 @@ def ingest(experiment: Experiment) -> dict:
     found = {"store": str(store.folder), **counts, "galaxies": len(store.usable)}
     found |= {"rejected_because": reasons} if reasons else {}
     if data.labels:
-        parts = sample(experiment).parts
+        parts = _labelled(experiment).parts
+        if lack := _lack(parts):
+            _log.warning("%s: %s, to train a model", store.folder, lack)
         found |= {"split": {part: int((parts == part).sum()) for part in splitting.PARTS}}
         found |= {"unlabelled": len(store.usable) - len(parts)}
 
@@ -130,9 +133,26 @@ def sample(experiment: Experiment) -> Sample:
 
     Raises:
         ConfigError: If the experiment has no labels, or if its store was made otherwise.
-        DataError: If there is no store, or if a part has no galaxy.
+        DataError: If there is no store, if it has no label, or if a part has no galaxy.
     """
 
+    found = _labelled(experiment)
+    if lack := _lack(found.parts):
+        raise DataError(f"{found.store.folder}: {lack}")
+
+    return found
+
+
+def _lack(parts: NDArray[np.str_]) -> str:
+    r"""Says which part has no galaxy, and nothing if all have."""
+
+    lacking = [part for part in splitting.PARTS if not (parts == part).any()]
+    told = f"{len(parts)} labelled galaxies leave none for {' and '.join(lacking)}"
+
+    return f"{told}, expected more of them, or another split" if lacking else ""
+
+
+def _labelled(experiment: Experiment) -> Sample:
     meaning = scheme(experiment)
     folder = store_folder(experiment)
     if not (folder / "store.json").exists():
@@ -143,15 +163,23 @@ def sample(experiment: Experiment) -> Sample:
     _check_reading(folder, reading_of(experiment.data))
     used = store.manifest.take(store.usable)
     ids, names = used["id"].to_pylist(), used["label"].to_pylist()
+    if not any(names):
+        raise DataError(f"{folder}: none of {len(names)} galaxies has a label{_why(store)}")
     parts = _parts(experiment, store, ids, names)
-    for part in splitting.PARTS:
-        if not (parts == part).any():
-            raise DataError(f"{folder}: no galaxy for {part} among {sum(map(bool, names))} labels")
-
     kept = np.flatnonzero(parts != "")
     index = np.array([meaning.index(names[i]) for i in kept], np.int64)
 
     return Sample(store, meaning, store.usable[kept], [ids[i] for i in kept], index, parts[kept])
+
+
+def _why(store: Store) -> str:
+    r"""Gives one reason of what was flagged, and one of what was rejected: where identifiers do
+    not match, that the table has no row of an image, and that a row has no image."""
+
+    statuses, reasons = store.manifest.select(["status", "reason"]).to_pydict().values()
+    told = {status: why for status, why in zip(statuses, reasons, strict=True) if why}
+
+    return "".join(f"; e.g. {why}" for why in told.values())
 
 
 def _check_reading(folder: Path, wanted: dict[str, Any]) -> None:
@@ -167,7 +195,7 @@ def _check_reading(folder: Path, wanted: dict[str, Any]) -> None:
 def store_folder(experiment: Experiment) -> Path:
     r"""Returns where the store of an experiment is."""
 
-    return experiment.data.store or experiment.home / "store"
+    return experiment.data.store or experiment.home / STORE
 
 
 def _parts(

@@ -70,14 +70,15 @@ def evaluate(experiment: Experiment) -> dict:
         resamples=experiment.evaluation.resamples,
     )
     evaluation.save(home / EVALUATION)
-    if evaluation.warning:
-        _log.warning("%s: %s", home / MODEL, evaluation.warning)
+    warnings = [told for told in (evaluation.warning, evaluation.doubt) if told]
+    for told in warnings:
+        _log.warning("%s: %s", home / MODEL, told)
     save_card(home / MODEL, replace(card, metrics=evaluation.summary()), network, trees)
     verdict, run = publish(experiment, found, evaluation, predictions)
 
     return {
         "report": str(home / REPORT),
-        **({"warning": evaluation.warning} if evaluation.warning else {}),
+        **({"warning": "; ".join(warnings)} if warnings else {}),
         **_scores(evaluation),
         "version": verdict.version,
         "champion": verdict.promoted or verdict.champion == verdict.version,

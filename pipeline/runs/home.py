@@ -1,6 +1,17 @@
 r"""What an experiment leaves in its folder, beside its store and its split."""
 
-__all__ = ["HISTORY", "MEMBERS", "MODEL", "RUN", "TRAINED", "check_trained", "receipt", "tracker"]
+__all__ = [
+    "HISTORY",
+    "MEMBERS",
+    "MODEL",
+    "RUN",
+    "STORE",
+    "TRAINED",
+    "beside",
+    "check_trained",
+    "receipt",
+    "tracker",
+]
 
 from pathlib import Path
 from typing import Any
@@ -10,6 +21,9 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.files import read_json
 from pipeline.passwords import masked
 from pipeline.tracking import Tracker, store_uri
+
+STORE = "store"
+r"""The folder of the store, by default."""
 
 MODEL = "model"
 r"""The folder of the model card."""
@@ -26,6 +40,17 @@ r"""Which galaxies taught the model, validated it and were kept to test it: `id,
 
 TRAINED = "experiment.yaml"
 r"""The experiment as it was when the model was trained. Without it, there is none."""
+
+
+def beside(model: Path) -> tuple[Experiment, dict[str, Any]] | None:
+    r"""Returns the experiment that made the model in a folder, and its run, if it lies where it
+    was made."""
+
+    home = Path(model).parent
+    if not (home / TRAINED).exists():
+        return None
+
+    return load(home / TRAINED), read_json(home / RUN)
 
 
 def check_trained(experiment: Experiment) -> None:

@@ -70,8 +70,10 @@ def publish(
             predictions,
             seed=experiment.seed,
             warning=evaluation.warning,
+            doubt=evaluation.doubt,
         )
         known = receipt(experiment, tracked) | {"model": f"models:/{name}/{version}"}
+        known |= {"verdict": verdict.reason}
     write_json(home / RUN, known)
 
     return verdict, tracked.url

@@ -79,11 +79,15 @@ def simulate(
     check(galaxies, seed, side, faults)
     (folder / "cutouts").mkdir(parents=True, exist_ok=True)
     starts = range(0, galaxies, BLOCK)
-    with one_thread_per_operation(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts = pool.map(
-            lambda start: write_block(folder, start, galaxies, seed, side, faults), starts
-        )
-        rows = [row for part in parts for row in part]
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        with one_thread_per_operation():
+            parts = pool.map(
+                lambda start: write_block(folder, start, galaxies, seed, side, faults), starts
+            )
+            rows = [row for part in parts for row in part]
+    finally:
+        pool.shutdown(cancel_futures=True)  # or whoever stops it would wait for all of them
 
     table = Table(rows)
     for name in table.colnames:

@@ -1,7 +1,23 @@
 r"""What was run and what came out of it, in MLflow. Only this folder knows of MLflow."""
 
-__all__ = ["Tracker", "Verdict", "promote", "resolve", "run_page", "store_uri", "version_of"]
+__all__ = [
+    "Tracker",
+    "Verdict",
+    "promote",
+    "resolve",
+    "run_page",
+    "store_uri",
+    "verdict_of",
+    "version_of",
+]
 
 from pipeline.tracking.address import store_uri
-from pipeline.tracking.registry import Verdict, promote, resolve, run_page, version_of
+from pipeline.tracking.registry import (
+    Verdict,
+    promote,
+    resolve,
+    run_page,
+    verdict_of,
+    version_of,
+)
 from pipeline.tracking.run import Tracker

@@ -1,6 +1,15 @@
 r"""Which model is the champion."""
 
-__all__ = ["Verdict", "promote", "register", "registered", "resolve", "run_page", "version_of"]
+__all__ = [
+    "Verdict",
+    "promote",
+    "register",
+    "registered",
+    "resolve",
+    "run_page",
+    "verdict_of",
+    "version_of",
+]
 
 import logging
 import re
@@ -24,7 +33,8 @@ PREDICTIONS = "predictions.parquet"
 r"""What a version said of the test galaxies, kept in its run in a folder of its own, as several
 versions may have one run."""
 
-CARD = "card"
+CARD, VERDICT = "card", "verdict"
+r"""The tags of a version."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,8 +66,8 @@ def promote(
     *,
     metric: str = "macro_f1",
     seed: int = 0,
-    resamples: int = 1000,
     warning: str = "",
+    doubt: str = "",
 ) -> Verdict:
     r"""Makes the challenger the champion if it is measurably better, or if there is none.
 
@@ -71,8 +81,9 @@ def promote(
         challenger: What it says of the test galaxies.
         metric: A key of :data:`pipeline.metrics.METRICS`.
         seed: Seeds the resamples.
-        resamples: Their number.
         warning: Why not to use the challenger, which then does not become the champion.
+        doubt: What speaks against it, to be told where it becomes or stays the champion
+            without a rival.
 
     Returns:
         The verdict, which the version also keeps as a tag. What the challenger says is kept too.
@@ -82,6 +93,7 @@ def promote(
         PipelineError: If the server is away, which may pass.
     """
 
+    but = f", but {doubt}" if doubt else ""
     with understood(uri):
         client = MlflowClient(checked(uri), uri)
         holder = client.get_registered_model(name).aliases.get(CHAMPION)
@@ -90,18 +102,16 @@ def promote(
         if warning:
             verdict = Verdict(False, warning, version, holder and str(holder))
         elif holder is None:
-            verdict = Verdict(True, "the first model of its name", version)
+            verdict = Verdict(True, "the first model of its name" + but, version)
         elif str(holder) == version:
-            verdict = Verdict(False, "it is the champion already", version, str(holder))
+            verdict = Verdict(False, "it is the champion already" + but, version, str(holder))
         else:
             rival = _kept(client, name, str(holder))
-            verdict = _judge(
-                version, str(holder), challenger, rival, metric, seed=seed, resamples=resamples
-            )
+            verdict = _judge(version, str(holder), challenger, rival, metric, seed)
 
         if verdict.promoted:
             client.set_registered_model_alias(name, CHAMPION, version)
-        client.set_model_version_tag(name, version, "verdict", verdict.reason)
+        client.set_model_version_tag(name, version, VERDICT, verdict.reason)
 
     return verdict
 
@@ -157,6 +167,18 @@ def version_of(model: str, uri: str) -> str:
     return f"models:/{match[1]}/{found.version}"
 
 
+def verdict_of(version: str, uri: str) -> str:
+    r"""Returns what :func:`promote` said of a model, as `models:/name/version`, or nothing."""
+
+    match = re.fullmatch(r"models:/([^@/]+)/(\d+)", version)
+    if match is None:
+        return ""
+    with understood(uri):
+        found = MlflowClient(checked(uri), uri).get_model_version(*match.groups())
+
+    return found.tags.get(VERDICT, "")
+
+
 def run_page(model: str, uri: str) -> str:
     r"""Returns where to look at the run that made a model.
 
@@ -180,7 +202,7 @@ def _judge(
     challenger: Predictions,
     champion: Predictions | None,
     metric: str,
-    **bootstrap: int,
+    seed: int,
 ) -> Verdict:
     if metric not in METRICS:
         raise ConfigError(f"metric={metric!r}, {suggest(metric, METRICS)}")
@@ -195,7 +217,7 @@ def _judge(
     both = challenger.of(common)
     first = next(iter(both.probabilities.values()))
     second = next(iter(champion.of(common).probabilities.values()))
-    found = paired_bootstrap(first, second, both.labels, **bootstrap)[metric]
+    found = paired_bootstrap(first, second, both.labels, seed=seed)[metric]
     better = found.low > 0 if METRICS[metric] else found.high < 0
     reason = (
         f"{metric.replace('_', ' ')} {found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
