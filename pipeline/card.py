@@ -231,7 +231,9 @@ def load_model(folder: Path) -> tuple[Card, nn.Module, Trees | None]:
     try:
         card = Card.from_json(recipe.read_text())
     except OSError as error:
-        raise DataError(f"{folder} is not a model card: {error}") from error
+        inside = sorted(path.parent for path in folder.glob(f"*/{RECIPE}"))
+        hint = f", did you mean {inside[0]}?" if inside else ""
+        raise DataError(f"{folder} is not a model card{hint} ({error})") from error
     except (DataError, UnicodeDecodeError) as error:
         raise DataError(f"{recipe}: {error}") from error
     tensors = _part(weights)

@@ -73,7 +73,7 @@ class Predictions:
         """
 
         if not path.is_file():
-            raise DataError(f"{path} is missing, expected the predictions of a run")
+            raise DataError(f"{path} is missing, expected what `tuningfork evaluate` writes")
         try:
             table = pq.read_table(path)
             metadata = table.schema.metadata

@@ -72,16 +72,8 @@ def assess(
 ) -> Quality:
     r"""Measures the sky and the noise of a cutout, and judges it.
 
-    The flags are
-
-    - `band_missing`: a band covers less than half of the cutout, or is constant;
-    - `edge`: a band covers less than 98 % of it;
-    - `saturated`: a band has a plateau at its top;
-    - `low_signal`: no source stands out in the sum of all bands;
-    - `off_centre`: no source is within 12 % of the side from the centre, or the centroid of the
-      one there is further from it than 25 %;
-    - `bright_neighbour`: another source is brighter than the target, or lights up a tenth of
-      the border from beyond it.
+    The flags that pixels alone tell are `band_missing`, `edge`, `saturated`, `low_signal`,
+    `off_centre` and `bright_neighbour`, see :data:`pipeline.flags.FLAGS`.
 
     None of them depends on the unit of the pixels, nor on a pedestal.
 

@@ -48,12 +48,6 @@ class Table:
     header: Sequence[str]
     rows: Sequence[Sequence[str | int]]
 
-    @property
-    def words(self) -> bool:
-        r"""Whether no column is one of numbers."""
-
-        return all(isinstance(cell, str) for row in self.rows for cell in row)
-
 
 @dataclass(frozen=True)
 class Picture:

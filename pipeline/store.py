@@ -14,6 +14,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -29,6 +31,9 @@ PER_BAND = ("sky", "noise", "coverage", "saturation", "zero_point")
 
 OPEN = 512
 r"""How many shards are mapped at once. Each holds a file open, and a process may hold 1,024."""
+
+MOST_ALIKE = 20_000
+r"""How many identifiers a wrong one is compared with, which takes a second."""
 
 ANEW = "run `tuningfork ingest` again, which writes it anew"
 
@@ -236,8 +241,10 @@ class Store:
         try:
             return self._rows[id]
         except KeyError:
-            found = f"{self.folder} has no galaxy {id!r}"
-            raise DataError(f"{found} among {len(self._rows)}") from None
+            found = f"{self.folder} has no galaxy {id!r} among {len(self._rows)}"
+            near = get_close_matches(id, islice(self._rows, MOST_ALIKE), n=1)
+            hint = f", did you mean {near[0]!r}?" if near else ""
+            raise DataError(found + hint) from None
 
     def verify(self) -> None:
         r"""Opens every shard that has pixels of a galaxy, and reads none.

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS = [
-    "pipeline.errors pipeline.files pipeline.labels pipeline.passwords",
+    "pipeline.errors pipeline.files pipeline.flags pipeline.labels pipeline.passwords",
     "pipeline.catalogue pipeline.config pipeline.fits pipeline.headers pipeline.objects "
     "pipeline.patterns pipeline.provenance pipeline.simulate pipeline.store pipeline.surveys "
     "pipeline.workers",

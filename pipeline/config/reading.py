@@ -17,6 +17,22 @@ from pipeline.config.sections import Experiment
 from pipeline.errors import ConfigError, suggest
 
 _PLACE = re.compile(r"\{(id|band)\}")
+_KINDS = {
+    "tuple_type": "a list, such as [a, b]",
+    "string_type": "text, in quotes if it looks like a number",
+    "path_type": "the path of a file or a folder",
+    "dict_type": "keys and values, such as {a: b}",
+    "model_type": "a section of keys and values",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "int_type": "a whole number",
+}
+r"""What is expected of a value, by the kind of pydantic's errors."""
+
 _KIND = re.compile(r"bool|int|float|str|(list|tuple)\[.*\]")
 
 
@@ -61,7 +77,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML ({error})") from error
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: holds {type(tree).__name__}, expected keys and values")
+        found = "is empty" if tree is None else f"holds {str(tree)[:40]!r}"
+        raise ConfigError(f"{path}: {found}, expected keys and values")
 
     return build(tree, overrides, path)
 
@@ -93,7 +110,7 @@ def build(tree: dict[str, Any], overrides: Sequence[str], origin: Path) -> Exper
             place = tuple(takewhile(lambda name: not _KIND.fullmatch(str(name)), one["loc"]))
             where = ".".join(map(str, place))
             if where in told:
-                told[where] += f" or {one['msg'].removeprefix('Input should be ')}"
+                told[where] += f" or {_expected(one)}"
             else:
                 told[where] = _explain(place, one, _blame(place, overrides, origin))
         raise ConfigError("; ".join(told.values())) from error
@@ -174,7 +191,20 @@ def _explain(place: Sequence[int | str], error: Mapping[str, Any], origin: str) 
     if error["type"] == "missing":
         return f"{origin}: {where} is missing"
 
-    return f"{origin}: {where}={error['input']!r}, {error['msg'].removeprefix('Value error, ')}"
+    if error["type"] == "value_error":
+        return (
+            f"{origin}: {where}={error['input']!r}, {error['msg'].removeprefix('Value error, ')}"
+        )
+
+    return f"{origin}: {where}={error['input']!r}, expected {_expected(error)}"
+
+
+def _expected(error: Mapping[str, Any]) -> str:
+    r"""Says what a value should be in the words of YAML, rather than in those of Python."""
+
+    said = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+
+    return _KINDS.get(error["type"], said)
 
 
 def _fields(loc: Sequence[int | str]) -> list[str]:

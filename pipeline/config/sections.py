@@ -188,6 +188,8 @@ class Data(Config):
         for name in texts:
             if name not in bands:
                 raise ValueError(f"unknown band {name!r}, {suggest(name, bands)}")
+        if texts and "{band}" not in info.data.get("pattern", "{band}"):
+            raise ValueError(f"expected {{band}} in data.pattern={info.data['pattern']!r}")
 
         return texts
 

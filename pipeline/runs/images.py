@@ -34,7 +34,9 @@ def find_images(input: Path) -> list[Source]:
     files = [path for path in sorted(input.iterdir()) if path.is_file() and _split(path.name)[1]]
     files = [path for path in files if not path.name.startswith(".")]
     if not files:
-        raise DataError(f"{input} is no store and has no image ({', '.join(IMAGES)})")
+        inside = [path for path in sorted(input.rglob("*")) if _split(path.name)[1]]
+        hint = f"; those of {inside[0].parent} need a call of their own" if inside else ""
+        raise DataError(f"{input} is no store and has no image ({', '.join(IMAGES)}){hint}")
     seen = Counter(_split(path.name)[0] for path in files)
     named = {path: _split(path.name)[0] for path in files}
     sources = [Source(id if seen[id] == 1 else path.name, (path,)) for path, id in named.items()]

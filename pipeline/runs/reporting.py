@@ -13,6 +13,7 @@ from pipeline.comparison import FILE, Predictions
 from pipeline.config import Experiment, settings, shown
 from pipeline.evaluation import Evaluation
 from pipeline.files import read_json, write_json
+from pipeline.flags import FLAGS
 from pipeline.pictures import gallery
 from pipeline.provenance import provenance
 from pipeline.report import Report, Table
@@ -110,14 +111,15 @@ def _report(
 
 
 def _tables(found: Sample) -> list[Table]:
-    kinds = {"status": "Inputs by status", "flags": "Flags", "reasons": "Rejected inputs"}
     counts = count(found.store.manifest)
-
-    return [
-        Table(title, [kind, "inputs"], list(counts[kind].items()))
-        for kind, title in kinds.items()
-        if counts[kind]
+    flags = [(name, FLAGS[name], number) for name, number in counts["flags"].items()]
+    tables = [
+        Table("Inputs by status", ["status", "inputs"], list(counts["status"].items())),
+        Table("Flags", ["flag", "meaning", "inputs"], flags),
+        Table("Rejected inputs", ["reason", "inputs"], list(counts["reasons"].items())),
     ]
+
+    return [table for table in tables if table.rows]
 
 
 def _counts(found: Sample) -> dict[str, dict[str, int]]:
