@@ -1,5 +1,6 @@
 # `make run` and `make test` are all the set-up there is. Another interpreter: make PYTHON=python3.12 run
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 STAMP := .venv/.ready
 
 .PHONY: setup run test check clean
@@ -20,7 +21,9 @@ $(STAMP): pyproject.toml constraints.txt
 		exit 1; \
 	fi; \
 	test -x $(BIN)/python || $$found -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PIP) numba scipy
+	@# Kernels compile while all else is fetched: either takes minutes, and one core
+	$(BIN)/python -m pipeline.compilation & compiler=$$!; $(PIP) -e '.[dev]' && wait $$compiler
 	@touch $(STAMP)
 
 run: setup

@@ -1,6 +1,7 @@
 r"""The kernels of the measurements, compiled beside other work, or before it.
 
-It takes minutes on a new machine, and no time once it is done.
+It takes minutes on a new machine, and no time once it is done: `python -m pipeline.compilation`
+does it at once.
 """
 
 __all__ = ["compile_ahead", "compile_once"]
@@ -8,6 +9,7 @@ __all__ = ["compile_ahead", "compile_once"]
 import logging
 import multiprocessing
 import os
+import sys
 import threading
 import time
 from functools import cache
@@ -77,3 +79,8 @@ def _done() -> Path:
     place = blake2b(str(Path(__file__).parent).encode(), digest_size=8).hexdigest()
 
     return Path(os.environ["NUMBA_CACHE_DIR"]) / f"measured_{place}"
+
+
+if __name__ == "__main__":
+    compile_once()
+    sys.exit(not _done().exists())

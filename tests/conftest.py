@@ -5,20 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.compilation import compile_ahead
-
-MANY = 1000
-LONG_WITHOUT_KERNELS = ("test_ingest.py", "test_training.py", "test_tracking.py")
-
 SHARED = Path(__file__).parents[2] / "shared" / "data"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    r"""Compiles the kernels beside tests that do without them, where all tests are to run."""
-
-    if len(items) > MANY:
-        items.sort(key=lambda item: item.path.name not in LONG_WITHOUT_KERNELS)
-        compile_ahead()
 
 
 @pytest.fixture(autouse=True)
