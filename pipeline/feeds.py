@@ -183,7 +183,7 @@ def commonest(reasons: Sequence[str]) -> str:
     r"""Tells the commonest kinds of reasons. See :func:`kinds`."""
 
     counts = list(kinds(reasons).items())
-    told = [f"{count} as: {why}" for why, count in counts[:MOST_REASONS]]
+    told = [f"{count}: {why}" for why, count in counts[:MOST_REASONS]]
     others = sum(count for _, count in counts[MOST_REASONS:])
     told += [f"{others} for other reasons"] if others else []
 
@@ -192,11 +192,13 @@ def commonest(reasons: Sequence[str]) -> str:
 
 def kinds(reasons: Sequence[str]) -> dict[str, int]:
     r"""Counts reasons, the commonest first. Those that differ in the files and numbers that they
-    name are of one kind, told by its first."""
+    name are of one kind, told by its first: `e.g.` that one, if they are several."""
 
     first = {_kind(why): why for why in reversed(reasons)}
+    several = {_kind(why) for why in reasons if first[_kind(why)] != why}
+    counts = Counter(map(_kind, reasons)).most_common()
 
-    return {first[name]: count for name, count in Counter(map(_kind, reasons)).most_common()}
+    return {"e.g. " * (name in several) + first[name]: count for name, count in counts}
 
 
 def _kind(reason: str) -> str:

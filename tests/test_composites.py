@@ -108,7 +108,7 @@ def test_nothing_usable(composites, tmp_path):
     first.write_bytes(first.read_bytes()[:5000])
     for path in others:
         path.write_bytes(b"nothing")
-    told = rf"all 3 inputs are rejected, 2 as: {others[0]} is not a JPEG .*; 1 as: {first} is dam"
+    told = rf"all 3 inputs are rejected, 2: e.g. {others[0]} is not a JPEG .*; 1: {first} is dam"
     with pytest.raises(DataError, match=told):
         runs.classify(str(model), folder, to)
     assert to.read_bytes() == before

@@ -362,7 +362,7 @@ def test_padding(tmp_path):
     [
         (["morphometry.mode=exact"], "morphometry.mode='exact', expected one of fast, parity"),
         (["morphometry.gian=2"], "did you mean 'gain'"),
-        (["morphometry.gain=GAIN"], "morphometry.gain='GAIN', .*valid number"),
+        (["morphometry.gain=GAIN"], "morphometry.gain='GAIN', .*expected a number"),
         (["morphometry.psf=nowhere.fits"], r"nowhere\.fits cannot be read"),
         (["data.bands=[g, r, i]"], "all 4 inputs are rejected"),
     ],
