@@ -175,6 +175,12 @@ def save_card(folder: Path, card: Card, model: nn.Module, trees: Trees | None = 
     return card
 
 
+def recipe_digest(folder: Path) -> str:
+    r"""Names a model card by its recipe, which names its weights."""
+
+    return blake2b((Path(folder) / RECIPE).read_bytes(), digest_size=16).hexdigest()
+
+
 def recover(folder: Path) -> None:
     r"""Puts a model back that a save left aside, if it was killed before it had replaced it."""
 

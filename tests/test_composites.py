@@ -117,5 +117,5 @@ def test_nothing_usable(composites, tmp_path):
     settings = {"folder": tmp_path, "data.root": tmp_path, "data.pattern": "images/{id}.jpeg"}
     settings |= {"data.table": "null", "data.labels": "null", "simulate": "null"}
     experiment = load(CONFIGS / "demo.yaml", [f"{k}={v}" for k, v in settings.items()])
-    with pytest.raises(DataError, match=rf"all 3 inputs are rejected, 2 as: {others[0]} is not"):
+    with pytest.raises(DataError, match=rf"all 3 inputs are rejected, 2: e.g. {others[0]} is not"):
         runs.ingest(experiment)

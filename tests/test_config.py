@@ -65,6 +65,8 @@ def test_every_file_builds(path):
         ("data.labels.mirror={b: c}", "mirror names 'c', expected one of a, b"),
         ("data.band_text={r: z}", r"data.band_text={'r': 'z'}, expected {band} in data.pattern="),
         ("data.bands=g,r", r"data.bands='g,r', expected a list, such as \[a, b\]$"),
+        ("data.bands=[]", r"data.bands=\[\], expected more values$"),
+        ("data.size=[64]", r"data.size=\[64\], expected a whole number or more values$"),
         ("name=3", "name=3, expected text"),
         ("model=3", "model=3, expected a section of keys and values$"),
         ("data.bands=[g, g]", r"data.bands=.*, expected different names"),
@@ -115,6 +117,10 @@ def test_scales_and_texts_of_bands(path):
     # Frames have no need of identifiers, nor of a radius
     table = "data.table={path: t.csv, id: null, ra: ra, dec: dec}"
     assert config.load(path, ["data.pattern=*_{band}.fits", table]).data.table.id is None
+
+
+def test_numbers_that_are_words(path):
+    assert config.load(path, ["training.precision=32"]).training.precision == "32"
 
 
 def test_who_is_to_blame(path):

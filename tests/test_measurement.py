@@ -268,7 +268,7 @@ def test_what_is_there_stays(tmp_path):
         [{"id": "a", "status": "rejected", "reason": "a.fits is empty"}],
     )
     before = to.read_bytes()
-    with pytest.raises(DataError, match=r"not written: all 1 inputs .*, 1 as: a\.fits is empty"):
+    with pytest.raises(DataError, match=r"not written: all 1 inputs .*, 1: a\.fits is empty"):
         measure(StoreFeed(rejected), to)
     assert to.read_bytes() == before
     assert not list(tmp_path.glob("*.parts"))

@@ -19,7 +19,7 @@ from pipeline.predictor import Predictor
 from pipeline.runs import evaluation, training
 from pipeline.runs.catalogue import classify_store
 from pipeline.runs.data import sample
-from pipeline.runs.home import tracker
+from pipeline.runs.home import beside, tracker
 from pipeline.serving import Server
 from pipeline.store import Store, StoreInfo
 from pipeline.tracking import Tracker
@@ -381,6 +381,22 @@ def test_classify_files_as_the_store(demo, tmp_path):
     assert catalogue.meta["model_verdict"] == verdict and files.meta["model_verdict"]
     accuracy = result["evaluate"]["models"]["cutout_resnet"]["accuracy"]
     assert catalogue.meta["model_test"].startswith(f"accuracy {accuracy:.3f}, macro_f1 0.")
+
+    # Without the experiment beside it, or with another model in its place, nobody knows
+    shutil.copytree(experiment.home / "model", tmp_path / "model")
+    shutil.copy(experiment.home / "run.json", tmp_path)
+    runs.classify(str(tmp_path / "model"), experiment.home / "store", tmp_path / "b.vot")
+    alone = read_table(tmp_path / "b.vot")
+    assert alone.meta["model_version"] == load_card(tmp_path / "model")[0].digest
+    assert "part" not in alone.colnames
+    assert beside(experiment.home / "model")
+    save_card(tmp_path / "model", *load_card(experiment.home / "model"))
+    shutil.copy(experiment.home / "experiment.yaml", tmp_path)
+    assert beside(tmp_path / "model")
+    card, network = load_card(tmp_path / "model")
+    save_card(tmp_path / "model", replace(card, temperature=2.0), network)
+    assert not beside(tmp_path / "model")
+
     assert list(store["part"]) == list(catalogue["part"]) and "part" not in files.colnames
     assert done["run"] == again["run"] == result["train"]["run"]
 

@@ -91,8 +91,43 @@ def test_labels_that_do_not_divide(tmp_path, caplog):
     table.write_text("id,kind\nN1,spiral\nN2,elliptical\n")
     with pytest.raises(DataError) as caught:
         runs.ingest(experiment)
-    for text in ("none of 3 galaxies", "has no row of 'c'", "no file matches", "N2.fits"):
+    for text in ("none of 3 galaxies", "has no row of 'a'", "no file matches", "N1.fits"):
         assert text in str(caught.value)
+
+
+def test_read_otherwise(tmp_path, monkeypatch):
+    r"""A store is trained on as it was read, and only if all of it was read so."""
+
+    runs.simulate(tmp_path / "survey", galaxies=80)
+    settings = {"folder": tmp_path / "runs", "data.root": tmp_path / "survey", "data.chunk": 40}
+    settings |= {"data.table.path": tmp_path / "survey/labels.csv", "simulate": "null"}
+    given = [f"{key}={value}" for key, value in settings.items()] + ["data.workers=1"]
+    runs.ingest(load(CONFIGS / "demo.yaml", given))
+    for change, name in (
+        ("data.labels.rename={ring: merger}", "labels.rename"),
+        ("data.labels.column=kind", "labels.column"),
+        ("data.pattern={id}.fits", "pattern"),
+    ):
+        with pytest.raises(ConfigError, match=f"was read with {name}="):
+            sample(load(CONFIGS / "demo.yaml", [*given, change]))
+
+    other = load(CONFIGS / "demo.yaml", [*given, "data.cut_at=position"])
+    commit, calls = Store.commit, []
+
+    def killed(self, *args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        commit(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "commit", killed)
+        with pytest.raises(KeyboardInterrupt):
+            runs.ingest(other)
+    with pytest.raises(DataError, match="in part with these settings and in part with others"):
+        sample(other)
+    runs.ingest(other)
+    assert len(sample(other).ids) == sample(other).store.usable.size
 
 
 def test_simulate_into_a_folder(tmp_path, caplog):

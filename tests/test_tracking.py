@@ -209,8 +209,7 @@ def test_champion(uri, card, cutouts, tmp_path):
     assert aliases() == {"challenger": "1"}
     first = promote(uri, "galaxies", "1", said(1), doubt="the forest is better")
     assert first.promoted and first.reason.endswith("its name, but the forest is better")
-    again = promote(uri, "galaxies", "1", said(1))
-    assert not again.promoted and "already" in again.reason
+    assert "already" in promote(uri, "galaxies", "1", said(1)).reason
 
     # The same model is the same version
     assert registered(uri, folder, cutouts) == "1"
@@ -228,8 +227,9 @@ def test_champion(uri, card, cutouts, tmp_path):
     elsewhere = replace(said(3), ids=[f"h{n}" for n in range(300)])
     assert "other galaxies" in promote(uri, "galaxies", "3", elsewhere).reason
     assert "on 200 galaxies: not measurably" in promote(uri, "galaxies", "3", some).reason
-    verdict = promote(uri, "galaxies", "3", said(3), metric="log_loss")
-    assert verdict.promoted and verdict.champion == "1" and verdict.difference.high < 0
+    verdict = promote(uri, "galaxies", "3", said(3), metric="log_loss", doubt="it is slow")
+    assert verdict.promoted and verdict.reason.endswith("measurably better, but it is slow")
+    assert verdict.champion == "1" and verdict.difference.high < 0
     assert aliases() == {"challenger": "3", "champion": "3"}
     assert client.get_model_version("galaxies", "3").tags["verdict"] == verdict.reason
 
@@ -262,6 +262,10 @@ def test_of_no_use(uri, card, cutouts):
     assert not verdict.promoted and verdict.reason == "do not use it" and verdict.champion is None
     assert verdict_of("models:/useless/1", uri) == "do not use it"
     assert verdict_of("runs:/0/model", uri) == ""
+    assert version_of("models:/useless/latest", uri) == "models:/useless/1"
+    version = MlflowClient(uri).get_model_version("useless", "1")
+    page = run_page("models:/useless/1", uri)
+    assert page.endswith(version.run_id) and run_page(version.source, uri) == page
     aliases = MlflowClient(uri).get_registered_model("useless").aliases
     assert {name: str(version) for name, version in aliases.items()} == {"challenger": "1"}
 

@@ -2,6 +2,8 @@ r"""Training, interrupted or not, and prediction."""
 
 import logging
 import multiprocessing
+import os
+import signal
 import time
 
 import numpy as np
@@ -133,6 +135,29 @@ def test_two_devices(tmp_path, caplog):
         row["train_loss"] for row in fitted.history
     ]
     assert same(again, model)
+
+
+def test_stopped_on_two_devices(tmp_path):
+    r"""Whoever ends the process that waits ends those that train."""
+
+    before = {*multiprocessing.active_children()}
+
+    def end(*_):
+        raise SystemExit(143)
+
+    def tell(epoch, _):
+        if epoch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    handler = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(SystemExit):
+            run(tmp_path, tell, devices=2, epochs=999)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+    assert not {*multiprocessing.active_children()} - before
+    assert (tmp_path / "last.ckpt").exists()
 
 
 def test_more_devices_than_there_are(tmp_path, caplog, monkeypatch):

@@ -30,6 +30,9 @@ _KINDS = {
     "float_parsing": "a number",
     "float_type": "a number",
     "int_type": "a whole number",
+    "missing": "more values",
+    "too_short": "more values",
+    "too_long": "fewer values",
 }
 r"""What is expected of a value, by the kind of pydantic's errors."""
 

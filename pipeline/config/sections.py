@@ -11,7 +11,14 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.config.base import Config
 from pipeline.errors import ConfigError, suggest
@@ -296,7 +303,7 @@ class Training(Config):
 
     label_smoothing: float = Field(0.05, ge=0, lt=1)
     patience: int = Field(0, ge=0)
-    precision: Literal["auto", "32", "bf16", "16"] = "auto"
+    precision: Annotated[Literal["auto", "32", "bf16", "16"], BeforeValidator(str)] = "auto"
     clip: float = Field(1.0, ge=0)
     class_weights: float = Field(0.0, ge=0, le=1)
     r"""The loss of a class is weighted by its count to the power of minus this."""

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from pipeline import config
 from pipeline import split as splitting
 from pipeline.admission import images
 from pipeline.card import load_card, recover
 from pipeline.classify import classify as classify_feed
-from pipeline.config import Experiment
+from pipeline.config import Data, Experiment
 from pipeline.errors import ConfigError, DataError
 from pipeline.feeds import Feed, StoreFeed
 from pipeline.runs.data import store_folder
@@ -76,30 +77,28 @@ def _classify(model: str, uri: str, input: Path | Experiment, to: Path) -> dict:
     training know of it."""
 
     recover(Path(model))
-    made = beside(Path(model))
-    origin = _origin(model, uri, made)
     with TemporaryDirectory(prefix="tuningfork-") as scratch, _hinted(input):
         card = resolve(model, uri, Path(scratch))
+        made = beside(card)
+        origin = _origin(model, uri) or (made[2] if made else {})
         found = classify_feed(
             card,
             feed(input.data) if isinstance(input, Experiment) else _feed(input, card),
             to,
             version=origin.get("model", ""),
             verdict=origin.get("verdict", ""),
-            members=_members(Path(model), made, input),
+            members=_members(*made[:2], input) if made else None,
         )
 
     return found | ({"run": origin["page"]} if origin else {})
 
 
-def _origin(
-    model: str, uri: str, made: tuple[Experiment, dict[str, str]] | None
-) -> Mapping[str, str]:
-    r"""Returns the version of a model in the registry, the verdict on it, and where to look at
-    the run that made it, where they are known."""
+def _origin(model: str, uri: str) -> Mapping[str, str]:
+    r"""Returns the version of a model of the registry, the verdict on it, and where to look at
+    the run that made it; nothing of a folder."""
 
     if not (version := version_of(model, uri)):
-        return made[1] if made else {}
+        return {}
 
     return {
         "model": version,
@@ -108,20 +107,26 @@ def _origin(
     }
 
 
-def _members(
-    model: Path, made: tuple[Experiment, dict[str, str]] | None, input: Path | Experiment
-) -> dict[str, str] | None:
+def _members(home: Path, taught: Experiment, input: Path | Experiment) -> dict[str, str] | None:
     r"""Returns which galaxies taught a model, if they are those to classify."""
 
-    if made is None:
-        return None
-    home, data = model.parent, made[0].data
     if isinstance(input, Experiment):
-        same = input.data == data
+        same = _files(input.data) == _files(taught.data)
     else:
-        same = input.resolve() == (data.store or home / STORE).resolve()
+        same = input.resolve() == (taught.data.store or home / STORE).resolve()
 
     return splitting.load(home / MEMBERS) if same else None
+
+
+def _files(data: Data) -> dict[str, Any]:
+    r"""Returns which files and rows an experiment takes, wherever it is started from."""
+
+    found = data.model_dump(exclude={"chunk", "store", "workers"})
+    found["root"] = data.root.resolve()
+    if data.table:
+        found["table"]["path"] = data.table.path.resolve()
+
+    return found
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import split as splitting
-from pipeline.config import Experiment
+from pipeline.config import Data, Experiment
 from pipeline.errors import ConfigError, DataError
 from pipeline.feeds import commonest
 from pipeline.files import read_json, write_json
@@ -26,6 +26,9 @@ from pipeline.store import Store
 
 READING = "reading.json"
 r"""How the files of a store were read, beside it."""
+
+UNFINISHED = "unfinished"
+r"""Says there that some of them were read otherwise."""
 
 SAME_SCALE = 1.05
 r"""The ratio of two pixel scales above which they are different."""
@@ -44,7 +47,7 @@ def ingest(experiment: Experiment) -> dict:
     # Nothing is left of an experiment that finds no file
     sources = sources_of(data, experiment.home / "headers.json")
     store = Store.create(store_folder(experiment), info_of(data))
-    write_json(store.folder / READING, reading_of(data))
+    _begin_reading(store.folder / READING, _reading(data))
     with progress_bar("ingest") as progress:
         counts = ingest_sources(
             sources,
@@ -55,6 +58,7 @@ def ingest(experiment: Experiment) -> dict:
             progress=progress,
         )
 
+    write_json(store.folder / READING, _reading(data))
     store.verify()
     reasons = count(store.manifest)["reasons"]
     if not len(store.usable):
@@ -160,7 +164,7 @@ def _labelled(experiment: Experiment) -> Sample:
 
     store = Store.open(folder)
     store.check(info_of(experiment.data))
-    _check_reading(folder, reading_of(experiment.data))
+    _check_reading(folder, _reading(experiment.data))
     used = store.manifest.take(store.usable)
     ids, names = used["id"].to_pylist(), used["label"].to_pylist()
     if not any(names):
@@ -176,20 +180,45 @@ def _why(store: Store) -> str:
     r"""Gives one reason of what was flagged, and one of what was rejected: where identifiers do
     not match, that the table has no row of an image, and that a row has no image."""
 
-    statuses, reasons = store.manifest.select(["status", "reason"]).to_pydict().values()
-    told = {status: why for status, why in zip(statuses, reasons, strict=True) if why}
+    reasons = store.manifest["reason"].to_pylist()
+    kinds = ("has no row", "unknown label", "no image")
+    told = [next((why for why in reasons if kind in why), "") for kind in kinds]
 
-    return "".join(f"; e.g. {why}" for why in told.values())
+    return "".join(f"; e.g. {why}" for why in told if why)
+
+
+def _reading(data: Data) -> dict[str, Any]:
+    r"""Returns how files are read, and what their labels mean."""
+
+    found = reading_of(data) | {"pattern": data.pattern, "band_text": data.band_text}
+    if data.labels:
+        meaning = data.labels.model_dump(include={"column", "rename", "threshold"})
+        found |= {f"labels.{name}": value for name, value in meaning.items()}
+
+    return found
+
+
+def _begin_reading(path: Path, wanted: dict[str, Any]) -> None:
+    r"""Marks a store that is to be read otherwise than before, until all of it is."""
+
+    before = read_json(path) if path.exists() else wanted
+    if any(before.get(name, value) != value for name, value in wanted.items()):
+        write_json(path, wanted | {UNFINISHED: True})
 
 
 def _check_reading(folder: Path, wanted: dict[str, Any]) -> None:
     found = read_json(folder / READING) if (folder / READING).exists() else wanted
     for name, value in wanted.items():
-        if found.get(name) != value:
+        if found.get(name, value) != value:
             raise ConfigError(
                 f"{folder} was read with {name}={found.get(name)!r}, not {value!r}: expected the"
                 " same settings, or `tuningfork ingest` with these before"
             )
+    if found.get(UNFINISHED):
+        raise DataError(
+            f"{folder} is read in part with these settings and in part with others: run"
+            " `tuningfork ingest` again, which goes on where it was stopped"
+        )
 
 
 def store_folder(experiment: Experiment) -> Path:

@@ -16,6 +16,7 @@ __all__ = [
 from pathlib import Path
 from typing import Any
 
+from pipeline.card import recipe_digest
 from pipeline.config import Experiment, load, recipe
 from pipeline.errors import ConfigError, DataError
 from pipeline.files import read_json
@@ -29,8 +30,8 @@ MODEL = "model"
 r"""The folder of the model card."""
 
 RUN = "run.json"
-r"""Which MLflow run the model is of, what it was made with, and its name in the registry once it
-is evaluated."""
+r"""Which MLflow run the model is of, what it was made with, the digest of its card, and its name
+in the registry once it is evaluated."""
 
 HISTORY = "history.json"
 r"""The numbers of each epoch."""
@@ -42,15 +43,18 @@ TRAINED = "experiment.yaml"
 r"""The experiment as it was when the model was trained. Without it, there is none."""
 
 
-def beside(model: Path) -> tuple[Experiment, dict[str, Any]] | None:
-    r"""Returns the experiment that made the model in a folder, and its run, if it lies where it
-    was made."""
+def beside(model: Path) -> tuple[Path, Experiment, dict[str, Any]] | None:
+    r"""Returns the folder of the experiment that made the model in a folder, the experiment, and
+    its run, if the model lies where it was made."""
 
-    home = Path(model).parent
-    if not (home / TRAINED).exists():
+    home = Path(model).resolve().parent
+    if not ((home / TRAINED).exists() and (home / RUN).exists()):
+        return None
+    run = read_json(home / RUN)
+    if run.get("card") != recipe_digest(model):
         return None
 
-    return load(home / TRAINED), read_json(home / RUN)
+    return home, load(home / TRAINED), run
 
 
 def check_trained(experiment: Experiment) -> None:

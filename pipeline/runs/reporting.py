@@ -9,6 +9,7 @@ import yaml
 from matplotlib.figure import Figure
 
 from pipeline import figures
+from pipeline.card import recipe_digest
 from pipeline.comparison import FILE, Predictions
 from pipeline.config import Experiment, settings, shown
 from pipeline.evaluation import Evaluation
@@ -74,7 +75,7 @@ def publish(
             doubt=evaluation.doubt,
         )
         known = receipt(experiment, tracked) | {"model": f"models:/{name}/{version}"}
-        known |= {"verdict": verdict.reason}
+        known |= {"verdict": verdict.reason, "card": recipe_digest(home / MODEL)}
     write_json(home / RUN, known)
 
     return verdict, tracked.url

@@ -19,13 +19,13 @@ from pipeline import split as splitting
 from pipeline.augment import Augment
 from pipeline.baselines import fit_baseline, measurements
 from pipeline.calibration import apply, fit_temperature
-from pipeline.card import Card, common_scale, save_card
+from pipeline.card import Card, common_scale, recipe_digest, save_card
 from pipeline.compilation import compile_ahead
 from pipeline.config import Experiment, settings, shown
 from pipeline.dataset import Batches, class_weights
 from pipeline.descriptors import numbers
 from pipeline.errors import ConfigError, DataError
-from pipeline.files import replacing, write_json
+from pipeline.files import read_json, replacing, write_json
 from pipeline.labels import Scheme
 from pipeline.metrics import measure
 from pipeline.optimization import Training
@@ -150,9 +150,10 @@ def _keep(
     (home / TRAINED).unlink(missing_ok=True)
     save_card(home / MODEL, *model)
     write_json(home / HISTORY, {"epochs": fitted.history, "best": fitted.best_epoch})
-    for name in (RUN, MEMBERS):
-        with replacing(home / name) as file:
-            file.write((folder / name).read_bytes())
+    run = read_json(folder / RUN)
+    write_json(home / RUN, run | {"card": recipe_digest(home / MODEL)})
+    with replacing(home / MEMBERS) as file:
+        file.write((folder / MEMBERS).read_bytes())
     with replacing(home / TRAINED) as file:
         file.write(experiment.encode())
 

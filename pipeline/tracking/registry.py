@@ -14,7 +14,7 @@ __all__ = [
 import logging
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mlflow
@@ -32,6 +32,8 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 PREDICTIONS = "predictions.parquet"
 r"""What a version said of the test galaxies, kept in its run in a folder of its own, as several
 versions may have one run."""
+
+VERSION = re.compile(r"models:/([^@/]+)/(\d+)")
 
 CARD, VERDICT = "card", "verdict"
 r"""The tags of a version."""
@@ -82,8 +84,7 @@ def promote(
         metric: A key of :data:`pipeline.metrics.METRICS`.
         seed: Seeds the resamples.
         warning: Why not to use the challenger, which then does not become the champion.
-        doubt: What speaks against it, to be told where it becomes or stays the champion
-            without a rival.
+        doubt: What speaks against it, to be told with any verdict.
 
     Returns:
         The verdict, which the version also keeps as a tag. What the challenger says is kept too.
@@ -93,7 +94,6 @@ def promote(
         PipelineError: If the server is away, which may pass.
     """
 
-    but = f", but {doubt}" if doubt else ""
     with understood(uri):
         client = MlflowClient(checked(uri), uri)
         holder = client.get_registered_model(name).aliases.get(CHAMPION)
@@ -102,13 +102,15 @@ def promote(
         if warning:
             verdict = Verdict(False, warning, version, holder and str(holder))
         elif holder is None:
-            verdict = Verdict(True, "the first model of its name" + but, version)
+            verdict = Verdict(True, "the first model of its name", version)
         elif str(holder) == version:
-            verdict = Verdict(False, "it is the champion already" + but, version, str(holder))
+            verdict = Verdict(False, "it is the champion already", version, str(holder))
         else:
             rival = _kept(client, name, str(holder))
             verdict = _judge(version, str(holder), challenger, rival, metric, seed)
 
+        if doubt and not warning:
+            verdict = replace(verdict, reason=f"{verdict.reason}, but {doubt}")
         if verdict.promoted:
             client.set_registered_model_alias(name, CHAMPION, version)
         client.set_model_version_tag(name, version, VERDICT, verdict.reason)
@@ -158,20 +160,23 @@ def version_of(model: str, uri: str) -> str:
         The address, or an empty string of a folder.
     """
 
-    match = re.fullmatch(r"models:/([^@/]+)@(.+)", model)
+    match = re.fullmatch(r"models:/([^@/]+)(?:@(.+)|/latest)", model)
     if match is None:
         return model if re.match(r"(models|runs):/", model) else ""
+    name, alias = match.groups()
     with understood(uri):
-        found = MlflowClient(checked(uri), uri).get_model_version_by_alias(*match.groups())
+        client = MlflowClient(checked(uri), uri)
+        if alias:
+            return f"models:/{name}/{client.get_model_version_by_alias(name, alias).version}"
+        versions = client.search_model_versions(f"name = '{name}'")
 
-    return f"models:/{match[1]}/{found.version}"
+    return f"models:/{name}/{max(int(found.version) for found in versions)}"
 
 
 def verdict_of(version: str, uri: str) -> str:
     r"""Returns what :func:`promote` said of a model, as `models:/name/version`, or nothing."""
 
-    match = re.fullmatch(r"models:/([^@/]+)/(\d+)", version)
-    if match is None:
+    if not (match := VERSION.fullmatch(version)):
         return ""
     with understood(uri):
         found = MlflowClient(checked(uri), uri).get_model_version(*match.groups())
@@ -183,15 +188,20 @@ def run_page(model: str, uri: str) -> str:
     r"""Returns where to look at the run that made a model.
 
     Arguments:
-        model: The model, as `models:/name/version` or `runs:/id/model`.
+        model: The model, as `models:/name/version`, `models:/id` or `runs:/id/model`.
         uri: The tracking server.
     """
 
-    kind, *names = model.replace(":", "").split("/")
+    kind, name, *rest = model.replace(":", "").split("/")
     with understood(uri):
         client = MlflowClient(checked(uri), uri)
-        run_id = names[0] if kind == "runs" else client.get_model_version(*names[:2]).run_id
-        run = client.get_run(str(run_id)).info
+        if kind == "runs":
+            run_id = name
+        elif VERSION.fullmatch(model):
+            run_id = str(client.get_model_version(name, rest[0]).run_id)
+        else:
+            run_id = str(client.get_logged_model(name).source_run_id)
+        run = client.get_run(run_id).info
 
     return page(uri, run.experiment_id, run.run_id)
 

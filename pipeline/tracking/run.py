@@ -9,7 +9,6 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,7 +24,7 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.types import ColSpec, Schema, TensorSpec
 from numpy.typing import NDArray
 
-from pipeline.card import RECIPE
+from pipeline.card import recipe_digest
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.passwords import masked
 from pipeline.provenance import provenance, versions
@@ -252,7 +251,7 @@ class Tracker:
         """
 
         source = Path(__file__).parents[2]
-        digest = blake2b((card / RECIPE).read_bytes(), digest_size=16).hexdigest()
+        digest = recipe_digest(card)
         with global_uri(self.uri), understood(self.uri):
             version = registered(self._client, name, digest)
             if version:

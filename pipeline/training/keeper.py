@@ -140,10 +140,16 @@ def heard(keeper: Keeper, on_epoch: OnEpoch | None) -> Iterator[None]:
         for _ in range(keeper.settings.devices)
     ]
     keeper.lines = [line for _, line in pipes]
+    before = {*multiprocessing.active_children()}
     with ThreadPoolExecutor(1) as pool:
         told = pool.submit(_listen, [end for end, _ in pipes], on_epoch)
         try:
             yield
+        except BaseException:
+            # Lightning leaves its processes to themselves, who would train on
+            for process in {*multiprocessing.active_children()} - before:
+                process.kill()
+            raise
         finally:
             for line in keeper.lines:
                 line.close()
