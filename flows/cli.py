@@ -1,6 +1,7 @@
 r"""The command line: `tuningfork VERB ...`.
 
-Imports stand inside functions here, and nowhere else, so that `tuningfork --help` is quick.
+Imports stand inside functions here and in `flows.arguments`, and nowhere else, so that
+`tuningfork --help` is quick.
 The result of a verb is all that goes to standard output; progress and logs go to standard error.
 """
 
@@ -22,9 +23,9 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from flows.arguments import Arguments
+from flows.arguments import Arguments, replaced
 from flows.results import flatten, plain
-from pipeline.errors import ConfigError, DataError, PipelineError, suggest
+from pipeline.errors import DataError, PipelineError
 
 app = typer.Typer(
     cls=Arguments,
@@ -84,7 +85,7 @@ def simulate(
 
     def work() -> dict:
         values = {"galaxies": galaxies, "seed": seed, "side": 64, "faults": 0.04}
-        given = _replace("simulate", values, settings)
+        given = replaced("simulate", values, settings)
 
         from pipeline import runs
 
@@ -127,7 +128,7 @@ def inspect(
 
     def work() -> dict:
         place = store.parent / "inspection" if to is None else to
-        given = _replace("inspect", {"to": place, "id": id}, settings)
+        given = replaced("inspect", {"to": place, "id": id}, settings)
 
         from pipeline import runs
 
@@ -183,7 +184,7 @@ def compare(
     r"""Puts runs side by side."""
 
     def work() -> dict:
-        given = _replace("compare", {"common": common}, settings)
+        given = replaced("compare", {"common": common}, settings)
 
         from pipeline import runs
 
@@ -300,44 +301,6 @@ def _experiment(path: Path, settings: Sequence[str] | None) -> Any:
     from pipeline import config
 
     return config.load(path, settings or [])
-
-
-def _replace(
-    verb: str, given: Mapping[str, Any], settings: Sequence[str] | None
-) -> dict[str, Any]:
-    r"""Replaces the arguments of a verb that has no experiment by `verb.key=value`."""
-
-    import yaml
-
-    values = dict(given)
-    for setting in settings or []:
-        name, equals, text = setting.partition("=")
-        section, _, key = name.partition(".")
-        if not equals:
-            raise ConfigError(f"--set {setting!r}, expected {verb}.key=value")
-        if section != verb or key not in values:
-            known = [f"{verb}.{word}" for word in values]
-            raise ConfigError(f"--set {setting!r}: unknown key {name!r}, {suggest(name, known)}")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {setting!r}: {text!r} is not a YAML value") from error
-        values[key] = _like(values[key], value, setting)
-
-    return values
-
-
-def _like(default: object, value: object, setting: str) -> Any:
-    r"""Returns the value of a setting if it is of the kind of its default."""
-
-    kinds = {bool: "true or false", int: "a whole number", float: "a number"}
-    wanted = type(default)
-    if wanted is float and type(value) is int:
-        return float(value)
-    if wanted in kinds and type(value) is not wanted:
-        raise ConfigError(f"--set {setting!r}: expected {kinds[wanted]}")
-
-    return value
 
 
 def _answer(
