@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.geometry import sketch
-from pipeline.morphometry.petrosian import ETA
+from pipeline.morphometry.petrosian import ETA, NOTHING
 
 TOTAL, WHOLE = 1.5, 2.0
 r"""Where the total of the fractions ends, and that of the flux, in Petrosian radii."""
@@ -71,7 +71,7 @@ def petrosian_errors(
     they only matter to second order. What the rim cuts of a pixel has the square of its share of
     the variance. Across a straight rim the shares go from 0 to 1, so that, for two rims at a
     distance :math:`d < 1`, :math:`(1 - d)^3 / 6` of the variance along the inner one is taken off
-    :math:`V`.
+    :math:`V`. It is that of the pixels there, which photons make less than that of the middle.
 
     Arguments:
         curve: The cumulative sums of the image and of its variance, with shape `(H, W + 1, 2)`,
@@ -232,6 +232,19 @@ def _rise(curve: Curve, radius: float) -> float:  # pragma: no cover
 
 
 @inner
+def _local(curve: Curve, radius: float) -> float:  # pragma: no cover
+    r"""Returns the variance of a pixel around a radius, or within where none is seen around it."""
+
+    _, noises, x, y, q, theta = curve
+    inside, hole = sketch(noises, x, y, max(radius - STEP, 0.0), q, theta)
+    beyond, whole = sketch(noises, x, y, radius + STEP, q, theta)
+    if whole - hole > NOTHING:
+        return (beyond - inside) / (whole - hole)
+
+    return beyond / max(whole, NOTHING)
+
+
+@inner
 def _totals(
     curve: Curve, rpetro: float, places: NDArray, rows: NDArray
 ) -> float:  # pragma: no cover
@@ -273,14 +286,17 @@ def _spread(
     _, noises, x, y, q, theta = curve
     narrow = 2.0 * q / (1.0 + q)  # the mean width of a ring that is one pixel wide
     count, size = shape
-    variance, area, shared = np.empty(size), np.empty(size), np.empty((size, size))
+    variance, area, rim = np.empty(size), np.empty(size), np.empty(size)
     for k in range(size):
         variance[k], area[k] = sketch(noises, x, y, places[k], q, theta)
+        rim[k] = area[k] / (3.0 * narrow * places[k]) * _local(curve, places[k])
+    shared = np.empty((size, size))
     for k in range(size):
         for l in range(size):
             apart = max(1.0 - narrow * abs(places[k] - places[l]), 0.0)
-            cut = apart**3 / (3.0 * narrow * min(places[k], places[l])) if apart > 0.0 else 0.0
-            shared[k, l] = min(variance[k], variance[l]) * max(1.0 - cut, LEAST)
+            cut = apart**3 * rim[k if places[k] <= places[l] else l] if apart > 0.0 else 0.0
+            within = min(variance[k], variance[l])
+            shared[k, l] = max(within - cut, LEAST * within)
 
     out = np.empty(count)
     for n in range(count):

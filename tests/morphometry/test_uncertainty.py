@@ -47,8 +47,10 @@ def ratio(values: list, errors: list) -> np.ndarray:
     return 2 * np.median(errors, axis=0) / (high - low)
 
 
-@pytest.mark.parametrize("photons", [0.0, 0.2])
-@pytest.mark.parametrize("peak", [10.0, 40.0])
+@pytest.mark.parametrize(
+    ("peak", "photons"),
+    [(10.0, 0.0), (10.0, 0.2), (10.0, 5.0), (40.0, 0.0), (40.0, 0.2), (40.0, 5.0), (300.0, 20.0)],
+)
 def test_growth(peak, photons):
     images, sigma = realizations(galaxy(peak), photons)
     mask = np.zeros(sigma.shape, bool)
