@@ -368,7 +368,9 @@ def _arms(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     r"""Measures bar, arms and isophotes between 0.1 and 1 Petrosian radius."""
 
     disk = Disk(known.x, known.y, known.q, known.theta, 0.1 * known.ellip, known.ellip)
-    seen = stamp.image, stamp.mask, disk, known.sky.sigma if known.sky.sigma > 0 else 0.0
+    sigma = known.sky.sigma if known.sky.sigma > 0 else 0.0
+    photons = np.zeros(stamp.mask.shape) if known.parity else known.weight**2 - sigma**2
+    seen = stamp.image, stamp.mask, disk, sigma, photons
     long, wound, turned = bar(*seen), spiral(*seen), isophote_twist(*seen)
 
     found = {"bar_strength": long.strength, "bar_strength_error": long.strength_error}
