@@ -248,7 +248,8 @@ def weights(
 
     with the mean :math:`\bar I` of those of 3 x 3 pixels that are seen. Its sign is kept, so that
     noise is no light on average; that of a single pixel would tie its weight to its noise. In
-    parity with statmorph :math:`s^2 = \sigma^2 + |I| / g`, where noise counts as light.
+    parity with statmorph, where noise counts as light, and on a sky without noise, where a
+    pixel of zero has none, :math:`s^2 = \sigma^2 + |I| / g`.
 
     Arguments:
         image: The image, sky subtracted, with shape `(H, W)`.
@@ -272,7 +273,7 @@ def weights(
         for j in range(image.shape[1]):
             if mask[i, j]:
                 continue
-            if parity:
+            if parity or sigma == 0.0:
                 variance = abs(image[i, j]) / gain + sigma * sigma
             else:
                 mean = _square(light, i, j) / _square(seen, i, j)
