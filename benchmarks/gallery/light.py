@@ -208,7 +208,7 @@ def isophote(galaxy: Galaxy) -> Figure:
     found, scale = galaxy.found, galaxy.scale
     place = found.x, found.y, 1 - found.ellipticity, found.theta
     a = np.geomspace(5.0, 1.2 * found.rpetro_ellip, 14)
-    ellipses = isophotes(galaxy.image, galaxy.mask, *place, a, found.sky_sigma)
+    ellipses = isophotes(galaxy.image, galaxy.mask, *place, a, np.full(a.size, found.sky_sigma))
     shape, angle, shape_error, angle_error = ellipses
     turn, error, _, _ = twist(ellipses)
     figure = panels(3, width_ratios=[1, 1.05, 1.05])

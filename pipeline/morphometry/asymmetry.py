@@ -4,6 +4,7 @@ __all__ = [
     "asymmetry",
     "outer_asymmetry",
     "rms_asymmetry2",
+    "rms_noise",
     "shape_asymmetry",
     "unbiased_asymmetry",
 ]
@@ -99,7 +100,8 @@ def rms_asymmetry2(
         x: The column of the centre.
         y: The row of the centre.
         rpetro: The Petrosian radius about the centroid, in pixels.
-        sigma: The standard deviation of a pixel. Nothing is subtracted if NaN.
+        sigma: The standard deviation of a pixel, see :func:`rms_noise`. Nothing is subtracted if
+            NaN.
         spread: The variance :math:`k` of a difference, in units of that of a pixel.
 
     Returns:
@@ -114,6 +116,28 @@ def rms_asymmetry2(
         return math.nan, UNDEFINED
 
     return found, 0
+
+
+@entry
+def rms_noise(
+    noise: NDArray[np.float64], hidden: NDArray[np.bool_], x: float, y: float, rpetro: float
+) -> float:  # pragma: no cover
+    r"""Returns the root of the mean variance of pixels in the circle of the asymmetry.
+
+    Interpolation leaves as much of it as of white noise, as both pixels of each pair are in the
+    circle.
+
+    Arguments:
+        noise: The standard deviation of each pixel, with shape `(H, W)`.
+        hidden: Whether the difference is left out, with shape `(H, W)`.
+        x: The column of the centre.
+        y: The row of the centre.
+        rpetro: The Petrosian radius about the centroid, in pixels.
+    """
+
+    total, area = geometry.flux(noise**2, hidden, x, y, EXTENT * rpetro, 1.0, 0.0)
+
+    return math.sqrt(total / area)
 
 
 @entry

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import NO_BAR
 from pipeline.morphometry.known import Disk
-from pipeline.morphometry.polar import axis_ratio, directions, harmonic, polar
+from pipeline.morphometry.polar import axis_ratio, directions, harmonic, polar, ring_noise
 from pipeline.morphometry.shape_error import ANY
 
 RINGS = 40
@@ -48,7 +48,11 @@ class Bar(NamedTuple):
 
 @entry
 def bar(
-    image: NDArray[np.float64], mask: NDArray[np.bool_], disk: Disk, sigma: float
+    image: NDArray[np.float64],
+    mask: NDArray[np.bool_],
+    disk: Disk,
+    sigma: float,
+    photons: NDArray[np.float64],
 ) -> Bar:  # pragma: no cover
     r"""Measures the even Fourier amplitudes of a deprojected galaxy, and the bar that they show.
 
@@ -82,11 +86,12 @@ def bar(
         image: The image, sky subtracted, with shape `(H, W)`.
         mask: Whether each pixel is left out, with shape `(H, W)`.
         disk: Where the disk is; the largest radius is beyond the end of a bar.
-        sigma: The noise of a pixel, 0 if not known.
+        sigma: The noise of a pixel of sky, 0 if not known.
+        photons: The variance that photons add to it, with shape `(H, W)`.
 
     Returns:
-        The bar, with errors from white noise. Where nothing varies along the rings the strength
-        is 0, and the rest is NaN. Without light, all is NaN.
+        The bar, with errors from noise that is white along rings. Where nothing varies along them
+        the strength is 0, and the rest is NaN. Without light, all is NaN.
     """
 
     if not 0.0 < disk.inner < disk.outer:
@@ -95,8 +100,9 @@ def bar(
     radii = np.linspace(disk.inner, disk.outer, RINGS)
     around = directions(ANGLES)
     values, bad = polar(image, mask, disk.x, disk.y, q, disk.theta, radii, around)
+    added, _ = polar(photons, mask, disk.x, disk.y, q, disk.theta, radii, around)
     profiles = _profiles(values, bad, around)
-    errors = _errors(profiles[0], radii, q, sigma)
+    errors = _errors(profiles[0], radii, q, ring_noise(sigma, added, bad))
     best = _largest(profiles[1], errors)
     if best < 0:
         return Bar(np.nan, np.nan, np.nan, np.nan, np.nan, NO_BAR)
@@ -150,7 +156,7 @@ def _profiles(
 
 @inner
 def _errors(
-    mean: NDArray[np.float64], radii: NDArray[np.float64], q: float, sigma: float
+    mean: NDArray[np.float64], radii: NDArray[np.float64], q: float, sigma: NDArray[np.float64]
 ) -> NDArray[np.float64]:  # pragma: no cover
     r"""Returns the relative error of the mean of each ring, NaN where it is no measurement.
 
@@ -161,7 +167,7 @@ def _errors(
     out = np.full(mean.size, np.nan)
     for ring in range(mean.size):
         pixels = 1.5 * math.pi * (1.0 + q) * radii[ring]
-        error = sigma / math.sqrt(min(pixels, 2.25 * ANGLES))
+        error = sigma[ring] / math.sqrt(min(pixels, 2.25 * ANGLES))
         if mean[ring] > LEAST * error:
             out[ring] = error / mean[ring]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.geometry import sketch
-from pipeline.morphometry.petrosian import ETA
+from pipeline.morphometry.petrosian import ETA, NOTHING
 
 TOTAL, WHOLE = 1.5, 2.0
 r"""Where the total of the fractions ends, and that of the flux, in Petrosian radii."""
@@ -44,7 +44,7 @@ r"""The cumulative sums of the image and of its variance, the centre and the sha
 
 @entry
 def petrosian_errors(
-    curve: Curve, rpetro: float, level: float
+    curve: Curve, rpetro: float, level: float, even: bool
 ) -> tuple[float, float]:  # pragma: no cover
     r"""Propagates the noise of pixels to the Petrosian radius and to the flux.
 
@@ -71,7 +71,7 @@ def petrosian_errors(
     they only matter to second order. What the rim cuts of a pixel has the square of its share of
     the variance. Across a straight rim the shares go from 0 to 1, so that, for two rims at a
     distance :math:`d < 1`, :math:`(1 - d)^3 / 6` of the variance along the inner one is taken off
-    :math:`V`.
+    :math:`V`. It is that of the pixels there, which photons make less than that of the middle.
 
     Arguments:
         curve: The cumulative sums of the image and of its variance, with shape `(H, W + 1, 2)`,
@@ -79,6 +79,7 @@ def petrosian_errors(
             and the angle of the major axis in radians.
         rpetro: The Petrosian radius, in pixels.
         level: The error of the level of the sky.
+        even: Whether all pixels are taken to be as noisy, as ever in parity with statmorph.
 
     Returns:
         The errors of the radius, in pixels, and of the flux within twice as much. NaN where the
@@ -89,14 +90,14 @@ def petrosian_errors(
         return np.nan, np.nan
     places, rows = np.zeros(PLACES), np.zeros((6, PLACES))
     _totals(curve, rpetro, places, rows)
-    out = _spread(rows, places, (2, 5), curve, level)
+    out = _spread(rows, places, (2, 5), curve, level, even)
 
     return out[0], out[1]
 
 
 @entry
 def fraction_errors(
-    curve: Curve, rpetro: float, radii: tuple[float, float, float], level: float
+    curve: Curve, rpetro: float, radii: tuple[float, float, float], level: float, even: bool
 ) -> tuple[float, float, float, float, float, float]:  # pragma: no cover
     r"""Propagates the noise of pixels to the radii of 20, 50 and 80 % of the flux, and to C.
 
@@ -113,6 +114,7 @@ def fraction_errors(
         rpetro: The Petrosian radius, in pixels.
         radii: The radii of 20, 50 and 80 % of the flux, in pixels.
         level: The error of the level of the sky.
+        even: Whether all pixels are taken to be as noisy.
 
     Returns:
         The errors of the Petrosian radius and of the flux; those of the three radii, in pixels,
@@ -130,14 +132,14 @@ def fraction_errors(
         rows[2 + k, 3], rows[2 + k, 5 + k] = share / rise, -1.0 / rise
     for l in range(PLACES):
         rows[5, l] = DEX * (rows[4, l] / radii[2] - rows[2, l] / radii[0])
-    out = _spread(rows, places, (6, PLACES), curve, level)
+    out = _spread(rows, places, (6, PLACES), curve, level, even)
 
     return out[0], out[1], out[2], out[3], out[4], out[5]
 
 
 @entry
 def half_errors(
-    curve: Curve, outer: float, radius: float, level: float
+    curve: Curve, outer: float, radius: float, level: float, even: bool
 ) -> tuple[float, float]:  # pragma: no cover
     r"""Propagates the noise of pixels to the radius of half of the flux within the outline.
 
@@ -158,6 +160,7 @@ def half_errors(
         outer: The radius of the furthest pixel of the outline, in pixels.
         radius: The radius of half of the flux within, in pixels.
         level: The error of the level of the sky.
+        even: Whether all pixels are taken to be as noisy.
 
     Returns:
         The errors of the outer radius and of that of half of the flux, in pixels.
@@ -167,7 +170,7 @@ def half_errors(
     reach = (length if length > 0.0 else outer) / 3.0
     rise = _rise(curve, radius)
     places, rows = np.array((radius, outer)), np.array(((-1.0 / rise, 0.5 / rise),))
-    spread = _spread(rows, places, (1, 2), curve, level)[0]
+    spread = _spread(rows, places, (1, 2), curve, level, even)[0]
     moved = 0.5 * max(_slope(curve, outer, STRIDE * outer), 0.0) * reach / rise
 
     return reach, math.hypot(spread, moved)
@@ -232,6 +235,19 @@ def _rise(curve: Curve, radius: float) -> float:  # pragma: no cover
 
 
 @inner
+def _local(curve: Curve, radius: float) -> float:  # pragma: no cover
+    r"""Returns the variance of a pixel around a radius, or within where none is seen around it."""
+
+    _, noises, x, y, q, theta = curve
+    inside, hole = sketch(noises, x, y, max(radius - STEP, 0.0), q, theta)
+    beyond, whole = sketch(noises, x, y, radius + STEP, q, theta)
+    if whole - hole > NOTHING:
+        return (beyond - inside) / (whole - hole)
+
+    return beyond / max(whole, NOTHING)
+
+
+@inner
 def _totals(
     curve: Curve, rpetro: float, places: NDArray, rows: NDArray
 ) -> float:  # pragma: no cover
@@ -263,7 +279,12 @@ def _totals(
 
 @inner
 def _spread(
-    rows: NDArray, places: NDArray, shape: tuple[int, int], curve: Curve, level: float
+    rows: NDArray,
+    places: NDArray,
+    shape: tuple[int, int],
+    curve: Curve,
+    level: float,
+    even: bool,
 ) -> NDArray:  # pragma: no cover
     r"""Returns the standard deviations of sums of fluxes in apertures within each other.
 
@@ -273,13 +294,17 @@ def _spread(
     _, noises, x, y, q, theta = curve
     narrow = 2.0 * q / (1.0 + q)  # the mean width of a ring that is one pixel wide
     count, size = shape
-    variance, area, shared = np.empty(size), np.empty(size), np.empty((size, size))
+    variance, area, rim = np.empty(size), np.empty(size), np.ones(size)
     for k in range(size):
         variance[k], area[k] = sketch(noises, x, y, places[k], q, theta)
+        if not even and variance[k] > 0.0:
+            rim[k] = _local(curve, places[k]) * area[k] / variance[k]
+    shared = np.empty((size, size))
     for k in range(size):
         for l in range(size):
             apart = max(1.0 - narrow * abs(places[k] - places[l]), 0.0)
             cut = apart**3 / (3.0 * narrow * min(places[k], places[l])) if apart > 0.0 else 0.0
+            cut *= rim[k if places[k] <= places[l] else l]
             shared[k, l] = min(variance[k], variance[l]) * max(1.0 - cut, LEAST)
 
     out = np.empty(count)

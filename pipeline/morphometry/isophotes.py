@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import NO_TWIST
 from pipeline.morphometry.known import Disk
-from pipeline.morphometry.polar import directions, harmonic, polar
+from pipeline.morphometry.polar import directions, harmonic, polar, ring_noise
 
 ANGLES = 64
 r"""The number of samples along an ellipse."""
@@ -67,7 +67,11 @@ class Twist(NamedTuple):
 
 @entry
 def isophote_twist(
-    image: NDArray[np.float64], mask: NDArray[np.bool_], disk: Disk, sigma: float
+    image: NDArray[np.float64],
+    mask: NDArray[np.bool_],
+    disk: Disk,
+    sigma: float,
+    photons: NDArray[np.float64],
 ) -> Twist:  # pragma: no cover
     r"""Measures how far the isophotes of a galaxy turn, and how much their ellipticity changes.
 
@@ -80,7 +84,8 @@ def isophote_twist(
         image: The image, sky subtracted, with shape `(H, W)`.
         mask: Whether each pixel is left out, with shape `(H, W)`.
         disk: Where the disk is. The fits start from its shape.
-        sigma: The noise of a pixel, 0 if not known.
+        sigma: The noise of a pixel of sky, 0 if not known.
+        photons: The variance that photons add to it, with shape `(H, W)`.
 
     Returns:
         The twist. NaN with less than two isophotes that have an angle.
@@ -91,7 +96,10 @@ def isophote_twist(
         return Twist(np.nan, np.nan, np.nan, NO_TWIST)
     radii = first * (disk.outer / first) ** np.linspace(0.0, 1.0, RUNGS)
 
-    return twist(isophotes(image, mask, disk.x, disk.y, disk.q, disk.theta, radii, sigma))
+    place = disk.x, disk.y, disk.q, disk.theta
+    noise = ring_noise(sigma, *polar(photons, mask, *place, radii, directions(ANGLES)))
+
+    return twist(isophotes(image, mask, *place, radii, noise))
 
 
 @njit(error_model="numpy")
@@ -103,7 +111,7 @@ def isophotes(
     q: float,
     theta: float,
     radii: NDArray[np.float64],
-    sigma: float,
+    sigma: NDArray[np.float64],
 ) -> Isophotes:  # pragma: no cover
     r"""Fits ellipses about a given centre to the isophotes of a galaxy.
 
@@ -117,7 +125,7 @@ def isophotes(
     with the radial gradient :math:`I'`. Both are applied at once to the vector :math:`\epsilon
     e^{2 i \theta}`, so that circles are nothing special, until they vanish. Each ellipse starts
     from the one inside of it, the first from that of the galaxy. The errors follow from those of
-    :math:`A_2` and :math:`B_2` in white noise.
+    :math:`A_2` and :math:`B_2` in noise that is white along an ellipse.
 
     References:
         | CCD Surface Photometry of Elliptical Galaxies (Jedrzejewski, 1987)
@@ -131,7 +139,7 @@ def isophotes(
         q: The axis ratio of the galaxy.
         theta: The angle of its major axis, in radians.
         radii: The semi-major axes, increasing, in pixels, with shape `(R)`.
-        sigma: The noise of a pixel, 0 if not known.
+        sigma: The noise of a pixel around each of them, 0 if not known, with shape `(R)`.
 
     Returns:
         The ellipses. All is NaN where less than half of an ellipse is good, where the light does
@@ -143,7 +151,7 @@ def isophotes(
     start = min(max(1.0 - q, ROUNDEST), FLATTEST)
     last = start * math.cos(2.0 * theta), start * math.sin(2.0 * theta)
     for k in range(radii.size):
-        fitted, shape, error = _fit(image, mask, (x, y, radii[k]), last, sigma, around)
+        fitted, shape, error = _fit(image, mask, (x, y, radii[k]), last, sigma[k], around)
         if not fitted:
             continue
         last = shape

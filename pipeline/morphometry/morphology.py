@@ -11,6 +11,7 @@ from pipeline.morphometry.asymmetry import (
     asymmetry,
     outer_asymmetry,
     rms_asymmetry2,
+    rms_noise,
     shape_asymmetry,
     unbiased_asymmetry,
 )
@@ -35,13 +36,7 @@ from pipeline.morphometry.petrosian import petrosian_radius
 from pipeline.morphometry.pieces import ascending, boxcar
 from pipeline.morphometry.psf import Kernel, without_pixel
 from pipeline.morphometry.sersic import Sersic, sersic
-from pipeline.morphometry.skybox import (
-    left_over,
-    noise,
-    skybox,
-    white_asymmetry,
-    white_smoothness,
-)
+from pipeline.morphometry.skybox import left_over, noise, skybox, white_asymmetry, white_smoothness
 from pipeline.morphometry.smoothness import (
     noise_smoothness,
     sky_smoothness,
@@ -257,7 +252,7 @@ def _place(
     values |= {"theta": theta, "rpetro_circ": circ, "rpetro_ellip": ellip}
     values |= {"sky_mean": mean, "sky_median": median, "sky_sigma": sigma}
     bits |= NO_SKY if not sigma > 0 or abs(level) > sigma else 0
-    weight = weights(image, mask, gain, sigma if sigma > 0 else 0.0)
+    weight = weights(image, mask, gain, sigma if sigma > 0 else 0.0, parity)
     known = Known(
         x, y, q, theta, x0, y0, central, circ, ellip, sums, weight,
         Sky(sigma, turned, sky.smoothness), (column, row, side), unsure, parity,
@@ -299,7 +294,9 @@ def _symmetry(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     turned = residual(image, stamp.mask, x, y)
     a, f0 = asymmetry(image, *turned, x, y, known.central, sky.asymmetry)
     spread = 2.0 if known.parity else 1.0 + turned_share(x, y)
-    a2, f1 = rms_asymmetry2(image, *turned, x, y, known.central, sky.sigma, spread)
+    level = rms_noise(known.weight, turned[1], x, y, known.central)
+    level = sky.sigma if known.parity else level
+    a2, f1 = rms_asymmetry2(image, *turned, x, y, known.central, level, spread)
     unsure = known.unsure * sky.asymmetry if sky.asymmetry > 0 else 0.0
     free, free_error, error = unbiased_asymmetry(
         image, *turned, known.weight, x, y, known.central, unsure
@@ -314,7 +311,7 @@ def _symmetry(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     found |= {"asymmetry_unbiased_error": free_error, "rms_asymmetry2": a2}
     found["outer_asymmetry"] = a_outer
 
-    return found | of_turn(stamp, known, values | found, *turned, spread), f0 | f1 | f2
+    return found | of_turn(stamp, known, values | found, *turned, level, spread), f0 | f1 | f2
 
 
 def _clumps(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
@@ -371,7 +368,9 @@ def _arms(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     r"""Measures bar, arms and isophotes between 0.1 and 1 Petrosian radius."""
 
     disk = Disk(known.x, known.y, known.q, known.theta, 0.1 * known.ellip, known.ellip)
-    seen = stamp.image, stamp.mask, disk, known.sky.sigma if known.sky.sigma > 0 else 0.0
+    sigma = known.sky.sigma if known.sky.sigma > 0 else 0.0
+    photons = np.zeros(stamp.mask.shape) if known.parity else known.weight**2 - sigma**2
+    seen = stamp.image, stamp.mask, disk, sigma, photons
     long, wound, turned = bar(*seen), spiral(*seen), isophote_twist(*seen)
 
     found = {"bar_strength": long.strength, "bar_strength_error": long.strength_error}

@@ -1,6 +1,6 @@
 r"""The radius at which the surface brightness falls below a fraction of the mean within."""
 
-__all__ = ["ETA", "petrosian_radius", "petrosian_ratio"]
+__all__ = ["ETA", "NOTHING", "petrosian_radius", "petrosian_ratio"]
 
 import math
 

@@ -1,6 +1,14 @@
 r"""A galaxy on a polar grid, where rotation is a shift."""
 
-__all__ = ["LEAST_RATIO", "axis_ratio", "contrast", "directions", "harmonic", "polar"]
+__all__ = [
+    "LEAST_RATIO",
+    "axis_ratio",
+    "contrast",
+    "directions",
+    "harmonic",
+    "polar",
+    "ring_noise",
+]
 
 import math
 
@@ -85,6 +93,30 @@ def polar(
                 values[ring, k], bad[ring, k] = value, False
 
     return values, bad
+
+
+@njit(error_model="numpy")
+def ring_noise(
+    sigma: float, values: NDArray[np.float64], bad: NDArray[np.bool_]
+) -> NDArray[np.float64]:  # pragma: no cover
+    r"""Returns the noise of a pixel in each ring, from that of the sky and of photons.
+
+    Arguments:
+        sigma: The noise of the sky.
+        values: The variance that photons add, see :func:`polar`, with shape `(R, A)`.
+        bad: Whether each is bad, with shape `(R, A)`.
+
+    Returns:
+        The standard deviations, with shape `(R)`. That of the sky where less than half of a ring
+        is good.
+    """
+
+    out = np.empty(len(values))
+    for ring in range(out.size):
+        photons = _mean(values[ring], bad[ring])
+        out[ring] = math.sqrt(sigma * sigma + (0.0 if math.isnan(photons) else photons))
+
+    return out
 
 
 @inlined

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import NO_ARMS
 from pipeline.morphometry.known import Disk
-from pipeline.morphometry.polar import axis_ratio, contrast, directions, polar
+from pipeline.morphometry.polar import axis_ratio, contrast, directions, polar, ring_noise
 
 RINGS = 48
 r"""The number of rings, in equal steps of the logarithm of the radius."""
@@ -35,7 +35,7 @@ NOTHING = 1e-20  # a power that is due to rounding
 
 
 class Spiral(NamedTuple):
-    r"""Spiral arms. NaN where there are none, and errors are those from white noise.
+    r"""Spiral arms. NaN where there are none; errors are those of noise that is white along rings.
 
     Arguments:
         winding: The winding :math:`W`, from -1 to 1.
@@ -57,7 +57,11 @@ class Spiral(NamedTuple):
 
 @entry
 def spiral(
-    image: NDArray[np.float64], mask: NDArray[np.bool_], disk: Disk, sigma: float
+    image: NDArray[np.float64],
+    mask: NDArray[np.bool_],
+    disk: Disk,
+    sigma: float,
+    photons: NDArray[np.float64],
 ) -> Spiral:  # pragma: no cover
     r"""Measures the winding, the number and the pitch angle of the spiral arms.
 
@@ -100,7 +104,8 @@ def spiral(
         image: The image, sky subtracted, with shape `(H, W)`.
         mask: Whether each pixel is left out, with shape `(H, W)`.
         disk: Where the disk is.
-        sigma: The noise of a pixel, 0 if not known.
+        sigma: The noise of a pixel of sky, 0 if not known.
+        photons: The variance that photons add to it, with shape `(H, W)`.
 
     Returns:
         The arms. Where nothing varies along the rings, the winding is 0; number and pitch angle
@@ -113,7 +118,8 @@ def spiral(
     q = axis_ratio(disk.q)
     around = directions(ANGLES)
     values, bad = polar(image, mask, disk.x, disk.y, q, disk.theta, np.exp(u), around)
-    window, noise = _window(values, bad, u, q, sigma)
+    added, _ = polar(photons, mask, disk.x, disk.y, q, disk.theta, np.exp(u), around)
+    window, noise = _window(values, bad, u, q, ring_noise(sigma, added, bad))
     if not window.sum() > 0.0:
         return Spiral(np.nan, np.nan, np.nan, np.nan, np.nan, NO_ARMS)
     window /= window.sum()
@@ -151,7 +157,7 @@ def _window(
     bad: NDArray[np.bool_],
     u: NDArray[np.float64],
     q: float,
-    sigma: float,
+    sigma: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # pragma: no cover
     r"""Returns the weight of each ring, and the variance of a coefficient of its contrast.
 
@@ -169,7 +175,7 @@ def _window(
             continue
         window[ring] = math.sin(math.pi * (ring + 1) / (rings + 1)) ** 2
         pixels = 2.0 * math.pi * q * math.exp(2.0 * u[ring]) * (u[1] - u[0])
-        noise[ring] = (sigma / max(mean, floor)) ** 2 / min(pixels, 2.25 * angles)
+        noise[ring] = (sigma[ring] / max(mean, floor)) ** 2 / min(pixels, 2.25 * angles)
 
     return window, noise
 

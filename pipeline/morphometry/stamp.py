@@ -30,6 +30,9 @@ OUTLIER = 10.0
 r"""The distance from the mean of its neighbours, in units of their standard deviation, above
 which a pixel is bad."""
 
+LEAST = 0.5
+r"""The least variance of a pixel, in units of that of the sky: less is a chance of its noise."""
+
 
 @entry
 def bounds(
@@ -237,26 +240,54 @@ def _extended(row: NDArray, out: NDArray) -> None:  # pragma: no cover
 
 @entry
 def weights(
-    image: NDArray[np.float64], mask: NDArray[np.bool_], gain: float, sigma: float
+    image: NDArray[np.float64], mask: NDArray[np.bool_], gain: float, sigma: float, parity: bool
 ) -> NDArray[np.float64]:  # pragma: no cover
     r"""Returns the standard deviation of each pixel, from the counts and the sky.
 
-    .. math:: \sqrt{|I| / g + \sigma^2}
+    .. math:: s^2 = \max(\sigma^2 + \bar I / g, \sigma^2 / 2)
+
+    with the mean :math:`\bar I` of those of 3 x 3 pixels that are seen. Its sign is kept, so that
+    noise is no light on average; that of a single pixel would tie its weight to its noise. In
+    parity with statmorph, where noise counts as light, and on a sky without noise, where a
+    pixel of zero has none, :math:`s^2 = \sigma^2 + |I| / g`.
 
     Arguments:
         image: The image, sky subtracted, with shape `(H, W)`.
         mask: Whether each pixel is left out, with shape `(H, W)`.
         gain: The photons per unit of the image, infinite without their noise.
         sigma: The noise of the sky.
+        parity: Whether it is that of statmorph.
 
     Returns:
         The standard deviation, 0 where left out, with shape `(H, W)`.
     """
 
+    height, width = image.shape
+    light, seen = np.zeros((height + 2, width + 2)), np.zeros((height + 2, width + 2))
+    for i in range(height):
+        for j in range(width):
+            if not mask[i, j]:
+                light[i + 1, j + 1], seen[i + 1, j + 1] = image[i, j], 1.0
     out = np.zeros(image.shape)
     for i in range(image.shape[0]):
         for j in range(image.shape[1]):
-            if not mask[i, j]:
-                out[i, j] = math.sqrt(abs(image[i, j]) / gain + sigma * sigma)
+            if mask[i, j]:
+                continue
+            if parity or sigma == 0.0:
+                variance = abs(image[i, j]) / gain + sigma * sigma
+            else:
+                mean = _square(light, i, j) / _square(seen, i, j)
+                variance = max(mean / gain + sigma * sigma, LEAST * sigma * sigma)
+            out[i, j] = math.sqrt(variance)
 
     return out
+
+
+@inner
+def _square(image: NDArray, i: int, j: int) -> float:  # pragma: no cover
+    r"""Returns the sum of 3 x 3 pixels from `(i, j)` on, the same to the bit from any side."""
+
+    corners = (image[i, j] + image[i + 2, j + 2]) + (image[i, j + 2] + image[i + 2, j])
+    sides = (image[i, j + 1] + image[i + 2, j + 1]) + (image[i + 1, j] + image[i + 1, j + 2])
+
+    return corners + sides + image[i + 1, j + 1]

@@ -49,9 +49,8 @@ def rms_error(
         + (2 N \sigma \sigma_\sigma (k - A^2))^2}{L^2}
 
     where :math:`4 D^2 s^2 - 2 s^4` is, on average, the variance of :math:`D^2`, and
-    :math:`\sigma_\sigma` the error of the noise of the sky, of which :math:`k` times the square
-    is subtracted. The opposite
-    pixel is taken to be as noisy as the pixel.
+    :math:`\sigma_\sigma` the error of the noise :math:`\sigma`, of which :math:`k` times the
+    square is subtracted. The opposite pixel is taken to be as noisy as the pixel.
 
     Arguments:
         image: The image, zero where masked, with shape `(H, W)`.
@@ -60,7 +59,8 @@ def rms_error(
         sigma: The noise of each pixel, with shape `(H, W)`.
         circle: The circle in which the asymmetry is measured.
         value: The squared asymmetry :math:`A^2`.
-        sky: The noise of a pixel of sky, 0 if not known, its relative error, and :math:`k`.
+        sky: The noise of a pixel that is subtracted, 0 if not known, its relative error, and
+            :math:`k`.
     """
 
     spread = 1.0 + turned_share(circle.x, circle.y)

@@ -52,11 +52,14 @@ def of_growth(stamp: Stamp, known: Known, values: dict[str, float]) -> dict[str,
     level = LEVEL * _sigma(known) / math.sqrt(max(empty, 1))
     radii = values["r20"], values["r50"], values["r80"]
     fields = "rpetro_circ", "flux_circ", "r20", "r50", "r80", "concentration"
-    found = dict(zip(fields, fraction_errors(circle, known.circ, radii, level), strict=True))
-    found["rpetro_ellip"], found["flux_ellip"] = petrosian_errors(ellipse, known.ellip, level)
+    fractions = fraction_errors(circle, known.circ, radii, level, known.parity)
+    found = dict(zip(fields, fractions, strict=True))
+    of_ellipse = petrosian_errors(ellipse, known.ellip, level, known.parity)
+    found["rpetro_ellip"], found["flux_ellip"] = of_ellipse
     for name, curve in (("circ", circle), ("ellip", ellipse)):
         half, most = values[f"rhalf_{name}"], values[f"rmax_{name}"]
-        found[f"rmax_{name}"], found[f"rhalf_{name}"] = half_errors(curve, most, half, level)
+        errors = half_errors(curve, most, half, level, known.parity)
+        found[f"rmax_{name}"], found[f"rhalf_{name}"] = errors
 
     return _named(found)
 
@@ -73,9 +76,13 @@ def of_turn(
     values: dict[str, float],
     difference: NDArray[np.float64],
     hidden: NDArray[np.bool_],
+    level: float,
     spread: float,
 ) -> dict[str, float]:
-    r"""Returns the errors of the centre of symmetry, of the rms asymmetry and the outer one."""
+    r"""Returns the errors of the centre of symmetry, of the rms asymmetry and the outer one.
+
+    Of the noise `level` of pixels in the circle only the part of the sky is unsure.
+    """
 
     both = stamp.image, difference, hidden, known.weight
     circle = Aperture(known.x, known.y, EXTENT * known.central)
@@ -84,7 +91,9 @@ def of_turn(
     x, y = centre_error(
         stamp.image, difference, known.weight, stamp.segment, known.x, known.y, pull
     )
-    rms = rms_error(*both, circle, values["rms_asymmetry2"], (sigma, known.unsure, spread))
+    level = level if level > 0 else 0.0
+    unsure = known.unsure * (sigma / level) ** 2 if level > 0 else 0.0
+    rms = rms_error(*both, circle, values["rms_asymmetry2"], (level, unsure, spread))
     place, shape = (known.x, known.y), (known.q, known.theta)
     inner = Aperture(*place, values["rhalf_ellip"], *shape)
     ellipses = inner, Aperture(*place, values["rmax_ellip"], *shape)

@@ -13,6 +13,7 @@ from pipeline.morphometry.geometry import Aperture
 from pipeline.morphometry.overlap import overlap
 from pipeline.morphometry.search import about, prepare
 from pipeline.morphometry.simplex import minimize, simplex
+from pipeline.morphometry.stamp import weights
 from pipeline.morphometry.turn_error import turned_share
 
 RPETRO = 8.0
@@ -264,6 +265,34 @@ def test_rms_asymmetry_is_that_without_noise(point):
 
     assert abs(np.mean(found) - true) < 4 * np.std(found) / math.sqrt(150)
     assert np.mean(plain) < true - 8 * np.std(found) / math.sqrt(150)
+
+
+@pytest.mark.parametrize("sky", [4.0, 100.0])
+def test_photons_are_no_asymmetry(sky):
+    r"""What noise leaves is that of a galaxy whose photons are known, sky or not."""
+
+    clean, mask, _ = galaxy(noise=0)
+    rng, point = np.random.default_rng(9), (18.3, 22.6)
+    spread, pair = 1 + turned_share(*point), half_turn.residual(clean, mask, *point)
+    true = asym.rms_asymmetry2(clean, *pair, *point, RPETRO, 0.0, spread)[0]
+    squares, values, errors = [], [], []
+    for _ in range(150):
+        image = rng.poisson(clean + sky) - sky
+        noise = weights(image, mask, 1.0, math.sqrt(sky), False)
+        pair = half_turn.residual(image, mask, *point)
+        level = asym.rms_noise(noise, pair[1], *point, RPETRO)
+        squares.append(asym.rms_asymmetry2(image, *pair, *point, RPETRO, level, spread)[0])
+        sure, found = (
+            asym.unbiased_asymmetry(image, *pair, sigma, *point, RPETRO, 0.0)
+            for sigma in (np.sqrt(clean + sky), noise)
+        )
+        values.append((sure[0], found[0]))
+        errors.append(found[1])
+
+    assert abs(np.mean(squares) - true) < 4 * np.std(squares) / math.sqrt(150)
+    sure, found = np.array(values).T
+    assert abs(np.mean(found - sure)) < 0.01
+    assert np.mean(errors) == pytest.approx(np.std(found), rel=0.3)
 
 
 def test_rms_asymmetry_without_a_value():

@@ -24,8 +24,10 @@ def barred(amplitude=0.4, end=12.0, phase=0.6, width=0.2):
     return 100 * np.exp(-r / 7) * (1 + profile * np.cos(2 * (phi - phase)))
 
 
-def measure(image, x=X, y=Y, theta=THETA, sigma=0.0, mask=CLEAR):
-    return bar(image, mask, Disk(x, y, Q, theta, 2.0, 25.0), sigma)
+def measure(image, x=X, y=Y, theta=THETA, sigma=0.0, mask=CLEAR, photons=0.0):
+    added = np.zeros(image.shape) + photons
+
+    return bar(image, mask, Disk(x, y, Q, theta, 2.0, 25.0), sigma, added)
 
 
 @pytest.mark.parametrize("amplitude", [0.1, 0.4, 0.8])
@@ -92,6 +94,18 @@ def test_noise_is_no_bar():
     assert np.median([one.strength for one in found]) < 0.15
 
 
+def test_noise_of_photons_is_no_bar():
+    r"""It is largest in the middle, and no more than noise of the sky where it is that large."""
+
+    generator, light = np.random.default_rng(3), 5 * barred(0.0)
+    draws = [generator.poisson(light) + generator.normal(0, 0.5, SHAPE) for _ in range(60)]
+    found = [measure(image, sigma=0.5, photons=light) for image in draws]
+
+    assert np.median([one.strength / one.strength_error for one in found]) < 4
+    even = measure(draws[0], sigma=3.0, photons=16.0)
+    assert np.allclose(even, measure(draws[0], sigma=5.0), equal_nan=True)
+
+
 def test_a_bar_without_end():
     r, phi = plane()
     growing = 100 * np.exp(-r / 7) * (1 + 0.02 * r * np.cos(2 * phi))
@@ -119,7 +133,7 @@ def test_no_light(image):
     [(X, 3.0, 3.0), (X, 0.0, 9.0), (X, 3.0, np.nan), (np.nan, 3.0, 9.0), (1e9, 3.0, 9.0)],
 )
 def test_impossible_apertures(x, inner, outer):
-    *values, flag = bar(barred(), CLEAR, Disk(x, Y, Q, THETA, inner, outer), 1.0)
+    *values, flag = bar(barred(), CLEAR, Disk(x, Y, Q, THETA, inner, outer), 1.0, np.zeros(SHAPE))
 
     assert np.isnan(values).all() and flag == NO_BAR
 
@@ -128,4 +142,4 @@ def test_impossible_apertures(x, inner, outer):
 def test_small_images(shape):
     disk = Disk(0.0, 0.0, 1.0, 0.0, 1.0, 9.0)
 
-    assert bar(np.ones(shape), np.zeros(shape, bool), disk, 1.0).flags & NO_BAR
+    assert bar(np.ones(shape), np.zeros(shape, bool), disk, 1.0, np.zeros(shape)).flags & NO_BAR

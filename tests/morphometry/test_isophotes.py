@@ -25,7 +25,9 @@ def disk(q=Q, theta=THETA):
 
 
 def measure(image, x=X, y=Y, q=0.8, theta=0.2, sigma=0.0):
-    return isophotes(image, np.zeros_like(image, bool), x, y, q, theta, RADII, sigma)
+    noise = np.full(RADII.size, sigma)
+
+    return isophotes(image, np.zeros_like(image, bool), x, y, q, theta, RADII, noise)
 
 
 @pytest.mark.parametrize("q", [0.3, 0.6, 0.9])
@@ -98,10 +100,10 @@ def test_a_twist_comes_back():
     assert found.twist_error == 0 and found.ellipticity_change < 0.2 and found.flags == 0
 
 
-def turn(image, x=X, y=Y, theta=0.2, sigma=0.0):
-    mask = np.zeros(image.shape, bool)
+def turn(image, x=X, y=Y, theta=0.2, sigma=0.0, photons=0.0):
+    mask, added = np.zeros(image.shape, bool), np.zeros(image.shape) + photons
 
-    return isophote_twist(image, mask, Disk(x, y, 0.8, theta, 3.0, 30.0), sigma)
+    return isophote_twist(image, mask, Disk(x, y, 0.8, theta, 3.0, 30.0), sigma, added)
 
 
 @pytest.mark.parametrize("turns", range(4))
@@ -128,9 +130,21 @@ def test_twist_of_noise_is_within_its_error():
     assert turn(twisted() + generator.normal(0, 0.3, SHAPE), sigma=0.3).flags == 0
 
 
+def test_photons_turn_no_isophotes():
+    r"""Their noise is largest in the middle, and no more than that of a sky as noisy."""
+
+    generator, light = np.random.default_rng(5), 5 * disk()
+    draws = [generator.poisson(light) + generator.normal(0, 0.5, SHAPE) for _ in range(60)]
+    errors = np.array([turn(image, sigma=0.5, photons=light) for image in draws])
+
+    assert np.mean(errors[:, -1] == NO_TWIST) > 0.8
+    even = turn(draws[0], sigma=3.0, photons=16.0)
+    assert np.allclose(even, turn(draws[0], sigma=5.0), equal_nan=True)
+
+
 @pytest.mark.parametrize("outer", [1.0, np.nan, np.inf])
 def test_no_ladder(outer):
-    result = isophote_twist(disk(), CLEAR, Disk(X, Y, 0.8, 0.2, 0.1, outer), 0.0)
+    result = isophote_twist(disk(), CLEAR, Disk(X, Y, 0.8, 0.2, 0.1, outer), 0.0, 0.0 * disk())
 
     assert np.isnan(result[:3]).all() and result[3] == NO_TWIST
 

@@ -25,8 +25,10 @@ def arms(m, pitch, amplitude=0.3, q=Q, **others):
     return 100 * np.exp(-r / 7) * (1 + amplitude * wave)
 
 
-def measure(image, x=X, y=Y, q=Q, theta=THETA, sigma=0.0, mask=CLEAR):
-    return spiral(image, mask, Disk(x, y, q, theta, 3.0, 28.0), sigma)
+def measure(image, x=X, y=Y, q=Q, theta=THETA, sigma=0.0, mask=CLEAR, photons=0.0):
+    added = np.zeros(image.shape) + photons
+
+    return spiral(image, mask, Disk(x, y, q, theta, 3.0, 28.0), sigma, added)
 
 
 @pytest.mark.parametrize(("m", "degrees"), [(2, 15), (2, 25), (2, 40), (3, 20), (4, 25), (5, 35)])
@@ -112,6 +114,19 @@ def test_noise_has_no_hand():
     assert np.mean(results[:, -1].astype(int) & NO_ARMS > 0) > 0.9
 
 
+def test_noise_of_photons_has_no_arms():
+    r"""It is largest in the middle, and no more than noise of the sky where it is that large."""
+
+    generator, light = np.random.default_rng(4), 5 * arms(2, 0.3, 0.0)
+    draws = [generator.poisson(light) + generator.normal(0, 0.5, SHAPE) for _ in range(60)]
+    results = np.array([measure(image, sigma=0.5, photons=light) for image in draws])
+
+    assert np.mean(results[:, -1].astype(int) & NO_ARMS > 0) > 0.9
+    assert 0.6 < np.median(results[:, 1]) / results[:, 0].std() < 1.6
+    even = measure(draws[0], sigma=3.0, photons=16.0)
+    assert np.allclose(even, measure(draws[0], sigma=5.0), equal_nan=True)
+
+
 @pytest.mark.parametrize("q", [1.0, 0.5])
 def test_a_disk_has_no_arms(q):
     r"""What pixels leave of a smooth disk has no number of arms, and is below any noise."""
@@ -162,7 +177,9 @@ def test_no_light(image):
     ],
 )
 def test_impossible_apertures(x, y, q, theta, inner, outer):
-    *values, flag = spiral(arms(2, 0.3), CLEAR, Disk(x, y, q, theta, inner, outer), 1.0)
+    *values, flag = spiral(
+        arms(2, 0.3), CLEAR, Disk(x, y, q, theta, inner, outer), 1.0, np.zeros(SHAPE)
+    )
 
     assert np.isnan(values).all() and flag == NO_ARMS
 
@@ -171,7 +188,8 @@ def test_impossible_apertures(x, y, q, theta, inner, outer):
 def test_small_images(shape):
     disk = Disk(0.0, 0.0, 1.0, 0.0, 1.0, 9.0)
 
-    assert spiral(np.ones(shape), np.zeros(shape, bool), disk, 1.0).flags & NO_ARMS
+    dark = np.zeros(shape)
+    assert spiral(np.ones(shape), dark > 0, disk, 1.0, dark).flags & NO_ARMS
 
 
 def test_masked():

@@ -120,11 +120,34 @@ def test_stamp():
 def test_weights():
     image = np.random.default_rng(3).normal(size=(10, 12))
     mask = image > 1.5
-    out = weights(image, mask, 50.0, 0.7)
+    out = weights(image, mask, 50.0, 0.7, True)
 
     assert np.allclose(out[~mask], np.sqrt(np.abs(image) / 50 + 0.49)[~mask], rtol=1e-15)
     assert mask.any() and not out[mask].any()
-    assert np.array_equal(weights(image, ~mask, np.inf, 0.7)[mask], np.full(mask.sum(), 0.7))
+    for parity in (True, False):
+        found = weights(image, ~mask, np.inf, 0.7, parity)
+        assert np.array_equal(found[mask], np.full(mask.sum(), 0.7))
+
+
+def test_weights_of_what_is_seen():
+    r"""Neither a mask nor an edge makes the light around it fainter."""
+
+    mask = np.random.default_rng(3).random((20, 24)) < 0.6
+    out = weights(np.where(mask, 0.0, 8.0), mask, 2.0, 3.0, False)
+
+    assert out[~mask] == pytest.approx(math.sqrt(13)) and not out[mask].any()
+
+
+@pytest.mark.parametrize("photons", [1, 10, 100])
+def test_noise_of_the_sky_is_no_light(photons):
+    sky = np.random.default_rng(4).poisson(photons, (150, 130)) - float(photons)
+    out = weights(sky, sky > np.inf, 1.0, math.sqrt(photons), False)
+
+    assert np.mean(out**2) == pytest.approx(photons, rel=0.02)
+    for turn in range(4):
+        seen = np.ascontiguousarray(np.rot90(sky.T, turn))
+        again = weights(seen, seen > np.inf, 1.0, math.sqrt(photons), False)
+        assert np.array_equal(again, np.rot90(out.T, turn))
 
 
 @pytest.mark.parametrize(("x", "share"), [(20.0, 0.0), (-0.5, 0.5), (-9.0, 1.0), (math.nan, 0.0)])
