@@ -32,16 +32,10 @@ from pipeline.morphometry.moments import centroid, shape
 from pipeline.morphometry.multimode import multimode
 from pipeline.morphometry.outline import outline, reach
 from pipeline.morphometry.petrosian import petrosian_radius
-from pipeline.morphometry.pieces import ascending, boxcar
+from pipeline.morphometry.pieces import ascending, boxcar, masked_boxcar
 from pipeline.morphometry.psf import Kernel, without_pixel
 from pipeline.morphometry.sersic import Sersic, sersic
-from pipeline.morphometry.skybox import (
-    left_over,
-    noise,
-    skybox,
-    white_asymmetry,
-    white_smoothness,
-)
+from pipeline.morphometry.skybox import left_over, noise, skybox, white_asymmetry, white_smoothness
 from pipeline.morphometry.smoothness import (
     noise_smoothness,
     sky_smoothness,
@@ -322,14 +316,14 @@ def _clumps(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
 
     image, x, y, circ, sky = stamp.image, known.x, known.y, known.circ, known.sky
     size = width(circ)
-    smooth = boxcar(image, size)
+    smooth = boxcar(image, size) if known.parity else masked_boxcar(image, stamp.mask, size)
     excess = sky.smoothness
     if math.isnan(excess) and known.parity:
         excess = sky_smoothness(image, *known.box, size)
     elif math.isnan(excess):
         excess, _ = noise_smoothness(image, smooth, stamp.taken, size)
         excess = white_smoothness(sky.sigma, size) if math.isnan(excess) else excess
-    s, flags = smoothness(image, smooth, x, y, circ, excess, known.parity)
+    s, flags = smoothness(image, smooth, stamp.mask, x, y, circ, excess, known.parity)
     free, free_error, error = unbiased_smoothness(
         image, smooth, stamp.mask, known.weight, x, y, circ
     )
@@ -344,6 +338,7 @@ def _light(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     image, weight = stamp.image, known.weight
     place = known.x_centroid, known.y_centroid, known.ellip, known.q, known.theta
     lit, f0 = gini_segment(image, *place, known.parity)
+    lit = lit if known.parity else lit & ~stamp.mask
     order = ascending(image, lit)
     g, g_error, f1 = gini(image, weight, order)
     m, m_error, f2 = m20(image, weight, lit, order)

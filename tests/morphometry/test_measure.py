@@ -438,6 +438,19 @@ def test_no_source_is_no_galaxy(image):
         assert known == {"sky_level", "sky_mean", "sky_median", "sky_sigma", "flags"}
 
 
+@pytest.mark.parametrize("share", [0.05, 0.15])
+def test_masked_pixels(share):
+    r"""What is left out, here and there, is left out of sums, squares and ranks."""
+
+    r, _ = plane((80, 84), 41.2, 39.7, 0.7, 0.0)
+    image = 100 * np.exp(-r / 6) + np.random.default_rng(2).normal(size=r.shape)
+    whole, spread = measure(image), np.random.default_rng(3)
+    parts = [measure(image, mask=(spread.random(r.shape) < share) & (r > 4)) for _ in range(6)]
+    for name, most in (("gini", 0.01), ("smoothness", 0.005), ("smoothness_unbiased", 0.005)):
+        found = np.median([getattr(part, name) for part in parts])
+        assert found == pytest.approx(getattr(whole, name), abs=most), name
+
+
 def test_over_the_edge():
     r"""Apertures that leave the image are told, though the target does not reach its edge."""
 
