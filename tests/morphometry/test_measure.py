@@ -229,8 +229,10 @@ def test_pixels_of_zero(image):
     for name in ("sersic_n", "sersic_r_eff", "sersic_amplitude"):
         error = getattr(found, f"{name}_error")
         assert getattr(rounded, name) == pytest.approx(getattr(found, name), abs=0.5 * error)
-    more = 1 + 1 / 12  # what rounding adds to the noise
-    assert rounded.sersic_chi2_dof == pytest.approx(more * found.sersic_chi2_dof, rel=0.05)
+    more = 1 + 1 / 12  # what rounding adds to the noise, and to what is known of it
+    expected = 1 + (found.sersic_chi2_dof - 1) / more
+    assert rounded.sersic_chi2_dof == pytest.approx(expected, rel=0.03)
+    assert rounded.sky_sigma == pytest.approx(math.sqrt(more) * found.sky_sigma, rel=0.03)
 
 
 @pytest.mark.parametrize("seed", range(3))
