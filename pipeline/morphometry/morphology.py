@@ -18,7 +18,7 @@ from pipeline.morphometry.bar import bar
 from pipeline.morphometry.centre import centre
 from pipeline.morphometry.entropy import BINS, entropy
 from pipeline.morphometry.fields import JUMPING
-from pipeline.morphometry.flags import FIT_FAILED, NO_SKY, NO_SOURCE, UNDEFINED
+from pipeline.morphometry.flags import MASKED_CENTRE, NO_SKY, NO_SOURCE, NOTHING
 from pipeline.morphometry.geometry import Aperture, cumulate
 from pipeline.morphometry.gini import gini, gini_segment, sn_per_pixel
 from pipeline.morphometry.gradient_pattern import gradient_pattern
@@ -204,10 +204,13 @@ def measure_stamp(stamp: Stamp, gain: float, sky: Sky, psf: Kernel, parity: bool
         found, bits = part(stamp, known, values)
         values |= found
         flags |= bits
-    if flags & NO_SOURCE:  # what is measured is that of the sky
-        values |= dict.fromkeys(PROFILE, math.nan)
-        lost = [name for name in values if not name.startswith("sky_")]
-        return values | dict.fromkeys(lost, math.nan), flags | FIT_FAILED | UNDEFINED
+    if flags & NO_SOURCE:
+        lost = [name for name in (*values, *PROFILE) if not name.startswith("sky_")]
+        if not stamp.segment.any():  # all but the sky is of an empty middle, another in a mirror
+            rows, columns = (slice((side - 1) // 2, side // 2 + 1) for side in stamp.mask.shape)
+            flags &= NO_SKY
+            flags |= MASKED_CENTRE if stamp.mask[rows, columns].any() else 0
+        return values | dict.fromkeys(lost, math.nan), flags | NOTHING
 
     found, bits = _profile(stamp, known, values, psf)
     values |= found
