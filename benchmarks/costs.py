@@ -42,7 +42,10 @@ PARTS = {
         "residual asymmetry turned_share rms_asymmetry2 outer_asymmetry shape_asymmetry",
         "asymmetry rms_asymmetry2 outer_asymmetry shape_asymmetry",
     ),
-    "smoothness": ("boxcar noise_smoothness sky_smoothness smoothness", "smoothness"),
+    "smoothness": (
+        "boxcar masked_boxcar noise_smoothness sky_smoothness smoothness",
+        "smoothness",
+    ),
     "Gini, M20, S/N": (
         "weights gini_segment ascending gini m20 sn_per_pixel",
         "_segmap_gini gini m20 _weightmap_stamp sn_per_pixel",

@@ -1,6 +1,6 @@
 r"""Why a measurement is not to be trusted, as bits with names."""
 
-__all__ = ["FLAGS", "STRUCTURE", "names"]
+__all__ = ["FLAGS", "NOTHING", "STRUCTURE", "names"]
 
 FLAGS = (
     "no_source",
@@ -41,6 +41,9 @@ NO_TWIST = 1 << 15  # the twist of the isophotes is below three standard errors
 
 STRUCTURE = NO_BAR | NO_ARMS | NO_TWIST
 r"""What a galaxy may well lack: these bits say nothing against its other statistics."""
+
+NOTHING = NO_SOURCE | FIT_FAILED | LOW_SIGNAL | UNDEFINED | STRUCTURE
+r"""What is told where there is no target: none of its statistics has a value."""
 
 
 def names(bits: float) -> tuple[str, ...]:

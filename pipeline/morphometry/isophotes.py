@@ -24,10 +24,11 @@ INNERMOST = 2.0
 r"""The least semi-major axis of these, in pixels: further in, pixels make isophotes round."""
 
 STEP = 0.1  # the share of the radius across which the gradient is taken
-ITERATIONS = 12
+ITERATIONS = 40
 ROUNDEST, FLATTEST = 0.0, 0.9
 STEEP = 3.0  # the S/N of the gradient below which an ellipse is not fitted
-SETTLED = 1e-4
+SETTLED = 1e-6  # the step at which a fit ends
+CLOSE = 1e-3  # what an ellipticity may miss, if not by its error
 ROUND = 1e-9  # an ellipticity that has no angle
 LEAST = 3.0  # the twist of isophotes that turn, in units of its error
 UNSURE = 0.2  # the error of an angle that is left out
@@ -123,9 +124,10 @@ def isophotes(
         \Delta \theta = -\frac{2 A_2 (1 - \epsilon)}{a I' \epsilon (2 - \epsilon)}
 
     with the radial gradient :math:`I'`. Both are applied at once to the vector :math:`\epsilon
-    e^{2 i \theta}`, so that circles are nothing special, until they vanish. Each ellipse starts
-    from the one inside of it, the first from that of the galaxy. The errors follow from those of
-    :math:`A_2` and :math:`B_2` in noise that is white along an ellipse.
+    e^{2 i \theta}`, so that circles are nothing special, until they vanish. A step that does not
+    make them smaller is halved: a fit that jumps about would end elsewhere in a mirror. Each
+    ellipse starts from the one inside of it, the first from that of the galaxy. The errors follow
+    from those of :math:`A_2` and :math:`B_2` in noise that is white along an ellipse.
 
     References:
         | CCD Surface Photometry of Elliptical Galaxies (Jedrzejewski, 1987)
@@ -143,7 +145,7 @@ def isophotes(
 
     Returns:
         The ellipses. All is NaN where less than half of an ellipse is good, where the light does
-        not fall outwards with a S/N of 3, or where the fit does not settle.
+        not fall outwards with a S/N of 3, or where the fit does not settle on less than its error.
     """
 
     found = np.full((4, radii.size), np.nan)
@@ -177,26 +179,29 @@ def _fit(
 
     x, y, a = place
     radii = np.array([a * (1.0 - STEP), a, a * (1.0 + STEP)])
-    (e, f), least, best, error = start, np.inf, start, np.nan
+    tried, step, least, best = start, 1.0, np.inf, start
+    miss, error = (0.0, 0.0), np.nan
     for _ in range(ITERATIONS):
-        shape, turn = math.sqrt(e * e + f * f), math.atan2(f, e)
+        (e, f), shape = tried, math.sqrt(tried[0] ** 2 + tried[1] ** 2)
         q = 1.0 - shape
-        values, bad = polar(image, mask, x, y, q, 0.5 * turn, radii, around)
+        values, bad = polar(image, mask, x, y, q, 0.5 * math.atan2(f, e), radii, around)
         mean, b2, a2 = harmonic(values, bad, around, 2)
         noise = sigma / math.sqrt(min(2.0 * math.pi * a * math.sqrt(q), 2.25 * ANGLES))
         slope = (mean[2] - mean[0]) / (2.0 * STEP * a)
         if not _falls(slope, a, mean[1], noise):
-            return False, start, error
+            return False, start, np.nan
         unit = -2.0 * q / (a * slope)
         along, across = unit * b2[1], 2.0 * unit * a2[1] / (2.0 - shape)
         size = math.sqrt(along * along + across * across)
+        step *= 0.5
         if size < least:
-            least, best, error = size, (e, f), unit * math.sqrt(2.0) * noise
-        if size < SETTLED:
-            break
-        e, f = _moved(e, f, along, across)
+            step, least, best, miss = 1.0, size, tried, (along, across)
+            error = unit * math.sqrt(2.0) * noise
+        if step * least < SETTLED:
+            return least < max(CLOSE, error), best, error
+        tried = _moved(best, miss, step)
 
-    return least < max(10.0 * SETTLED, error), best, error
+    return False, start, np.nan
 
 
 @inner
@@ -210,15 +215,16 @@ def _falls(slope: float, a: float, mean: float, noise: float) -> bool:  # pragma
 
 @inner
 def _moved(
-    e: float, f: float, along: float, across: float
+    shape: tuple[float, float], miss: tuple[float, float], step: float
 ) -> tuple[float, float]:  # pragma: no cover
-    r"""Corrects an ellipticity vector, along itself and across.
+    r"""Corrects an ellipticity vector by a share of what it misses, along itself and across.
 
     No step is so long that it leaves the part where it is linear.
     """
 
+    (e, f), (along, across) = shape, miss
     turn, size = math.atan2(f, e), math.sqrt(along * along + across * across)
-    damp = min(1.0, 0.2 / size)
+    damp = step * min(1.0, 0.2 / size)
     e += damp * (along * math.cos(turn) - across * math.sin(turn))
     f += damp * (along * math.sin(turn) + across * math.cos(turn))
     size = math.sqrt(e * e + f * f)

@@ -19,7 +19,7 @@ from pipeline.morphometry.bar import bar
 from pipeline.morphometry.centre import centre
 from pipeline.morphometry.entropy import BINS, entropy
 from pipeline.morphometry.fields import JUMPING
-from pipeline.morphometry.flags import FIT_FAILED, NO_SKY, NO_SOURCE, UNDEFINED
+from pipeline.morphometry.flags import MASKED_CENTRE, NO_SKY, NO_SOURCE, NOTHING
 from pipeline.morphometry.geometry import Aperture, cumulate
 from pipeline.morphometry.gini import gini, gini_segment, sn_per_pixel
 from pipeline.morphometry.gradient_pattern import gradient_pattern
@@ -33,7 +33,7 @@ from pipeline.morphometry.moments import centroid, shape
 from pipeline.morphometry.multimode import multimode
 from pipeline.morphometry.outline import outline, reach
 from pipeline.morphometry.petrosian import petrosian_radius
-from pipeline.morphometry.pieces import ascending, boxcar
+from pipeline.morphometry.pieces import ascending, boxcar, masked_boxcar
 from pipeline.morphometry.psf import Kernel, without_pixel
 from pipeline.morphometry.sersic import Sersic, sersic
 from pipeline.morphometry.skybox import left_over, noise, skybox, white_asymmetry, white_smoothness
@@ -205,10 +205,13 @@ def measure_stamp(stamp: Stamp, gain: float, sky: Sky, psf: Kernel, parity: bool
         found, bits = part(stamp, known, values)
         values |= found
         flags |= bits
-    if flags & NO_SOURCE:  # what is measured is that of the sky
-        values |= dict.fromkeys(PROFILE, math.nan)
-        lost = [name for name in values if not name.startswith("sky_")]
-        return values | dict.fromkeys(lost, math.nan), flags | FIT_FAILED | UNDEFINED
+    if flags & NO_SOURCE:
+        lost = [name for name in (*values, *PROFILE) if not name.startswith("sky_")]
+        if not stamp.segment.any():  # all but the sky is of an empty middle, another in a mirror
+            rows, columns = (slice((side - 1) // 2, side // 2 + 1) for side in stamp.mask.shape)
+            flags &= NO_SKY
+            flags |= MASKED_CENTRE if stamp.mask[rows, columns].any() else 0
+        return values | dict.fromkeys(lost, math.nan), flags | NOTHING
 
     found, bits = _profile(stamp, known, values, psf)
     values |= found
@@ -319,14 +322,14 @@ def _clumps(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
 
     image, x, y, circ, sky = stamp.image, known.x, known.y, known.circ, known.sky
     size = width(circ)
-    smooth = boxcar(image, size)
+    smooth = boxcar(image, size) if known.parity else masked_boxcar(image, stamp.mask, size)
     excess = sky.smoothness
     if math.isnan(excess) and known.parity:
         excess = sky_smoothness(image, *known.box, size)
     elif math.isnan(excess):
         excess, _ = noise_smoothness(image, smooth, stamp.taken, size)
         excess = white_smoothness(sky.sigma, size) if math.isnan(excess) else excess
-    s, flags = smoothness(image, smooth, x, y, circ, excess, known.parity)
+    s, flags = smoothness(image, smooth, stamp.mask, x, y, circ, excess, known.parity)
     free, free_error, error = unbiased_smoothness(
         image, smooth, stamp.mask, known.weight, x, y, circ
     )
@@ -341,6 +344,7 @@ def _light(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     image, weight = stamp.image, known.weight
     place = known.x_centroid, known.y_centroid, known.ellip, known.q, known.theta
     lit, f0 = gini_segment(image, *place, known.parity)
+    lit = lit if known.parity else lit & ~stamp.mask
     order = ascending(image, lit)
     g, g_error, f1 = gini(image, weight, order)
     m, m_error, f2 = m20(image, weight, lit, order)

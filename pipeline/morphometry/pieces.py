@@ -1,6 +1,6 @@
 r"""Smoothing, sorting and connecting pixels: what several statistics share."""
 
-__all__ = ["ascending", "boxcar", "gaussian", "piece"]
+__all__ = ["ascending", "boxcar", "gaussian", "masked_boxcar", "piece"]
 
 import math
 
@@ -64,6 +64,34 @@ def boxcar(image: NDArray[np.float64], size: int) -> NDArray[np.float64]:  # pra
         for j in range(width + 1):
             out[i, j] = total / size
             total += row[_mirrored(j + size - half, width)] - row[_mirrored(j - half, width)]
+
+    return out
+
+
+@entry
+def masked_boxcar(
+    image: NDArray[np.float64], mask: NDArray[np.bool_], size: int
+) -> NDArray[np.float64]:  # pragma: no cover
+    r"""Averages an image over what is not masked of squares, see :func:`boxcar`.
+
+    Arguments:
+        image: The image, zero where masked, with shape `(H, W)`.
+        mask: Whether each pixel is left out, with shape `(H, W)`.
+        size: The side of the square. Below 2, the averages are the image.
+
+    Returns:
+        The averages, with shape `(H + 1, W + 1)`, 0 where all of a square is masked.
+    """
+
+    out = boxcar(image, size)
+    if size < 2 or not mask.any():
+        return out
+    kept, half = boxcar((~mask).astype(np.float64), size), 0.5 / size**2
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            # Of running sums, 0 and 1 are not exact
+            if half < kept[i, j] < 1.0 - half:
+                out[i, j] /= kept[i, j]
 
     return out
 

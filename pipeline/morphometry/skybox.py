@@ -40,6 +40,9 @@ r"""About how many pixels their median is taken of, at most."""
 CLIP = 4.0
 r"""Differences beyond this, in units of their standard deviation, are not of sky."""
 
+COARSE = 2.0
+r"""The noise below which it is no Gaussian, in steps of the pixels."""
+
 
 @entry
 def skybox(
@@ -135,7 +138,9 @@ def noise(
     other, whatever the distribution of the noise and its correlation. It is taken here over
     all pairs of empty pixels 4 pixels apart along rows and columns, so that neither the level
     of the sky nor its gradient nor the wings of the galaxy matter; pairs beyond 4 standard
-    deviations are left out, and what that takes from a Gaussian is given back.
+    deviations, or 4 steps of counts if these are larger, are left out, and what that takes from
+    a Gaussian is given back. The standard deviation is that of a Gaussian with this mean; where
+    it is less than two steps, as few photons are no Gaussian, it is that of the differences.
     With :math:`n` empty pixels its relative error is :math:`(2/3 / n)^{1/2}`, where that of
     a box of 32 x 32 is 3.3 %.
 
@@ -144,7 +149,7 @@ def noise(
         taken: Whether a pixel is of any source or masked, with shape `(H, W)`.
 
     Returns:
-        The standard deviation of a pixel, were the noise Gaussian; the mean of
+        The standard deviation of a pixel; the mean of
         :math:`|B_{180} - B|`; its standard error; and flags. NaN with less than 64 pairs.
     """
 
@@ -155,13 +160,18 @@ def noise(
         return math.nan, math.nan, math.nan, NO_SKY
 
     mean, pairs = _mean(differences, math.inf)
+    step, most = _step(differences), math.inf
     for _ in range(3):
-        mean, pairs = _mean(differences, CLIP * math.sqrt(math.pi / 2) * mean)
+        most = CLIP * max(math.sqrt(math.pi / 2) * mean, step)
+        mean, pairs = _mean(differences, most)
         mean *= math.erf(CLIP / math.sqrt(2)) / (1 - math.exp(-(CLIP**2) / 2))
+    sigma = mean * math.sqrt(math.pi) / 2
+    if sigma < COARSE * step:
+        sigma = math.sqrt(_mean(differences**2, most**2)[0] / 2)
     # Pixels are in two pairs along each axis, so there are half as many
     error = mean * math.sqrt(2 / 3 / max(pairs / 2, 1.0))
 
-    return mean * math.sqrt(math.pi) / 2, mean, error, 0
+    return sigma, mean, error, 0
 
 
 @inner
@@ -182,6 +192,18 @@ def _differences(image: NDArray, taken: NDArray, lag: int) -> NDArray:  # pragma
                 count += 1
 
     return out[:count]
+
+
+@inner
+def _step(differences: NDArray) -> float:  # pragma: no cover
+    r"""Returns the least difference that is not zero, infinite without one."""
+
+    step = math.inf
+    for value in differences:
+        if 0 < value < step:
+            step = value
+
+    return step
 
 
 @inner

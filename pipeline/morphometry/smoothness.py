@@ -38,6 +38,7 @@ def width(rpetro: float) -> int:  # pragma: no cover
 def smoothness(
     image: NDArray[np.float64],
     smooth: NDArray[np.float64],
+    mask: NDArray[np.bool_],
     x: float,
     y: float,
     rpetro: float,
@@ -53,7 +54,8 @@ def smoothness(
     over the annulus :math:`r_p / 4 < r < 3 r_p / 2`, of area :math:`A` whether or not all of it
     is in the image, :math:`s` being the same excess in a pixel of sky. A boxcar of an even side
     is half a pixel off: the excess is the mean over its four places, so that :math:`S` is the
-    same if the image is mirrored. That of statmorph is off to the upper left.
+    same if the image is mirrored. That of statmorph is off to the upper left. Masked pixels are
+    left out of the sums and of :math:`A`; statmorph has them in both, as zeros.
 
     References:
         | A New Nonparametric Approach to Galaxy Morphological Classification
@@ -62,12 +64,14 @@ def smoothness(
 
     Arguments:
         image: The image, zero where masked, with shape `(H, W)`.
-        smooth: Its `boxcar` of side `width(rpetro)`, with shape `(H + 1, W + 1)`.
+        smooth: Its `masked_boxcar` of side `width(rpetro)`, in parity its `boxcar`, with shape
+            `(H + 1, W + 1)`.
+        mask: Whether each pixel is left out, with shape `(H, W)`.
         x: The column of the centre.
         y: The row of the centre.
         rpetro: The Petrosian radius, in pixels. Below 8 pixels, :math:`S = 0`.
         sky: The mean excess of a pixel of sky. Nothing is subtracted if NaN.
-        parity: Whether an even boxcar is that of statmorph.
+        parity: Whether an even boxcar and masked pixels are those of statmorph.
 
     Returns:
         The smoothness and flags. NaN if the flux in the annulus is not positive.
@@ -75,8 +79,9 @@ def smoothness(
 
     if not (rpetro > 0 and math.isfinite(rpetro + x + y)):
         return math.nan, UNDEFINED
-    seen = np.zeros(image.shape, np.bool_)
-    light = _annulus(image, seen, x, y, rpetro)[0]
+    nothing = np.zeros(image.shape, np.bool_)
+    hidden = nothing if parity else mask
+    light = _annulus(image, hidden, x, y, rpetro)[0]
     if not light > 0:
         return math.nan, NEGATIVE_FLUX | UNDEFINED
     size = width(rpetro)
@@ -84,8 +89,9 @@ def smoothness(
         return 0.0, 0
 
     plain, absolute = _excesses(image, smooth, 1 if parity else size)
-    total = _annulus(0.5 * (plain + absolute), seen, x, y, rpetro)[0]
+    total = _annulus(0.5 * (plain + absolute), hidden, x, y, rpetro)[0]
     area = math.pi * (OUTER**2 - INNER**2) * rpetro**2
+    area -= _annulus(1.0 * hidden, nothing, x, y, rpetro)[0]
 
     return (total - (0.0 if math.isnan(sky) else area * sky)) / light, 0
 
@@ -142,7 +148,7 @@ def unbiased_smoothness(
 
     Arguments:
         image: The image, zero where masked, with shape `(H, W)`.
-        smooth: Its `boxcar` of side `width(rpetro)`, with shape `(H + 1, W + 1)`.
+        smooth: Its `masked_boxcar` of side `width(rpetro)`, with shape `(H + 1, W + 1)`.
         mask: Whether each pixel is left out, with shape `(H, W)`.
         noise: The standard deviation of each pixel, with shape `(H, W)`.
         x: The column of the centre.

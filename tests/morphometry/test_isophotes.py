@@ -120,13 +120,35 @@ def test_twist_of_a_galaxy(turns, mirrored):
     assert straight.twist == pytest.approx(0, abs=0.05) and straight.ellipticity_change < 0.1
 
 
+def clumpy(seed):
+    r"""A noisy disk in clumps, whose isophotes are no ellipses."""
+
+    generator, image = np.random.default_rng(seed), 30 * np.exp(-plane()[0] / 8)
+    rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    for x, y in generator.normal(0, 9, (20, 2)):
+        image += 30 * np.exp(-((columns - X - x) ** 2 + (rows - Y - y) ** 2) / 4.5)
+
+    return image + generator.normal(size=SHAPE)
+
+
+@pytest.mark.parametrize("seed", [27, 54, 71, 80])
+def test_twist_of_clumps(seed):
+    r"""A fit that jumps about ends elsewhere as soon as the centre is known to rounding only."""
+
+    image, found = clumpy(seed), turn(clumpy(seed), sigma=1.0)
+    assert found.twist > 0
+    for k in range(8):
+        view, x, y, theta = disks.turned(image, X, Y, 0.2, k % 4, k > 3)
+        assert turn(view, x + 1e-7 * k, y, theta, 1.0) == pytest.approx(found, rel=0, abs=1e-5)
+
+
 def test_twist_of_noise_is_within_its_error():
     generator = np.random.default_rng(5)
     draws = [turn(disk() + generator.normal(0, 1, SHAPE), sigma=1.0) for _ in range(60)]
     value, error, _, flags = np.array(draws).T
 
     assert 0.3 < np.median(value / error) < 3
-    assert np.array_equal(flags == NO_TWIST, value < 3 * error) and 0 < flags.sum()
+    assert (flags != NO_TWIST).mean() < 0.05  # the false alarms
     assert turn(twisted() + generator.normal(0, 0.3, SHAPE), sigma=0.3).flags == 0
 
 

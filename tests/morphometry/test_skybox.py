@@ -113,6 +113,20 @@ def test_noise_scales_with_the_flux():
     assert found == pytest.approx(1e-12 * np.array(noise(image, taken)[:3]), rel=1e-12)
 
 
+@pytest.mark.parametrize("photons", [0.02, 0.1, 0.5, 2.0])
+def test_noise_of_few_photons(photons):
+    r"""Most differences are 0 or 1, and both are of the sky; a star is not."""
+
+    generator, taken = np.random.default_rng(4), np.zeros((90, 96), bool)
+    counts = generator.poisson(photons, (20, *taken.shape)).astype(float)
+    counts[:, 50, 50] = 1000
+    away = np.abs(generator.poisson(photons, 10**6) - generator.poisson(photons, 10**6))
+    sigma, asymmetry = np.mean([noise(image, taken)[:2] for image in counts], 0)
+
+    assert sigma == pytest.approx(math.sqrt(photons), rel=0.02)
+    assert asymmetry == pytest.approx(away.mean(), rel=0.04)
+
+
 def test_constant_sky():
     assert noise(np.full((40, 40), 3.0), np.zeros((40, 40), bool))[:3] == (0, 0, 0)
 
