@@ -75,7 +75,7 @@ def roc_curves(evaluation: Evaluation) -> Figure:
         axes.plot([0, 1], [0, 1], color=PALE, lw=1, dashes=(2, 3), label="chance")
         _lines(axes, evaluation.roc, lambda curve: f"AUC {curve.area:.3f}")
         axes.set(xlabel="False-positive rate", ylabel="True-positive rate", title="ROC")
-        axes.legend(loc="lower right", handlelength=2.6)
+        _legend(figure)
 
         return figure
 
@@ -91,9 +91,7 @@ def precision_recall_curves(evaluation: Evaluation) -> Figure:
             share = shares[str(line.get_gid())] / evaluation.galaxies
             axes.plot([1.0, 1.03], [share, share], color=line.get_color(), lw=2.5, clip_on=False)
         axes.set(xlabel="Recall", ylabel="Precision", title="Precision and recall")
-        axes.legend(
-            loc="lower left", handlelength=2.6, frameon=True, framealpha=0.8, edgecolor="none"
-        )
+        _legend(figure)
 
         return figure
 
@@ -261,11 +259,17 @@ def score_chart(evaluation: Evaluation, metric: str = "accuracy") -> Figure:
 
 
 def _square() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(5.2, 5.0))
+    figure = Figure(figsize=(5.2, 6.0))
     axes = figure.subplots()
     axes.set(xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
 
     return figure, axes
+
+
+def _legend(figure: Figure) -> None:
+    r"""Names the lines below the axes, where they cover none."""
+
+    figure.legend(loc="outside lower center", ncols=2, handlelength=2.6)
 
 
 def _lines(axes: Axes, curves: Mapping[str, Curve], describe: Callable[[Curve], str]) -> None:

@@ -4,6 +4,7 @@ __all__ = ["Picture", "Report", "Table"]
 
 import base64
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,9 @@ COLUMNS = (
     ("brier", "Brier ↓"),
     ("calibration_error", "ECE ↓"),
 )
+ABOUT_RIGHT = 0.1
+r"""The natural logarithm of a temperature below which it changes little."""
+
 HEADLINE = (
     ("accuracy", "Accuracy"),
     ("balanced_accuracy", "Balanced accuracy"),
@@ -255,7 +259,10 @@ def _certainty(e: Evaluation) -> str:
     if e.model not in e.before:
         return f"Confidence and accuracy differ by {after:.3f} on average (ECE)."
     temperature = e.temperature.get(e.model, 1.0)
-    tendency = "too sure of itself" if temperature > 1 else "less sure than it could be"
+    if abs(math.log(temperature)) < ABOUT_RIGHT:
+        tendency = "about as sure as it should be"
+    else:
+        tendency = "too sure of itself" if temperature > 1 else "less sure than it could be"
 
     return (
         f"Confidence and accuracy differ by {e.before[e.model].error:.3f} on average (ECE) as the"

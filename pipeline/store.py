@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -142,6 +142,7 @@ class Store:
     @classmethod
     def create(cls, folder: Path, info: StoreInfo) -> Self:
         r"""Creates a store, or opens the one that is there, whose classes become those of `info`.
+        One of nothing but rejected inputs is of no use, and becomes what is asked for.
 
         Raises:
             ConfigError: If the one that is there was made otherwise.
@@ -153,6 +154,9 @@ class Store:
                 _describe(folder / "store.json", info)
 
         store = cls(folder)
+        useless = len(store.manifest) and not len(store.usable)
+        if useless and replace(store.info, classes=info.classes) != info:
+            store = store._emptied(info)
         store.check(info)
         if store.info != info:
             with locked(folder), replacing(folder / "store.json", sync=True) as file:
@@ -160,6 +164,16 @@ class Store:
             store.info = info
 
         return store
+
+    def _emptied(self, info: StoreInfo) -> Self:
+        with self.lock():
+            # The last ones first, so that what a kill leaves is a manifest still
+            for path in sorted((self.folder / "manifest").glob("*.parquet"), reverse=True):
+                path.unlink()
+            with replacing(self.folder / "store.json", sync=True) as file:
+                file.write(info.to_json().encode())
+
+        return type(self)(self.folder)
 
     def check(self, info: StoreInfo) -> None:
         r"""Refuses a store that was made otherwise, but for what labels there may be, of which

@@ -397,3 +397,10 @@ def test_order_of_a_distortion(order, known):
         orders = {"A_ORDER": 2, "B_ORDER": 2, "AP_ORDER": 2, "BP_ORDER": 2} | {card: order}
         frame = Frame(np.zeros((H, W)), SKY | {"CD1_1": -1e-4, "CD2_2": 1e-4} | orders, "x")
         assert (frame.wcs is not None) == known
+
+
+def test_what_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe.fits")
+    for path in (tmp_path, tmp_path / "pipe.fits"):
+        with pytest.raises(DataError, match="is no file, expected a FITS file"):
+            FitsFile.open(path)

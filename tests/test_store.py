@@ -214,6 +214,17 @@ def test_many_shards(tmp_path):
     np.testing.assert_array_equal(found, everything[order])
 
 
+def test_made_otherwise_without_a_galaxy(tmp_path):
+    r"""A store of nothing but rejected inputs keeps nobody from a better one."""
+
+    store = Store.create(tmp_path, INFO)
+    store.commit(np.zeros((0, 2, 5, 7), np.float16), [{"id": "a", "status": "rejected"}])
+    again = Store.create(tmp_path, StoreInfo(**(vars(INFO) | {"bands": ("i", "z")})))
+
+    assert again.info.bands == ("i", "z") and len(again.manifest) == 0
+    assert Store.open(tmp_path).info == again.info
+
+
 def test_other_classes(store):
     r"""Classes may come, go and change their order: labels are texts, and pixels stay."""
 

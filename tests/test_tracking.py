@@ -284,6 +284,8 @@ def test_resolve(uri, card, cutouts, tmp_path):
     for name in ("models:/found@champion", "models:/none/1", "runs:/nothing/model"):
         with pytest.raises(DataError, match=f"has no model {name}"):
             resolve(name, uri, tmp_path)
+    with pytest.raises(DataError, match=rf"found has challenger \(version {version}\)$"):
+        resolve("models:/found@champion", uri, tmp_path)
     with pytest.raises(DataError, match="neither a folder"):
         resolve("nowhere", uri, tmp_path)
 

@@ -146,7 +146,7 @@ def test_stopped_on_two_devices(tmp_path):
         raise SystemExit(143)
 
     def tell(epoch, _):
-        if epoch == 1:
+        if epoch == 2:
             os.kill(os.getpid(), signal.SIGTERM)
 
     handler = signal.signal(signal.SIGTERM, end)

@@ -47,6 +47,8 @@ class FitsFile:
             DataError: If it cannot be read, is empty, or is not a FITS file.
         """
 
+        if Path(path).exists() and not Path(path).is_file():  # a pipe may never say anything
+            raise DataError(f"{path} is no file, expected a FITS file")
         try:
             data = Path(path).read_bytes()
         except OSError as error:

@@ -90,7 +90,9 @@ def _classify(model: str, uri: str, input: Path | Experiment, to: Path) -> dict:
             members=_members(*made[:2], input) if made else None,
         )
 
-    return found | ({"run": origin["page"]} if origin else {})
+    told = {"version": "model", "verdict": "verdict", "run": "page"}
+
+    return found | {name: origin[key] for name, key in told.items() if origin.get(key)}
 
 
 def _origin(model: str, uri: str) -> Mapping[str, str]:

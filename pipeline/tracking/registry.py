@@ -146,11 +146,26 @@ def resolve(model: str, uri: str, folder: Path) -> Path:
         except (MlflowException, OSError) as error:
             if is_away(error):
                 raise
-            raise DataError(f"{uri} has no model {model}: {error}") from cause(error)
+            told = f"{uri} has no model {model}: {error}{_known(model, uri)}"
+            raise DataError(told) from cause(error)
     if flavor.get("loader_module") != "pipeline.serving":
         raise DataError(f"{model} was not made by this package, expected a model card")
 
     return Path(path) / flavor["data"]
+
+
+def _known(model: str, uri: str) -> str:
+    r"""Says which aliases a model has."""
+
+    match = re.match(r"models:/([^@/]+)", model)
+    if match is None:
+        return ""
+    found = MlflowClient(uri, uri).search_registered_models(f"name = '{match[1]}'")
+    if not found:
+        return ""
+    aliases = [f"{alias} (version {number})" for alias, number in found[0].aliases.items()]
+
+    return f"; {match[1]} has {', '.join(aliases)}"
 
 
 def version_of(model: str, uri: str) -> str:

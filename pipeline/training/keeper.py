@@ -149,6 +149,7 @@ def heard(keeper: Keeper, on_epoch: OnEpoch | None) -> Iterator[None]:
             # Lightning leaves its processes to themselves, who would train on
             for process in {*multiprocessing.active_children()} - before:
                 process.kill()
+                process.join()
             raise
         finally:
             for line in keeper.lines:
