@@ -45,7 +45,7 @@ ABOUT = (
 )
 STATUS = (
     Column("flags", "", "What is odd about the input, comma-separated"),
-    Column("status", "", "ok, flagged or rejected"),
+    Column("status", "", "Of the input as read: ok, flagged or rejected"),
     Column("reason", "", "Why it is flagged or rejected"),
 )
 r"""What a catalogue says of every input, before and after what is found of it."""
