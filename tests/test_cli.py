@@ -1,6 +1,7 @@
 r"""What every verb promises at the command line."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -327,12 +328,20 @@ def test_measure_is_light():
 def test_is_stopped(tmp_path, number, said):
     r"""Whoever is asked to end cleans up first, as Python does, and says so."""
 
-    command = [sys.executable, "-m", "flows.cli", "simulate", "sky", "--galaxies", "100000"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    # What runs in the background ignores Ctrl-C, and hands that on
+    begin = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    script = f"{begin}; from flows.cli import app; app()"
+    command = [sys.executable, "-c", script, "simulate", "sky", "--galaxies", "100000"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    with process:
         while not any(tmp_path.iterdir()) and process.poll() is None:
             time.sleep(0.1)
         process.send_signal(number)
-        told = process.communicate()[1]
+        try:
+            told = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
 
     assert process.returncode == 128 + number and "Traceback" not in told
     assert said in told
