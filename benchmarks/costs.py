@@ -39,7 +39,7 @@ PARTS = {
         "flux_circ flux_ellip r20 r50 r80 rhalf_circ rhalf_ellip",
     ),
     "asymmetries": (
-        "residual asymmetry turned_share rms_asymmetry2 outer_asymmetry shape_asymmetry",
+        "residual asymmetry turned_share rms_asymmetry2 rms_noise outer_asymmetry shape_asymmetry",
         "asymmetry rms_asymmetry2 outer_asymmetry shape_asymmetry",
     ),
     "smoothness": (
