@@ -199,11 +199,11 @@ def _reading(data: Data) -> dict[str, Any]:
 
 
 def _begin_reading(path: Path, wanted: dict[str, Any]) -> None:
-    r"""Marks a store that is to be read otherwise than before, until all of it is."""
+    r"""Tells how a store is read, and marks one that was read otherwise until all of it is."""
 
     before = read_json(path) if path.exists() else wanted
-    if any(before.get(name, value) != value for name, value in wanted.items()):
-        write_json(path, wanted | {UNFINISHED: True})
+    mixed = any(before.get(name, value) != value for name, value in wanted.items())
+    write_json(path, wanted | ({UNFINISHED: True} if mixed or UNFINISHED in before else {}))
 
 
 def _check_reading(folder: Path, wanted: dict[str, Any]) -> None:

@@ -161,11 +161,10 @@ def _known(model: str, uri: str) -> str:
     if match is None:
         return ""
     found = MlflowClient(uri, uri).search_registered_models(f"name = '{match[1]}'")
-    if not found:
-        return ""
-    aliases = [f"{alias} (version {number})" for alias, number in found[0].aliases.items()]
+    aliases = found[0].aliases if found else {}
+    told = [f"{alias} (version {number})" for alias, number in aliases.items()]
 
-    return f"; {match[1]} has {', '.join(aliases)}"
+    return f"; {match[1]} has {', '.join(told)}" if told else ""
 
 
 def version_of(model: str, uri: str) -> str:

@@ -146,7 +146,7 @@ def heard(keeper: Keeper, on_epoch: OnEpoch | None) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            # Lightning leaves its processes to themselves, who would train on
+            # Lightning leaves its processes to themselves, which would train on
             for process in {*multiprocessing.active_children()} - before:
                 process.kill()
                 process.join()
