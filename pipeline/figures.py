@@ -20,6 +20,7 @@ import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pipeline.evaluation import Curve, Evaluation, Reliability
@@ -259,7 +260,9 @@ def score_chart(evaluation: Evaluation, metric: str = "accuracy") -> Figure:
 
 
 def _square() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(5.2, 6.0))
+    # The ticks of the shares are to the right of the axes, where no layout knows of them
+    layout = ConstrainedLayoutEngine(rect=(0, 0, 0.95, 1))
+    figure = Figure(figsize=(5.2, 6.2), layout=layout)
     axes = figure.subplots()
     axes.set(xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
 
