@@ -20,7 +20,7 @@ r"""The sides of images, in pixels."""
 
 PARTS = {
     "sky": (
-        "skybox left_over noise",
+        "skybox left_over noise grain",
         "_slice_skybox sky_mean sky_median sky_sigma _sky_asymmetry",
     ),
     "centroid and shape": (

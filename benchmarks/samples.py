@@ -101,7 +101,7 @@ def _images(source: Source) -> Iterator[NDArray[np.float64]]:
 def _found(image: NDArray[np.float64], gain: float) -> Galaxy | None:
     r"""Subtracts the sky and finds the target, as :func:`pipeline.morphometry.measure` does."""
 
-    labels, level, _, flags = segment(image, np.nan, np.nan)
+    labels, level, _, _, flags = segment(image, np.nan, np.nan)
     if flags & NO_SOURCE:
         return None
 

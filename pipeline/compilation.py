@@ -75,10 +75,13 @@ def _compile() -> None:
 
 
 def _done() -> Path:
-    # What is compiled is kept for the sources where they are, not for a copy of them elsewhere
-    place = blake2b(str(Path(__file__).parent).encode(), digest_size=8).hexdigest()
+    # What is compiled is kept for the sources as and where they are, not for a copy elsewhere
+    folder = Path(__file__).parent
+    digest = blake2b(str(folder).encode(), digest_size=8)
+    for source in sorted(folder.joinpath("morphometry").glob("*.py")):
+        digest.update(source.read_bytes())
 
-    return Path(os.environ["NUMBA_CACHE_DIR"]) / f"measured_{place}"
+    return Path(os.environ["NUMBA_CACHE_DIR"]) / f"measured_{digest.hexdigest()}"
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def galaxy(path: str, name: str, window: tuple[int, int, int] | None = None) -> 
         pixels = pixels[
             max(row - half, 0) : row + half, max(column - half, 0) : column + half
         ].copy()
-    labels, level, _, _ = segment(pixels, math.nan, math.nan)
+    labels, level, *_ = segment(pixels, math.nan, math.nan)
     pixels -= level
     found = measure(pixels, labels)
     top, bottom, left, right = bounds(labels, 1, False)
@@ -98,7 +98,7 @@ def in_band(galaxy: Galaxy, path: str) -> Galaxy:
     r"""Reads the same stamp in another band, whose pixels are on the same grid."""
 
     pixels, _ = _read(path)
-    _, level, noise, _ = segment(pixels, math.nan, math.nan)
+    _, level, _, noise, _ = segment(pixels, math.nan, math.nan)
     (top, left), (height, width) = galaxy.corner, galaxy.raw.shape
     raw = pixels[top : top + height, left : left + width] - level
     image = np.where(galaxy.mask, 0.0, raw)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.morphometry import geometry
 from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import UNDEFINED
+from pipeline.morphometry.grain import WHITE, Grain, turned_share
 from pipeline.morphometry.half_turn import residual, turned_variance
 from pipeline.morphometry.unfolding import unfolded
 
@@ -86,7 +87,7 @@ def rms_asymmetry2(
         {\sum I^2 - N \sigma^2}
 
     With :math:`k = 2` in the paper. Of interpolated noise less is left, see
-    :func:`pipeline.morphometry.turn_error.turned_share`, so that noise does bias that.
+    :func:`pipeline.morphometry.grain.turned_share`, so that noise does bias that.
 
     References:
         | RMS Asymmetry: A Robust Metric of Galaxy Shapes in Images with Varied Depth and
@@ -228,7 +229,7 @@ def unbiased_asymmetry(
     x: float,
     y: float,
     rpetro: float,
-    sky: float,
+    sky: tuple[float, float, Grain],
 ) -> tuple[float, float, float]:  # pragma: no cover
     r"""Estimates the asymmetry that the galaxy would have without noise, and errors.
 
@@ -239,19 +240,21 @@ def unbiased_asymmetry(
     .. math:: s^2 = \sigma^2 + \sum_k w_k^2 \sigma_k^2
 
     which is 1.25 to 2 times :math:`\sigma^2` depending on the fractions of the centre: the
-    difference of two pixels of sky, which are not interpolated, is too much. The light is the
-    sum of the image, where negative noise counts as such. Both pixels of a pair share their
-    noise. What the choice of the centre adds to the errors is not in them.
+    difference of two pixels of sky, which are not interpolated, is too much. Of noise that is
+    alike in neighbours more is left, see :func:`pipeline.morphometry.grain.turned_share`. The
+    light is the sum of the image, where negative noise counts as such. Both pixels of a pair
+    share their noise. What the choice of the centre adds to the errors is not in them.
 
     Arguments:
         image: The image, zero where masked, with shape `(H, W)`.
         difference: The difference from the turned image, with shape `(H, W)`.
         hidden: Whether it is left out, with shape `(H, W)`.
-        noise: The standard deviation of each pixel, taken to be independent, `(H, W)`.
+        noise: The standard deviation of each pixel, with shape `(H, W)`.
         x: The column of the centre.
         y: The row of the centre.
         rpetro: The Petrosian radius about the centroid, in pixels.
-        sky: The error of the asymmetry of a pixel of sky, which the plain one subtracts.
+        sky: The error of the asymmetry of a pixel of sky, which the plain one subtracts, that
+            of the level of the sky, and how much the noise of neighbours is alike.
 
     Returns:
         The asymmetry, its standard error, and that of the plain asymmetry. NaN if the light
@@ -264,9 +267,13 @@ def unbiased_asymmetry(
     if not light > 0:
         return math.nan, math.nan, math.nan
 
-    sigma = np.sqrt(noise**2 + turned_variance(noise, x, y))
-    left, variance, plain = unfolded(np.abs(difference), sigma, hidden, (x, y), (0.0, radius), 2.0)
+    unsure, level, alike = sky
+    more = turned_share(x, y, alike) / turned_share(x, y, WHITE)
+    sigma = np.sqrt(noise**2 + more * turned_variance(noise, x, y))
+    place, radii = (x, y), (0.0, radius)
+    left, variance, plain = unfolded(np.abs(difference), sigma, hidden, place, radii, 2.0, alike)
 
-    plain += (area * sky) ** 2
+    variance += (left / light * area * level) ** 2
+    plain += (area * unsure) ** 2 + (left / light * area * level) ** 2
 
     return left / light, math.sqrt(variance) / light, math.sqrt(plain) / total

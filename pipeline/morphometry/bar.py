@@ -20,7 +20,8 @@ r"""The number of rings, in equal steps of the radius."""
 ANGLES = 64
 r"""The number of samples in each ring."""
 
-LEAST = 3.0  # the S/N that the mean of a ring must have, and a bar
+LEAST = 3.0  # the S/N that the mean of a ring must have, and the amplitude of one
+SURE = 4.0  # that of a bar: of 40 rings one is above 3 by chance in every third galaxy
 ROUNDING = 1e-10  # an amplitude that is none
 
 
@@ -34,7 +35,7 @@ class Bar(NamedTuple):
             :math:`\pi`, in radians.
         theta_error: Its error.
         length: The radius at which it ends, in the plane, in pixels.
-        flags: `NO_BAR` where the strength is less than three times its error, or is large up to
+        flags: `NO_BAR` where the strength is less than four times its error, or is large up to
             the last ring: the length is that of the rings then.
     """
 
@@ -114,7 +115,7 @@ def bar(
     theta = (disk.theta + math.atan2(across, along)) % math.pi
     theta_error = _turned(error / (2.0 * strength), q / (along**2 + across**2))
     length, reached = _length(profiles[3], errors, radii)
-    certain = reached and strength >= LEAST * error
+    certain = reached and strength >= SURE * error
 
     return Bar(strength, error, theta, theta_error, length, 0 if certain else NO_BAR)
 

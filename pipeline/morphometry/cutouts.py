@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.errors import DataError
 from pipeline.morphometry.colours import colour_gradient
 from pipeline.morphometry.flags import NO_SKY
-from pipeline.morphometry.known import Disk
+from pipeline.morphometry.known import MEASURED, Disk
 from pipeline.morphometry.measure import Mode, measure, targeted
 from pipeline.morphometry.morphology import Morphology
 from pipeline.morphometry.psf import NONE, Kernel
@@ -113,9 +113,9 @@ def _measure(
 
     images, maps, found = [], [], []
     for image, gain, psf in zip(cutout.astype(np.float64), gains, psfs, strict=True):
-        pixels, labels, level, flags = targeted(image)
+        pixels, labels, level, error, flags = targeted(image)
         options: dict[str, Any] = {"gain": float(gain), "psf": psf, "mode": mode}
-        one = measure(pixels, labels, **options)
+        one = measure(pixels, labels, sky=MEASURED._replace(level=error), **options)
         one = one._replace(sky_level=level, flags=one.flags | flags)
         images.append(pixels)
         maps.append(labels)
@@ -142,8 +142,13 @@ def _gradient(
     frame = found[1]
     outer = frame.rpetro_ellip
     disk = Disk(frame.x, frame.y, 1 - frame.ellipticity, frame.theta, INNER * outer, outer)
-    sigmas = (one.sky_sigma if one.sky_sigma > 0 else 0.0 for one in found)  # 0 if unknown
-    noise = zip(sigmas, map(float, gains), strict=True)
+    # That of a sum of pixels, in which neighbours may be alike; 0 if it is not known
+    noise = (
+        (side * sigma if sigma > 0 else 0.0, float(gain) / side**2)
+        for side, sigma, gain in zip(
+            (one.sky_grain for one in found), (one.sky_sigma for one in found), gains, strict=True
+        )
+    )
     slope, error, _, flags = colour_gradient(blue, red, here | there, disk, *noise)
 
     if not all(one.sky_sigma >= 0 for one in found):

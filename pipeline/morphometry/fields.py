@@ -80,6 +80,7 @@ _FIELDS = {
     "sky_mean": ("", "Mean of what is left in empty pixels, in the unit of the image"),
     "sky_median": ("", "Median of what is left there, in the unit of the image"),
     "sky_sigma": ("", "Noise of a pixel of the sky, in the unit of the image"),
+    "sky_grain": ("pix", "Side of pixels of white noise that would be as noisy; 1 if it is white"),
     "flags": ("", "Why not to trust it, as bits, see the metadata `flag_bits`"),
 }
 

@@ -35,7 +35,7 @@ SEVERAL_PIECES = 1 << 9  # what should be one piece is several
 NEGATIVE_FLUX = 1 << 10  # the total flux is not positive
 UNDEFINED = 1 << 11  # a statistic has no value
 OFF_CENTRE = 1 << 12  # nothing is where the target was looked for: the nearest source was taken
-NO_BAR = 1 << 13  # m = 2 is below three standard errors, or does not end
+NO_BAR = 1 << 13  # m = 2 is below four standard errors, or does not end
 NO_ARMS = 1 << 14  # the winding is below three standard errors
 NO_TWIST = 1 << 15  # the twist of the isophotes is below three standard errors
 

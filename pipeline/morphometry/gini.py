@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.morphometry import flags, geometry
 from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.grain import Grain
 from pipeline.morphometry.pieces import gaussian, piece
 from pipeline.morphometry.unfolding import folded
 
@@ -85,7 +86,10 @@ def gini_segment(
 
 @entry
 def gini(
-    image: NDArray[np.float64], sigma: NDArray[np.float64], order: NDArray[np.int64]
+    image: NDArray[np.float64],
+    sigma: NDArray[np.float64],
+    order: NDArray[np.int64],
+    alike: Grain,
 ) -> tuple[float, float, int]:  # pragma: no cover
     r"""Measures how unevenly the light of a segment is shared among its pixels.
 
@@ -95,10 +99,10 @@ def gini(
         \sigma_G^2 = \frac{\sum_i \left( \frac{2 i - n - 1}{n - 1} - G \right)^2
         f_i \sigma_i^2}{\left( \sum_i X_i \right)^2}
 
-    The uncertainty is that of noise which is independent between pixels, and does not move the
-    segment. Of its variance, the absolute value leaves :math:`f`, from :math:`1 - 2 / \pi` where
-    there is only noise to 1 where the sign is sure. Noise also makes faint pixels uneven: this
-    bias is not in it.
+    The uncertainty is that of noise which does not move the segment. Of its variance, the
+    absolute value leaves :math:`f`, from :math:`1 - 2 / \pi` where there is only noise to 1 where
+    the sign is sure, and more if the noise of neighbours is alike. Noise also makes faint pixels
+    uneven: this bias is not in it.
 
     References:
         | A New Approach to Galaxy Morphology (Abraham et al., 2003)
@@ -110,6 +114,7 @@ def gini(
         image: The stamp, with shape `(H, W)`, contiguous.
         sigma: The noise of each pixel, with shape `(H, W)`, contiguous.
         order: The pixels of the segment, faintest first: see :func:`pieces.ascending`.
+        alike: How much the noise of neighbours is alike.
 
     Returns:
         The coefficient, 0 for a flat patch and 1 for one lit pixel; its uncertainty; flags. NaN
@@ -130,7 +135,7 @@ def gini(
     value = weighted / (n - 1) / total
     variance = 0.0
     for k in range(n):
-        share = folded(values[ranked[k]], noise[ranked[k]])
+        share = folded(values[ranked[k]], noise[ranked[k]], alike)
         change = ((2 * k + 1 - n) / (n - 1) - value) * (noise[ranked[k]] / total)
         variance += share * change**2
 

@@ -44,7 +44,7 @@ r"""The cumulative sums of the image and of its variance, the centre and the sha
 
 @entry
 def petrosian_errors(
-    curve: Curve, rpetro: float, level: float, even: bool
+    curve: Curve, rpetro: float, unsure: tuple[float, float], even: bool
 ) -> tuple[float, float]:  # pragma: no cover
     r"""Propagates the noise of pixels to the Petrosian radius and to the flux.
 
@@ -72,13 +72,15 @@ def petrosian_errors(
     the variance. Across a straight rim the shares go from 0 to 1, so that, for two rims at a
     distance :math:`d < 1`, :math:`(1 - d)^3 / 6` of the variance along the inner one is taken off
     :math:`V`. It is that of the pixels there, which photons make less than that of the middle.
+    Noise that is alike in neighbours is taken for that of larger pixels.
 
     Arguments:
-        curve: The cumulative sums of the image and of its variance, with shape `(H, W + 1, 2)`,
-            see :func:`geometry.cumulate`; the column and the row of the centre, the axis ratio,
-            and the angle of the major axis in radians.
+        curve: The cumulative sums of the image and of its variance, :math:`V` times that of
+            pixels, with shape `(H, W + 1, 2)`, see :func:`geometry.cumulate`; the column and the
+            row of the centre, the axis ratio, and the angle of the major axis in radians.
         rpetro: The Petrosian radius, in pixels.
-        level: The error of the level of the sky.
+        unsure: The error of the level of the sky, and the side of pixels of white noise that
+            would be as noisy, in pixels: 1 if the noise of neighbours is not alike.
         even: Whether all pixels are taken to be as noisy, as ever in parity with statmorph.
 
     Returns:
@@ -90,14 +92,18 @@ def petrosian_errors(
         return np.nan, np.nan
     places, rows = np.zeros(PLACES), np.zeros((6, PLACES))
     _totals(curve, rpetro, places, rows)
-    out = _spread(rows, places, (2, 5), curve, level, even)
+    out = _spread(rows, places, (2, 5), curve, unsure, even)
 
     return out[0], out[1]
 
 
 @entry
 def fraction_errors(
-    curve: Curve, rpetro: float, radii: tuple[float, float, float], level: float, even: bool
+    curve: Curve,
+    rpetro: float,
+    radii: tuple[float, float, float],
+    unsure: tuple[float, float],
+    even: bool,
 ) -> tuple[float, float, float, float, float, float]:  # pragma: no cover
     r"""Propagates the noise of pixels to the radii of 20, 50 and 80 % of the flux, and to C.
 
@@ -113,7 +119,7 @@ def fraction_errors(
         curve: The sums, the centre and the shape, as there.
         rpetro: The Petrosian radius, in pixels.
         radii: The radii of 20, 50 and 80 % of the flux, in pixels.
-        level: The error of the level of the sky.
+        unsure: The error of the level of the sky, and the side of pixels of white noise.
         even: Whether all pixels are taken to be as noisy.
 
     Returns:
@@ -132,14 +138,14 @@ def fraction_errors(
         rows[2 + k, 3], rows[2 + k, 5 + k] = share / rise, -1.0 / rise
     for l in range(PLACES):
         rows[5, l] = DEX * (rows[4, l] / radii[2] - rows[2, l] / radii[0])
-    out = _spread(rows, places, (6, PLACES), curve, level, even)
+    out = _spread(rows, places, (6, PLACES), curve, unsure, even)
 
     return out[0], out[1], out[2], out[3], out[4], out[5]
 
 
 @entry
 def half_errors(
-    curve: Curve, outer: float, radius: float, level: float, even: bool
+    curve: Curve, outer: float, radius: float, unsure: tuple[float, float], even: bool
 ) -> tuple[float, float]:  # pragma: no cover
     r"""Propagates the noise of pixels to the radius of half of the flux within the outline.
 
@@ -159,7 +165,7 @@ def half_errors(
         curve: The sums, the centre and the shape, as in :func:`petrosian_errors`.
         outer: The radius of the furthest pixel of the outline, in pixels.
         radius: The radius of half of the flux within, in pixels.
-        level: The error of the level of the sky.
+        unsure: The error of the level of the sky, and the side of pixels of white noise.
         even: Whether all pixels are taken to be as noisy.
 
     Returns:
@@ -167,10 +173,10 @@ def half_errors(
     """
 
     length = scale_length(curve, INWARDS * outer)
-    reach = (length if length > 0.0 else outer) / 3.0
+    reach = (length if length > 0.0 else outer) * min(unsure[1] / 3.0, 1.0)
     rise = _rise(curve, radius)
     places, rows = np.array((radius, outer)), np.array(((-1.0 / rise, 0.5 / rise),))
-    spread = _spread(rows, places, (1, 2), curve, level, even)[0]
+    spread = _spread(rows, places, (1, 2), curve, unsure, even)[0]
     moved = 0.5 * max(_slope(curve, outer, STRIDE * outer), 0.0) * reach / rise
 
     return reach, math.hypot(spread, moved)
@@ -283,7 +289,7 @@ def _spread(
     places: NDArray,
     shape: tuple[int, int],
     curve: Curve,
-    level: float,
+    unsure: tuple[float, float],
     even: bool,
 ) -> NDArray:  # pragma: no cover
     r"""Returns the standard deviations of sums of fluxes in apertures within each other.
@@ -292,7 +298,8 @@ def _spread(
     """
 
     _, noises, x, y, q, theta = curve
-    narrow = 2.0 * q / (1.0 + q)  # the mean width of a ring that is one pixel wide
+    level, side = unsure
+    narrow = 2.0 * q / (1.0 + q) / side  # the mean width of a ring of one pixel
     count, size = shape
     variance, area, rim = np.empty(size), np.empty(size), np.ones(size)
     for k in range(size):

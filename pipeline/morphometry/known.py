@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.morphometry.grain import Grain
+
 
 class Sky(NamedTuple):
     r"""What the sky adds to a pixel on average. NaN is to be measured.
@@ -16,11 +18,13 @@ class Sky(NamedTuple):
         sigma: The standard deviation of a pixel.
         asymmetry: The mean absolute difference of two pixels.
         smoothness: The mean positive excess of a pixel over a boxcar.
+        level: The standard error of the level of the sky that was taken off.
     """
 
     sigma: float
     asymmetry: float
     smoothness: float
+    level: float = math.nan
 
 
 MEASURED = Sky(math.nan, math.nan, math.nan)
@@ -79,7 +83,9 @@ class Known(NamedTuple):
         ellip: The Petrosian semi-major axis.
         sums: The cumulative sums of the image, see :func:`geometry.cumulate`.
         weight: The noise of each pixel, with shape `(H, W)`.
+        rough: The same as sums over many pixels have it, with shape `(H, W)`.
         sky: What the sky adds.
+        alike: How much the noise of neighbours is alike.
         box: The column, the row and the side of the empty box.
         unsure: The relative error of the noise of the sky.
         parity: Whether all choices are those of statmorph.
@@ -96,7 +102,15 @@ class Known(NamedTuple):
     ellip: float
     sums: NDArray[np.float64]
     weight: NDArray[np.float64]
+    rough: NDArray[np.float64]
     sky: Sky
+    alike: Grain
     box: tuple[int, int, int]
     unsure: float
     parity: bool
+
+    @property
+    def side(self) -> float:
+        r"""The side of pixels of white noise that would be as noisy, in pixels."""
+
+        return math.sqrt(self.alike.summed)

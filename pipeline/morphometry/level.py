@@ -18,6 +18,9 @@ r"""The number of bins along the shorter side in which the sky is looked for."""
 HOLE = 5.0
 r"""Bins further than this below the sky, in units of their noise, do not define it."""
 
+UNSURE = 1.9
+r"""The error of the mode, in units of the noise of a bin over the root of the number of bins."""
+
 DIFFERENCES = 8192
 r"""About how many differences the noise is measured from."""
 
@@ -43,9 +46,9 @@ def sky_plane(
         covered: Where it is covered, with shape `(H, W)`.
 
     Returns:
-        The level at the centre of the image, and what it gains per row and per column; and the
-        pixels in no bin with a source, with shape `(H, W)`. Where less than 16 bins or 3 % of
-        them are left, the faintest fifth are taken.
+        The level at the centre of the image, what it gains per row and per column, and the error
+        of the level; and the pixels in no bin with a source, with shape `(H, W)`. Where less
+        than 16 bins or 3 % of them are left, the faintest fifth are taken.
     """
 
     height, width = image.shape
@@ -59,14 +62,15 @@ def sky_plane(
         for j in range(columns):
             bins[i, j] -= down * (i - (rows - 1) / 2) + across * (j - (columns - 1) / 2)
 
-    level, sky = _mode_of_sky(bins)
+    level, sky, noise = _mode_of_sky(bins)
     empty = covered.copy()
     for i in range(rows):
         for j in range(columns):
             if not sky[i, j]:
                 top, bottom, left, right = _box(i, j, rows, columns, height, width)
                 empty[top:bottom, left:right] = False
-    plane = np.array((level, down * rows / height, across * columns / width))
+    error = UNSURE * noise / math.sqrt(max(sky.sum(), 1))
+    plane = np.array((level, down * rows / height, across * columns / width, error))
 
     return plane, empty
 
@@ -160,8 +164,8 @@ def _middle(values: NDArray) -> float:  # pragma: no cover
 
 
 @inner
-def _mode_of_sky(bins: NDArray) -> tuple[float, NDArray]:  # pragma: no cover
-    r"""Returns the mode of the sky bins, and which they are."""
+def _mode_of_sky(bins: NDArray) -> tuple[float, NDArray, float]:  # pragma: no cover
+    r"""Returns the mode of the sky bins, which they are, and their noise."""
 
     valid = ~np.isnan(bins)
     soft, counts = _smoothed(bins)
@@ -173,13 +177,13 @@ def _mode_of_sky(bins: NDArray) -> tuple[float, NDArray]:  # pragma: no cover
         kept = valid.copy()
         count = _clear_sources(kept, bins - level, (soft - level) * np.sqrt(counts), 4 * noise)
         if count < max(16.0, 0.03 * bins.size):
-            return _mode(bins, sky, level, noise), sky
+            return _mode(bins, sky, level, noise), sky, noise
         sky, noise = kept, _spread(bins, kept, noise)
         last, level = level, _mode(bins, sky, level, noise)
         if abs(level - last) <= 0.03 * noise:
             break
 
-    return level, sky
+    return level, sky, noise
 
 
 @inner

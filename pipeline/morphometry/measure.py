@@ -80,7 +80,8 @@ def measure(
     kernel = psf if isinstance(psf, Kernel) else NONE if psf is None else separate(psf)
     level, flags = 0.0, 0
     if labels is None:
-        pixels, sources, level, flags = targeted(np.where(hidden, np.nan, pixels))
+        pixels, sources, level, error, flags = targeted(np.where(hidden, np.nan, pixels))
+        sky = sky if sky.level >= 0 else sky._replace(level=error)
     else:
         sources = _like(np.ma.filled(labels, 0), pixels, "labels", np.int64)
         hidden = hidden | np.ma.getmaskarray(np.ma.asarray(labels))
@@ -108,7 +109,7 @@ def _is_noise(value: object) -> bool:
 
 def targeted(
     image: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.int64], float, int]:
+) -> tuple[NDArray[np.float64], NDArray[np.int64], float, float, int]:
     r"""Finds what is nearest to the centre of an image, and takes the level of the sky off.
 
     Arguments:
@@ -116,12 +117,12 @@ def targeted(
 
     Returns:
         The image without its sky; the map of sources, of which the target is 1; the level of
-        the sky; and flags.
+        the sky and its error; and flags.
     """
 
-    labels, level, _, flags = segment(image, math.nan, math.nan)
+    labels, level, error, _, flags = segment(image, math.nan, math.nan)
 
-    return image - level, labels, level, flags
+    return image - level, labels, level, error, flags
 
 
 def _pixels(image: ArrayLike) -> NDArray[np.float64]:

@@ -23,6 +23,7 @@ from pipeline.morphometry.flags import MASKED_CENTRE, NO_SKY, NO_SOURCE, NOTHING
 from pipeline.morphometry.geometry import Aperture, cumulate
 from pipeline.morphometry.gini import gini, gini_segment, sn_per_pixel
 from pipeline.morphometry.gradient_pattern import gradient_pattern
+from pipeline.morphometry.grain import Grain, grain, turned_share
 from pipeline.morphometry.growth import aperture_flux, concentration, radii, radius_of_fraction
 from pipeline.morphometry.half_turn import residual
 from pipeline.morphometry.isophotes import isophote_twist
@@ -46,8 +47,7 @@ from pipeline.morphometry.smoothness import (
 )
 from pipeline.morphometry.spiral import spiral
 from pipeline.morphometry.stamp import doubts, weights
-from pipeline.morphometry.turn_error import turned_share
-from pipeline.morphometry.uncertainty import of_growth, of_light, of_place, of_turn
+from pipeline.morphometry.uncertainty import level_error, of_growth, of_light, of_place, of_turn
 
 PROFILE = tuple(f"sersic_{name}" for name in Sersic._fields[:-1])
 r"""The names of what is fitted."""
@@ -177,6 +177,7 @@ class Morphology(NamedTuple):
     sky_mean: float
     sky_median: float
     sky_sigma: float
+    sky_grain: float
     flags: int
 
 
@@ -227,41 +228,61 @@ def _place(
 ) -> tuple[dict[str, float], Known, int]:
     r"""Measures the sky, and finds the centre of symmetry, the shape and the Petrosian radii."""
 
-    image, mask, segment, taken = stamp
-    column, row, side = 0, 0, 0
-    if parity:
-        column, row, side, mean, median, sigma, turned, bits = skybox(image, taken)
-        level, unsure = mean, 1 / (math.sqrt(2) * max(side, 1))
-    else:
-        mean, median = left_over(image, taken)
-        sigma, turned, error, bits = noise(image, taken)
-        level, unsure = median, error / turned if turned > 0 else 0.0
-    if not math.isnan(sky.sigma):
-        sigma, turned, unsure, bits = sky.sigma, white_asymmetry(sky.sigma), 0.0, 0
-    turned = turned if math.isnan(sky.asymmetry) else sky.asymmetry
+    image, mask, segment, _ = stamp
+    values, sky, alike, box, unsure, bits = _sky(stamp, sky, parity)
 
     sums = cumulate(image, mask)
     x0, y0, _, f0 = centroid(image, segment)
     first, _, theta0, _, _, f1 = shape(image, segment, x0, y0)
     central, f2 = petrosian_radius(sums, x0, y0, 1.0, 0.0, parity)
-    x, y, f3 = centre(image, mask, segment, x0, y0, central, turned, parity)
+    x, y, f3 = centre(image, mask, segment, x0, y0, central, sky.asymmetry, parity)
     ellipticity, elongation, theta, _, _, f4 = shape(image, segment, x, y)
     q = 1 / elongation
     circ, f5 = petrosian_radius(sums, x, y, 1.0, 0.0, parity)
     ellip, f6 = petrosian_radius(sums, x, y, q, theta, parity)
 
-    values = {"x_centroid": x0, "y_centroid": y0, "ellipticity_centroid": first}
+    values |= {"x_centroid": x0, "y_centroid": y0, "ellipticity_centroid": first}
     values |= {"theta_centroid": theta0, "x": x, "y": y, "ellipticity": ellipticity}
     values |= {"theta": theta, "rpetro_circ": circ, "rpetro_ellip": ellip}
-    values |= {"sky_mean": mean, "sky_median": median, "sky_sigma": sigma}
-    bits |= NO_SKY if not sigma > 0 or abs(level) > sigma else 0
-    weight = weights(image, mask, gain, sigma if sigma > 0 else 0.0, parity)
+    side, sigma = values["sky_grain"], sky.sigma if sky.sigma > 0 else 0.0
+    weight = weights(image, mask, gain, sigma, parity)
     known = Known(
-        x, y, q, theta, x0, y0, central, circ, ellip, sums, weight,
-        Sky(sigma, turned, sky.smoothness), (column, row, side), unsure, parity,
+        x, y, q, theta, x0, y0, central, circ, ellip, sums, weight, side * weight,
+        sky, alike, box, math.sqrt(alike.folded) * unsure, parity,
     )  # fmt: skip
 
     return values | of_place(stamp, known), known, bits | f0 | f1 | f2 | f3 | f4 | f5 | f6
+
+
+def _sky(
+    stamp: Stamp, sky: Sky, parity: bool
+) -> tuple[dict[str, float], Sky, Grain, tuple[int, int, int], float, int]:
+    r"""Measures the sky, as far as it is not known, and how alike the noise of neighbours is.
+
+    Returns:
+        The fields of the sky; what it adds; how much neighbours are alike; the box, of no side
+        where there is none; the relative error of the noise; and flags.
+    """
+
+    box = 0, 0, 0
+    if parity:
+        column, row, width, mean, median, sigma, turned, bits = skybox(stamp.image, stamp.taken)
+        box, level, unsure = (column, row, width), mean, 1 / (math.sqrt(2) * max(width, 1))
+    else:
+        mean, median = left_over(stamp.image, stamp.taken)
+        sigma, turned, error, bits = noise(stamp.image, stamp.taken)
+        level, unsure = median, error / turned if turned > 0 else 0.0
+    if not math.isnan(sky.sigma):
+        sigma, turned, unsure, bits = sky.sigma, white_asymmetry(sky.sigma), 0.0, 0
+    bits |= NO_SKY if not sigma > 0 or abs(level) > sigma else 0
+    alike = grain(stamp.image, stamp.taken, sigma)
+    side = math.sqrt(alike.summed)
+    doubt = level_error(stamp.taken, side * sigma) if math.isnan(sky.level) else sky.level
+
+    found = {"sky_mean": mean, "sky_median": median, "sky_sigma": sigma, "sky_grain": side}
+    turned = turned if math.isnan(sky.asymmetry) else sky.asymmetry
+
+    return found, Sky(sigma, turned, sky.smoothness, doubt), alike, box, unsure, bits
 
 
 def _radii(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
@@ -296,13 +317,13 @@ def _symmetry(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     image, x, y, sky = stamp.image, known.x, known.y, known.sky
     turned = residual(image, stamp.mask, x, y)
     a, f0 = asymmetry(image, *turned, x, y, known.central, sky.asymmetry)
-    spread = 2.0 if known.parity else 1.0 + turned_share(x, y)
+    spread = 2.0 if known.parity else 1.0 + turned_share(x, y, known.alike)
     level = rms_noise(known.weight, turned[1], x, y, known.central)
     level = sky.sigma if known.parity else level
     a2, f1 = rms_asymmetry2(image, *turned, x, y, known.central, level, spread)
     unsure = known.unsure * sky.asymmetry if sky.asymmetry > 0 else 0.0
     free, free_error, error = unbiased_asymmetry(
-        image, *turned, known.weight, x, y, known.central, unsure
+        image, *turned, known.weight, x, y, known.central, (unsure, sky.level, known.alike)
     )
     inner, outer = (
         Aperture(x, y, values[name], known.q, known.theta)
@@ -331,7 +352,7 @@ def _clumps(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
         excess = white_smoothness(sky.sigma, size) if math.isnan(excess) else excess
     s, flags = smoothness(image, smooth, stamp.mask, x, y, circ, excess, known.parity)
     free, free_error, error = unbiased_smoothness(
-        image, smooth, stamp.mask, known.weight, x, y, circ
+        image, smooth, stamp.mask, known.weight, x, y, circ, (sky.level, known.alike)
     )
     found = {"smoothness": s, "smoothness_error": error, "smoothness_unbiased": free}
 
@@ -346,7 +367,7 @@ def _light(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     lit, f0 = gini_segment(image, *place, known.parity)
     lit = lit if known.parity else lit & ~stamp.mask
     order = ascending(image, lit)
-    g, g_error, f1 = gini(image, weight, order)
+    g, g_error, f1 = gini(image, weight, order, known.alike)
     m, m_error, f2 = m20(image, weight, lit, order)
     sn, sn_error, f3 = sn_per_pixel(image, weight, lit)
     h, h_error, f4 = entropy(image, weight, stamp.mask, lit, BINS)
@@ -355,9 +376,9 @@ def _light(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     inside, f6 = mid_segment(image, stamp.mask, stamp.segment, lit, order)
     parts, f7 = multimode(image, inside, order)
     own = np.where(stamp.segment, image, 0.0)
-    intensity, i_error, deviation, d_error, f8 = intensity_deviation(own, weight, inside)
+    intensity, i_error, deviation, d_error, f8 = intensity_deviation(own, known.rough, inside)
 
-    found = {"gini": g, "gini_error": g_error, "m20": m, "m20_error": m_error}
+    found = {"gini": g, "gini_error": g_error, "m20": m, "m20_error": known.side * m_error}
     found |= {"gini_m20_bulge": bulge(g, m), "gini_m20_merger": merger(g, m)}
     found |= {"sn_per_pixel": sn, "sn_per_pixel_error": sn_error, "entropy": h}
     found |= {"entropy_error": h_error, "gradient_pattern": g2}
@@ -374,8 +395,10 @@ def _arms(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     disk = Disk(known.x, known.y, known.q, known.theta, 0.1 * known.ellip, known.ellip)
     sigma = known.sky.sigma if known.sky.sigma > 0 else 0.0
     photons = np.zeros(stamp.mask.shape) if known.parity else known.weight**2 - sigma**2
-    seen = stamp.image, stamp.mask, disk, sigma, photons
-    long, wound, turned = bar(*seen), spiral(*seen), isophote_twist(*seen)
+    seen = stamp.image, stamp.mask, disk
+    rings = math.sqrt(known.alike.ring) * sigma, known.alike.ring * photons
+    long, turned = bar(*seen, *rings), isophote_twist(*seen, *rings)
+    wound = spiral(*seen, sigma, photons, known.side)
 
     found = {"bar_strength": long.strength, "bar_strength_error": long.strength_error}
     found |= {"bar_theta": long.theta, "bar_theta_error": long.theta_error}
@@ -397,6 +420,7 @@ def _profile(stamp: Stamp, known: Known, values: dict[str, float], psf: Kernel) 
     if not (known.parity or known.sky.sigma > 0 or weight.any()):
         weight = np.where(stamp.mask, 0.0, 1.0)  # without noise all pixels weigh the same
     kernel = psf if known.parity else without_pixel(psf)
-    fit = sersic(stamp.image, weight, start, n, kernel, known.parity, known.parity)
+    unsure = known.sky.level, known.side
+    fit = sersic(stamp.image, weight, start, n, kernel, known.parity, known.parity, unsure)
 
     return dict(zip(PROFILE, fit[:-1], strict=True)), fit.flags

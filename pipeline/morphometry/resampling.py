@@ -7,10 +7,12 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import ConfigError
-from pipeline.morphometry.measure import measure
+from pipeline.morphometry.grain import grain
+from pipeline.morphometry.measure import measure, targeted
 from pipeline.morphometry.morphology import Morphology
 
 FEWEST = 8
@@ -30,7 +32,8 @@ def resampled(image: ArrayLike, found: Morphology, draws: int = 32, **options: A
 
     .. math:: \sigma_i^2 = \sigma^2 + \max(I_i - s, 0) / g
 
-    with the noise :math:`\sigma` and the level :math:`s` of the sky and the gain :math:`g`. All
+    with the noise :math:`\sigma` and the level :math:`s` of the sky and the gain :math:`g`; they
+    are as alike in neighbours as the noise of the image is. All
     is measured anew, the target found again if no map of sources is given, and the error of a
     statistic is half of the central 68 % of what is found. It knows what errors to first order
     do not: that a segment, an outline or a search ends elsewhere; and it is the only error of
@@ -76,8 +79,10 @@ def resampled(image: ArrayLike, found: Morphology, draws: int = 32, **options: A
 
     noise = _noise(np.ma.getdata(pixels), found, options.get("gain", math.inf))
     random = np.random.default_rng(int.from_bytes(blake2b(pixels.tobytes()).digest()))
+    spectrum = _spectrum(pixels, found, options.get("labels"), options.get("mask"))
     seen = [
-        measure(pixels + noise * random.normal(size=noise.shape), **options) for _ in range(draws)
+        measure(pixels + noise * _filtered(random.normal(size=noise.shape), spectrum), **options)
+        for _ in range(draws)
     ]
 
     for name in fields:
@@ -92,6 +97,41 @@ def _noise(pixels: NDArray[np.float64], found: Morphology, gain: float) -> NDArr
     signal = np.where(np.isfinite(pixels), pixels - found.sky_level, 0.0)
 
     return np.hypot(found.sky_sigma, np.sqrt(np.maximum(signal, 0.0) / gain))
+
+
+def _spectrum(
+    pixels: NDArray[np.float64],
+    found: Morphology,
+    labels: ArrayLike | None,
+    mask: ArrayLike | None,
+) -> NDArray[np.float64] | None:
+    r"""Returns the amplitudes of the waves of noise that is as alike in neighbours, `(H, W)`.
+
+    White noise needs none.
+    """
+
+    if not found.sky_grain > 1:
+        return None
+    image = np.ma.filled(pixels, np.nan)
+    sources = targeted(image)[1] if labels is None else np.ma.filled(labels, 1)
+    taken = (sources != 0) | ~np.isfinite(image) | (False if mask is None else np.asarray(mask))
+    correlation = grain(np.where(taken, 0.0, image), taken, found.sky_sigma).correlation
+    wide = np.zeros([max(*pair) for pair in zip(image.shape, correlation.shape, strict=True)])
+    wide[: len(correlation), : len(correlation)] = correlation
+    wide = np.roll(wide, 2 * (-(len(correlation) // 2),), axis=(0, 1))
+    power = np.maximum(scipy.fft.fft2(wide).real, 0.0)  # a measured one may be negative
+
+    return np.sqrt(power / power.mean())
+
+
+def _filtered(
+    white: NDArray[np.float64], spectrum: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    if spectrum is None:
+        return white
+    height, width = white.shape
+
+    return scipy.fft.ifft2(scipy.fft.fft2(white, spectrum.shape) * spectrum).real[:height, :width]
 
 
 def scatter(values: NDArray[np.float64], about: float, axis: bool) -> float:

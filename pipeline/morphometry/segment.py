@@ -55,7 +55,7 @@ r"""The rounding error of a pixel, as a share of the largest one."""
 @entry
 def segment(
     image: NDArray[np.float64], x: float, y: float
-) -> tuple[NDArray[np.int64], float, float, int]:  # pragma: no cover
+) -> tuple[NDArray[np.int64], float, float, float, int]:  # pragma: no cover
     r"""Finds the target and its neighbours.
 
     Sources are what stands 4 standard deviations out of the sky in the image smoothed with
@@ -76,8 +76,8 @@ def segment(
 
     Returns:
         The map of sources, 0 in the sky, 1 on the target, 2... on its neighbours, with shape
-        `(H, W)`; the level of the sky at the centre of the image, and the noise of a pixel,
-        in the unit of the image (NaN if less than 9 pixels are covered, or a side is less
+        `(H, W)`; the level of the sky at the centre of the image, its error, and the noise of a
+        pixel, in the unit of the image (NaN if less than 9 pixels are covered, or a side is less
         than 4 pixels); and the flags `no_source`, `low_signal` (no source is near the
         position: the target is a faint piece, or none), `off_centre` (it is another source),
         `no_sky` (less than a
@@ -89,7 +89,7 @@ def segment(
     height, width = image.shape
     covered, count, largest = covered_pixels(image)
     if count < 9 or min(height, width) < 4:
-        return np.zeros((height, width), np.int64), np.nan, np.nan, NO_SOURCE | NO_SKY
+        return np.zeros((height, width), np.int64), np.nan, np.nan, np.nan, NO_SOURCE | NO_SKY
 
     x, y = (width - 1) / 2 if math.isnan(x) else x, (height - 1) / 2 if math.isnan(y) else y
     plane, sky = sky_plane(image, covered)
@@ -119,7 +119,7 @@ def segment(
     if 4 * (np.sum(labels == 0) - labels.size + count) < count:
         flags |= NO_SKY
 
-    return labels, plane[0], noise, flags
+    return labels, plane[0], plane[3], noise, flags
 
 
 @inner

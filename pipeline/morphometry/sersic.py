@@ -14,7 +14,7 @@ from pipeline.morphometry.flags import FIT_AT_BOUND, FIT_FAILED
 from pipeline.morphometry.geometry import Aperture
 from pipeline.morphometry.least_squares import invert
 from pipeline.morphometry.psf import Kernel
-from pipeline.morphometry.sersic_descent import Fit, begin, descend, ellipse, sandwich
+from pipeline.morphometry.sersic_descent import Fit, begin, descend, ellipse, pulled, sandwich
 from pipeline.morphometry.sersic_model import UNKNOWNS, Box, Data
 
 FINENESS = (0.5, 0.18, 0.0)
@@ -81,6 +81,7 @@ def sersic(
     kernel: Kernel,
     sampled: bool,
     parity: bool,
+    unsure: tuple[float, float],
 ) -> Sersic:  # pragma: no cover
     r"""Fits a Sersic profile to a galaxy.
 
@@ -113,6 +114,8 @@ def sersic(
             instead of its mean over them.
         parity: Whether to go to the very minimum, with all pixels one by one, and to let the
             index be from 0.01 to 100, instead of from 0.1 to 10.
+        unsure: The error of the level of the sky, and the side of pixels of white noise that
+            would be as noisy, in pixels: 1 if the noise of neighbours is not alike.
 
     Returns:
         The profile, its errors and flags.
@@ -133,7 +136,11 @@ def sersic(
     if not math.isfinite(fit.chi2):
         return _nothing()
 
-    return _result(p, fit, pixels, normal)
+    last = 2 if parity else 1
+    flat = _data(np.ones(image.shape), weight, ellipse(p), last, kernel, sampled, cells)
+    covariance = _covariance(normal, pulled(flat, p, fit.amplitude), unsure)
+
+    return _result(p, fit, pixels, covariance)
 
 
 @inner
@@ -180,15 +187,35 @@ def _nothing() -> Sersic:  # pragma: no cover
 
 
 @inner
-def _result(p: NDArray, fit: Fit, pixels: int, normal: NDArray) -> Sersic:  # pragma: no cover
+def _covariance(
+    normal: NDArray, pull: NDArray, unsure: tuple[float, float]
+) -> NDArray:  # pragma: no cover
+    r"""Returns the covariance of what was fitted, NaN on the diagonal of what was frozen.
+
+    .. math:: s^2 N^{-1} + \sigma_b^2 \, (N^{-1} g) (N^{-1} g)^T
+
+    with what a level of sky of one pulls at the parameters, :math:`g`, and its error.
+    """
+
+    level, side = unsure
+    inverse, out = np.empty_like(normal), np.empty_like(normal)
+    invert(normal, inverse)
+    for i in range(UNKNOWNS):
+        for j in range(UNKNOWNS):
+            moved = (inverse[i] * pull).sum() * (inverse[j] * pull).sum()
+            out[i, j] = side**2 * inverse[i, j] + level**2 * moved
+    for i in range(UNKNOWNS):
+        if np.abs(normal[i]).sum() == 1.0:  # frozen at a bound
+            out[i, i] = np.nan
+
+    return out
+
+
+@inner
+def _result(p: NDArray, fit: Fit, pixels: int, covariance: NDArray) -> Sersic:  # pragma: no cover
     r"""Returns the parameters people use, their errors and the quality of a fit."""
 
     galaxy = ellipse(p)
-    covariance = np.empty_like(normal)
-    invert(normal, covariance)
-    for i in range(UNKNOWNS):
-        if np.abs(normal[i]).sum() == 1.0:  # frozen at a bound
-            covariance[i, i] = np.nan
     plus, cross = p[4], p[5]
     eta = max(math.hypot(plus, cross), 1e-12)
     stretch, angle = np.zeros(UNKNOWNS), np.zeros(UNKNOWNS)

@@ -1,6 +1,6 @@
 r"""The way down to the Sersic profile that fits best."""
 
-__all__ = ["Fit", "begin", "descend", "ellipse", "sandwich"]
+__all__ = ["Fit", "begin", "descend", "ellipse", "pulled", "sandwich"]
 
 import math
 from typing import NamedTuple
@@ -149,6 +149,27 @@ def _equations(
     excess = amplitude * amplitude * varied
 
     return (chi2 if math.isfinite(vector.sum()) else np.inf), amplitude, excess
+
+
+@inner
+def pulled(data: Data, p: NDArray, amplitude: float) -> NDArray:  # pragma: no cover
+    r"""Returns how an image pulls at the parameters of a profile, with shape `(7)`.
+
+    It is the right side :math:`J^T W d` of the normal equations, nothing being subtracted.
+
+    Arguments:
+        data: The image.
+        p: The parameters, with shape `(6)`.
+        amplitude: That of the profile.
+    """
+
+    turn, raw = np.empty((UNKNOWNS, UNKNOWNS)), np.empty((UNKNOWNS, UNKNOWNS))
+    right, out = np.empty(UNKNOWNS), np.empty(UNKNOWNS)
+    normal_equations(data, _unfold(p, turn), raw, right)
+    for i in range(UNKNOWNS):
+        out[i] = (turn[:, i] * right).sum() * (amplitude if i > 0 else 1.0)
+
+    return out
 
 
 @inner

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.morphometry.compiled import entry, inner
-from pipeline.morphometry.turn_error import turned_share
+from pipeline.morphometry.grain import WHITE, Grain, turned_share
 
 CROFTON = math.pi / 4.0
 r"""The length of a rim, in pixels, per side of a pixel that is on it."""
@@ -168,6 +168,7 @@ def centre_error(
     x: float,
     y: float,
     pull: float,
+    alike: Grain,
 ) -> tuple[float, float]:  # pragma: no cover
     r"""Propagates the noise of pixels to the centre about which a galaxy is the least asymmetric.
 
@@ -201,18 +202,34 @@ def centre_error(
         x: The column of the centre.
         y: Its row.
         pull: The noise of a pixel of sky times the number of pixels in the circle.
+        alike: How much the noise of neighbours is alike. The signs of what is alike are so by
+            a share of :math:`2 \arcsin \rho / \pi`, and interpolation draws the less.
 
     Returns:
         The errors of the column and of the row, in pixels. NaN if noise is all that there is.
     """
 
-    push, bend = _forces(image, difference, math.sqrt(1.0 + turned_share(x, y)), sigma, segment)
+    spread = math.sqrt(1.0 + turned_share(x, y, alike))
+    push, bend = _forces(image, difference, spread, sigma, segment)
+    push *= _signs(alike.correlation)
+    pull *= (1.0 - turned_share(0.25, 0.25, alike)) / (1.0 - turned_share(0.25, 0.25, WHITE))
     xx, yy = _sandwich(push, bend)
     force_x, force_y = bend[0] / (PULL * pull), bend[2] / (PULL * pull)
     xx += 1.0 / (force_x**2 + REACH**-2)
     yy += 1.0 / (force_y**2 + REACH**-2)
 
     return math.sqrt(xx), math.sqrt(yy)
+
+
+@inner
+def _signs(correlation: NDArray) -> float:  # pragma: no cover
+    r"""Returns the variance of a sum of signs of noise, in units of that of white noise."""
+
+    total = 0.0
+    for rho in correlation.flat:
+        total += math.asin(min(max(rho, -1.0), 1.0)) / (0.5 * math.pi)
+
+    return max(total, 1.0)
 
 
 @inner

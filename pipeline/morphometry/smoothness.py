@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pipeline.morphometry import geometry
 from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.flags import NEGATIVE_FLUX, UNDEFINED
+from pipeline.morphometry.grain import Grain, boxcar_share
 from pipeline.morphometry.pieces import boxcar
 from pipeline.morphometry.skybox import FEWEST, table, within
 from pipeline.morphometry.unfolding import unfolded
@@ -135,13 +136,15 @@ def unbiased_smoothness(
     x: float,
     y: float,
     rpetro: float,
+    sky: tuple[float, Grain],
 ) -> tuple[float, float, float]:  # pragma: no cover
     r"""Estimates the smoothness that the galaxy would have without noise, and errors.
 
     The positive part is the mean of a number and of its absolute value. The first has no
     bias, and noise is taken off the second in quadrature, see
-    :func:`pipeline.morphometry.unfolding.unfolded`. It is taken to be white, so that the
-    variance of :math:`I - \bar I` is that of the pixel times :math:`1 - 1 / k^2`. Masked
+    :func:`pipeline.morphometry.unfolding.unfolded`. The variance of :math:`I - \bar I` is that
+    of the pixel times :math:`1 - 1 / k^2`, if it is white, see
+    :func:`pipeline.morphometry.grain.boxcar_share`. Masked
     pixels are left out of everything. A boxcar of an even side is taken in all its four places
     about a pixel, and the excess is the mean over these. One that is centred, with half of the
     weight on its edges, gives another statistic: it smooths less.
@@ -154,6 +157,7 @@ def unbiased_smoothness(
         x: The column of the centre.
         y: The row of the centre.
         rpetro: The Petrosian radius, in pixels. Below 8 pixels, :math:`S = 0`.
+        sky: The error of the level of the sky, and how much the noise of neighbours is alike.
 
     Returns:
         The smoothness, its standard error, and that of the plain one were the sky known. NaN
@@ -162,7 +166,7 @@ def unbiased_smoothness(
 
     if not (rpetro > 0 and math.isfinite(rpetro + x + y)):
         return math.nan, math.nan, math.nan
-    light = _annulus(image, mask, x, y, rpetro)[0]
+    light, area = _annulus(image, mask, x, y, rpetro)
     size = width(rpetro)
     if not light > 0:
         return math.nan, math.nan, math.nan
@@ -170,15 +174,17 @@ def unbiased_smoothness(
         return 0.0, math.nan, math.nan
 
     excess, absolute = _excesses(image, smooth, size)
-    sigma = math.sqrt(1 - 1 / size**2) * noise
+    level, alike = sky
+    sigma = math.sqrt(boxcar_share(size, alike)) * noise
     radii = (INNER * rpetro, OUTER * rpetro)
-    left, variance, plain = unfolded(absolute, sigma, mask, (x, y), radii, 1.0)
-    net = _annulus(excess, mask, x, y, rpetro)[0]
+    left, variance, plain = unfolded(absolute, sigma, mask, (x, y), radii, 1.0, alike)
+    total = _annulus(excess, mask, x, y, rpetro)[0] + left
+    moved = (total / light * area * level) ** 2
 
     return (
-        0.5 * (net + left) / light,
-        0.5 * math.sqrt(variance) / light,
-        0.5 * math.sqrt(plain) / light,
+        0.5 * total / light,
+        0.5 * math.sqrt(variance + moved) / light,
+        0.5 * math.sqrt(plain + moved) / light,
     )
 
 

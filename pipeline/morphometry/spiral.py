@@ -62,6 +62,7 @@ def spiral(
     disk: Disk,
     sigma: float,
     photons: NDArray[np.float64],
+    side: float,
 ) -> Spiral:  # pragma: no cover
     r"""Measures the winding, the number and the pitch angle of the spiral arms.
 
@@ -106,6 +107,8 @@ def spiral(
         disk: Where the disk is.
         sigma: The noise of a pixel of sky, 0 if not known.
         photons: The variance that photons add to it, with shape `(H, W)`.
+        side: The side of pixels of white noise that would be as noisy, in pixels: 1 if the noise
+            of neighbours is not alike.
 
     Returns:
         The arms. Where nothing varies along the rings, the winding is 0; number and pitch angle
@@ -119,18 +122,20 @@ def spiral(
     around = directions(ANGLES)
     values, bad = polar(image, mask, disk.x, disk.y, q, disk.theta, np.exp(u), around)
     added, _ = polar(photons, mask, disk.x, disk.y, q, disk.theta, np.exp(u), around)
-    window, noise = _window(values, bad, u, q, ring_noise(sigma, added, bad))
+    rough = side * ring_noise(sigma, added, bad)
+    window, noise = _window(values, bad, u, q, rough)
     if not window.sum() > 0.0:
         return Spiral(np.nan, np.nan, np.nan, np.nan, np.nan, NO_ARMS)
     window /= window.sum()
     delta = contrast(values, bad, FLOOR * _brightest(values, bad))
     plus, minus = _transform(_around(delta, window, around), u)
-    winding, error = _winding(plus, minus, _white(u, window, noise, q), _repeats(u, window, noise))
-    side = plus if winding < 0.0 else minus
-    m, k = _highest(side)
+    white = _noise_power(u, window, noise, q, side)
+    winding, error = _winding(plus, minus, white, _repeats(u, window, noise))
+    half = plus if winding < 0.0 else minus
+    m, k = _highest(half)
     if k < 0:
         return Spiral(winding, error, np.nan, np.nan, np.nan, NO_ARMS)
-    p, p_error = _vertex(side[m - ORDERS[0]], k, u, window, noise)
+    p, p_error = _vertex(half[m - ORDERS[0]], k, u, window, noise)
     pitch = math.copysign(math.atan2(float(m), p), winding)
     pitch_error = m / (p * p + m * m) * p_error
     if abs(winding) < SURE * error:
@@ -283,21 +288,28 @@ def _winding(
 
 
 @inner
-def _white(
-    u: NDArray[np.float64], window: NDArray[np.float64], noise: NDArray[np.float64], q: float
+def _noise_power(
+    u: NDArray[np.float64],
+    window: NDArray[np.float64],
+    noise: NDArray[np.float64],
+    q: float,
+    side: float,
 ) -> NDArray[np.float64]:  # pragma: no cover
-    r"""Returns the power that white noise has in each wave, with shape `(orders, waves)`.
+    r"""Returns the power that noise has in each wave, with shape `(orders, waves)`.
 
     Bilinear interpolation leaves :math:`\mathrm{sinc}^4(k_x / 2) \, \mathrm{sinc}^4(k_y / 2)
     \approx e^{-k^2 / 6}` of a wave, where :math:`k^2 = (m^2 + p^2) / r^2` in the plane, and
-    :math:`(1 + q^{-2}) / 2` times that on the sky, averaged along a ring.
+    :math:`(1 + q^{-2}) / 2` times that on the sky, averaged along a ring. Of noise whose
+    correlation falls as a Gaussian with the distance, pixels of side :math:`s` being as noisy,
+    :math:`e^{-k^2 s^2 / 4 \pi}` is there to begin with.
     """
 
     orders, waves = ORDERS[1] - ORDERS[0] + 1, int(LARGEST / STEP) + 2
     out = np.zeros((orders, waves))
+    grown = (side * side - 1.0) / (8.0 * math.pi)
     for ring in range(u.size):
         power = window[ring] ** 2 * noise[ring]
-        width = (1.0 + 1.0 / (q * q)) * math.exp(-2.0 * u[ring]) / 12.0
+        width = (1.0 + 1.0 / (q * q)) * math.exp(-2.0 * u[ring]) * (1.0 / 12.0 + grown)
         for wave in range(waves):
             along = power * math.exp(-width * (STEP * wave) ** 2)
             for order in range(orders):

@@ -1,6 +1,6 @@
 r"""What noise does to the difference of a galaxy from itself, turned by half a turn."""
 
-__all__ = ["outer_error", "rms_error", "turned_share"]
+__all__ = ["outer_error", "rms_error"]
 
 import math
 
@@ -9,24 +9,11 @@ from numpy.typing import NDArray
 
 from pipeline.morphometry.compiled import entry, inner
 from pipeline.morphometry.geometry import Aperture
+from pipeline.morphometry.grain import Grain, turned_share
 from pipeline.morphometry.unfolding import folded
 
 ROUNDING = 1e-9
 r"""By how much the square of the outer axis may be too small: it goes through a pixel."""
-
-
-@entry
-def turned_share(x: float, y: float) -> float:  # pragma: no cover
-    r"""Returns what interpolation about a centre leaves of the variance of the turned image.
-
-    .. math:: (u^2 + (1 - u)^2) (v^2 + (1 - v)^2)
-
-    with the fractions :math:`u` and :math:`v` of twice its column and twice its row.
-    """
-
-    u, v = 2.0 * x - math.floor(2.0 * x), 2.0 * y - math.floor(2.0 * y)
-
-    return (u * u + (1.0 - u) ** 2) * (v * v + (1.0 - v) ** 2)
 
 
 @entry
@@ -38,6 +25,7 @@ def rms_error(
     circle: Aperture,
     value: float,
     sky: tuple[float, float, float],
+    alike: Grain,
 ) -> float:  # pragma: no cover
     r"""Propagates the noise of pixels to the squared rms asymmetry.
 
@@ -50,7 +38,9 @@ def rms_error(
 
     where :math:`4 D^2 s^2 - 2 s^4` is, on average, the variance of :math:`D^2`, and
     :math:`\sigma_\sigma` the error of the noise :math:`\sigma`, of which :math:`k` times the
-    square is subtracted. The opposite pixel is taken to be as noisy as the pixel.
+    square is subtracted. The opposite pixel is taken to be as noisy as the pixel. Where the noise
+    of neighbours is alike, what is linear in it counts :math:`V` times, and the other halves of
+    the variances, of squares of noise, :math:`\sum \rho^2` times.
 
     Arguments:
         image: The image, zero where masked, with shape `(H, W)`.
@@ -61,9 +51,10 @@ def rms_error(
         value: The squared asymmetry :math:`A^2`.
         sky: The noise of a pixel that is subtracted, 0 if not known, its relative error, and
             :math:`k`.
+        alike: How much the noise of neighbours is alike.
     """
 
-    spread = 1.0 + turned_share(circle.x, circle.y)
+    spread = 1.0 + turned_share(circle.x, circle.y, alike)
     light, pixels, twice, least, own, floor = 0.0, 0, 0.0, 0.0, 0.0, 0.0
     for i in _span(circle.y, circle.a, image.shape[0]):
         for j in _span(circle.x, circle.a, image.shape[1]):
@@ -77,7 +68,9 @@ def rms_error(
             own += 4.0 * image[i, j] ** 2 * variance
             floor += 2.0 * variance**2
     light -= pixels * sky[0] ** 2
-    total = 2.0 * max(twice - least, least) + value**2 * max(own - floor, floor)
+    squares = (alike.correlation**2).sum()
+    total = 2.0 * (alike.summed * max(twice - 2.0 * least, 0.0) + squares * least)
+    total += value**2 * (alike.summed * max(own - 2.0 * floor, 0.0) + squares * floor)
     total += (2.0 * pixels * sky[0] ** 2 * sky[1] * (sky[2] - value)) ** 2
 
     return math.sqrt(total) / abs(light)
@@ -92,6 +85,7 @@ def outer_error(
     apertures: tuple[Aperture, Aperture],
     value: float,
     sky: tuple[float, float],
+    alike: Grain,
 ) -> float:  # pragma: no cover
     r"""Propagates the noise of pixels to the asymmetry between two ellipses.
 
@@ -111,10 +105,11 @@ def outer_error(
         apertures: The inner and the outer ellipse, of one shape.
         value: The asymmetry.
         sky: The asymmetry of a pixel of sky, 0 if not known, and its relative error.
+        alike: How much the noise of neighbours is alike.
     """
 
     inner, outer = apertures
-    spread = math.sqrt(1.0 + turned_share(outer.x, outer.y))
+    spread = math.sqrt(1.0 + turned_share(outer.x, outer.y, alike))
     cos, sin = math.cos(outer.theta), math.sin(outer.theta)
     light, pixels, change, own = 0.0, 0, 0.0, 0.0
     for i in _span(outer.y, outer.a, image.shape[0]):
@@ -127,8 +122,8 @@ def outer_error(
             noise = spread * sigma[i, j]
             light += abs(image[i, j])
             pixels += 1
-            change += noise**2 * folded(difference[i, j], noise)
-            own += sigma[i, j] ** 2 * folded(image[i, j], sigma[i, j])
+            change += noise**2 * folded(difference[i, j], noise, alike)
+            own += sigma[i, j] ** 2 * folded(image[i, j], sigma[i, j], alike)
     total = 2.0 * change + value**2 * own + (pixels * sky[0] * sky[1]) ** 2
 
     return math.sqrt(total) / light

@@ -1,11 +1,13 @@
 r"""The standard errors of statistics that have none of their own: where they come from.
 
-All are to first order what the noise of pixels does, that of the sky and that of photons, taken
-to be independent. What noise moves otherwise is not in them: which pixels are in a segment, and
-how far the outline reaches. Neither is the mean of what it adds, its bias.
+All are to first order what the noise of pixels does, that of the sky and that of photons, which
+neighbours may have in common, see :mod:`pipeline.morphometry.grain`; and what the error of the
+level of the sky does to fluxes, radii and all that is divided by light. What noise moves
+otherwise is not in them: which pixels are in a segment, and how far the outline reaches. Neither
+is the mean of what it adds, its bias.
 """
 
-__all__ = ["of_growth", "of_light", "of_place", "of_turn"]
+__all__ = ["level_error", "of_growth", "of_light", "of_place", "of_turn"]
 
 import math
 
@@ -30,13 +32,26 @@ r"""The error of the level of the sky, in units of that of the mean of the empty
 stamp: the mode is less sure than the mean."""
 
 
+def level_error(taken: NDArray[np.bool_], sigma: float) -> float:
+    r"""Returns the error of the level of the sky in a stamp where no other is known.
+
+    Arguments:
+        taken: Whether each pixel is of any source or left out, with shape `(H, W)`.
+        sigma: The noise of a pixel of sky, as sums over many have it. Without one it is 0.
+    """
+
+    empty = int(np.count_nonzero(~taken))
+
+    return LEVEL * sigma / math.sqrt(max(empty, 1)) if sigma > 0 else 0.0
+
+
 def of_place(stamp: Stamp, known: Known) -> dict[str, float]:
     r"""Returns the errors of the centroid and of the shape, about either centre the same."""
 
     segment, place = stamp.segment, (known.x, known.y, known.q, known.theta)
     radius = math.sqrt(np.count_nonzero(segment) / (math.pi * known.q)) if known.q > 0 else 0.0
     depth = scale_length((known.sums, known.sums, *place), radius)
-    x, y, change, angle = moment_errors(stamp.image, known.weight, segment, *place, depth)
+    x, y, change, angle = moment_errors(stamp.image, known.rough, segment, *place, depth)
     found = {"x_centroid": x, "y_centroid": y, "ellipticity_centroid": change}
 
     return _named(found | {"theta_centroid": angle, "ellipticity": change, "theta": angle})
@@ -45,20 +60,19 @@ def of_place(stamp: Stamp, known: Known) -> dict[str, float]:
 def of_growth(stamp: Stamp, known: Known, values: dict[str, float]) -> dict[str, float]:
     r"""Returns the errors of fluxes, radii and concentration."""
 
-    noises = cumulate(known.weight**2, stamp.mask)
+    noises = cumulate(known.rough**2, stamp.mask)
     about = known.sums, noises, known.x, known.y
     circle, ellipse = (*about, 1.0, 0.0), (*about, known.q, known.theta)
-    empty = int(np.count_nonzero(~stamp.taken))
-    level = LEVEL * _sigma(known) / math.sqrt(max(empty, 1))
+    unsure = known.sky.level, known.side
     radii = values["r20"], values["r50"], values["r80"]
     fields = "rpetro_circ", "flux_circ", "r20", "r50", "r80", "concentration"
-    fractions = fraction_errors(circle, known.circ, radii, level, known.parity)
+    fractions = fraction_errors(circle, known.circ, radii, unsure, known.parity)
     found = dict(zip(fields, fractions, strict=True))
-    of_ellipse = petrosian_errors(ellipse, known.ellip, level, known.parity)
+    of_ellipse = petrosian_errors(ellipse, known.ellip, unsure, known.parity)
     found["rpetro_ellip"], found["flux_ellip"] = of_ellipse
     for name, curve in (("circ", circle), ("ellip", ellipse)):
         half, most = values[f"rhalf_{name}"], values[f"rmax_{name}"]
-        errors = half_errors(curve, most, half, level, known.parity)
+        errors = half_errors(curve, most, half, unsure, known.parity)
         found[f"rmax_{name}"], found[f"rhalf_{name}"] = errors
 
     return _named(found)
@@ -89,16 +103,16 @@ def of_turn(
     sigma = _sigma(known)
     pull = sigma * math.pi * circle.a**2
     x, y = centre_error(
-        stamp.image, difference, known.weight, stamp.segment, known.x, known.y, pull
+        stamp.image, difference, known.weight, stamp.segment, known.x, known.y, pull, known.alike
     )
     level = level if level > 0 else 0.0
     unsure = known.unsure * (sigma / level) ** 2 if level > 0 else 0.0
-    rms = rms_error(*both, circle, values["rms_asymmetry2"], (level, unsure, spread))
+    rms = rms_error(*both, circle, values["rms_asymmetry2"], (level, unsure, spread), known.alike)
     place, shape = (known.x, known.y), (known.q, known.theta)
     inner = Aperture(*place, values["rhalf_ellip"], *shape)
     ellipses = inner, Aperture(*place, values["rmax_ellip"], *shape)
     a = known.sky.asymmetry if known.sky.asymmetry > 0 else 0.0
-    outer = outer_error(*both, ellipses, values["outer_asymmetry"], (a, known.unsure))
+    outer = outer_error(*both, ellipses, values["outer_asymmetry"], (a, known.unsure), known.alike)
 
     return _named({"x": x, "y": y, "rms_asymmetry2": rms, "outer_asymmetry": outer})
 
@@ -118,7 +132,9 @@ def of_light(known: Known, values: dict[str, float]) -> dict[str, float]:
 
     and no less than nothing where that would make :math:`G` fall. The moment of all light grows
     with the radius to the power of 1.6 for an exponential disk, that of its brightest fifth to
-    the power of 0.7. The noise of the sky, by which the signal is divided, has an error too.
+    the power of 0.7. The noise of the sky, by which the signal is divided, has an error too. An
+    error :math:`\sigma_b` of the level of the sky changes :math:`s` by :math:`b = \sigma_b /
+    \sigma`, and :math:`G` by :math:`G b / s`.
 
     The covariance of Gini and :math:`M_{20}` is neglected. It is mostly negative, so that the
     error of the bulge statistic is rather too small, and that of the merger one too large.
@@ -129,9 +145,13 @@ def of_light(known: Known, values: dict[str, float]) -> dict[str, float]:
     more = 2 * values["rpetro_ellip_error"] / known.ellip if known.ellip > 0 else 0.0
     more = 0.0 if math.isnan(more) else more
     m = math.hypot(values["m20_error"], more / (2 * math.log(10)))
-    g = math.hypot(values["gini_error"], more * max(1 - value - faint * (1 + value), 0.0))
+    sigma = _sigma(known)
+    level = known.sky.level / sigma if sigma > 0 else 0.0
+    shift = value * level / sn if sn > 0 else 0.0
+    g = math.hypot(values["gini_error"], more * max(1 - value - faint * (1 + value), 0.0), shift)
     bulge, merger = math.hypot(0.693 * m, 4.95 * g), math.hypot(0.139 * m, 0.990 * g)
-    sn = math.hypot(values["sn_per_pixel_error"], sn * known.unsure, sn * more * (1 - faint))
+    of_pixels = known.side * values["sn_per_pixel_error"]
+    sn = math.hypot(of_pixels, sn * known.unsure, sn * more * (1 - faint), level)
     found = {"gini": g, "m20": m, "gini_m20_bulge": bulge, "gini_m20_merger": merger}
 
     return _named(found | {"sn_per_pixel": sn})

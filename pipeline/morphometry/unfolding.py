@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.morphometry.compiled import inner
+from pipeline.morphometry.grain import IDLE, Grain
 from pipeline.morphometry.overlap import overlap
 
 RINGS = 16
@@ -24,16 +25,20 @@ r"""The size of a noisy square below which the error of its root is that of no s
 
 
 @inner
-def folded(value: float, sigma: float) -> float:  # pragma: no cover
+def folded(value: float, sigma: float, alike: Grain) -> float:  # pragma: no cover
     r"""Returns the share of the variance of noise that an absolute value keeps.
 
     It goes from that of a folded Gaussian, where there is only noise, to 1 where the sign is
     sure:
 
     .. math:: f = 1 - \frac{2}{\pi} \min\left(\frac{\sigma^2}{v^2}, 1\right)
+
+    In a sum over pixels whose noise is alike, either counts as often as its kind does.
     """
 
-    return 1.0 - 2.0 / math.pi * min((sigma / value) ** 2 if value != 0.0 else 1.0, 1.0)
+    idle = min((sigma / value) ** 2 if value != 0.0 else 1.0, 1.0)
+
+    return alike.summed * (1.0 - idle) + alike.folded * IDLE * idle
 
 
 @inner
@@ -44,6 +49,7 @@ def unfolded(
     centre: tuple[float, float],
     radii: tuple[float, float],
     repeats: float,
+    alike: Grain,
 ) -> tuple[float, float, float]:  # pragma: no cover
     r"""Sums absolute values over a ring as they would be without noise.
 
@@ -66,6 +72,7 @@ def unfolded(
         centre: The column and the row of the centre.
         radii: The inner and the outer radius, in pixels.
         repeats: How many of the values share the same noise.
+        alike: How much the noise of neighbours is alike.
 
     Returns:
         The sum, its variance, and the variance of the sum of the values as they are.
@@ -87,7 +94,7 @@ def unfolded(
             k = min(max(int(k), 0), RINGS - 1)
             total[k] += share * size[i, j]
             idle[k] += share * BELOW * sigma[i, j]
-            spread[k] += share * sigma[i, j] ** 2 * folded(size[i, j], sigma[i, j])
+            spread[k] += share * sigma[i, j] ** 2 * folded(size[i, j], sigma[i, j], alike)
 
     return _roots(total, idle, repeats * spread)
 

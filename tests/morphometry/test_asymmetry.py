@@ -10,13 +10,14 @@ from pipeline.morphometry import half_turn
 from pipeline.morphometry.centre import centre
 from pipeline.morphometry.flags import CENTRE_DRIFTED, MASKED_CENTRE, UNDEFINED
 from pipeline.morphometry.geometry import Aperture
+from pipeline.morphometry.grain import WHITE, turned_share
 from pipeline.morphometry.overlap import overlap
 from pipeline.morphometry.search import about, prepare
 from pipeline.morphometry.simplex import minimize, simplex
 from pipeline.morphometry.stamp import weights
-from pipeline.morphometry.turn_error import turned_share
 
 RPETRO = 8.0
+KNOWN = (0.0, 0.0, WHITE)  # a sky without an error, whose noise is white
 
 
 def galaxy(height=44, width=38, x=18.3, y=22.6, noise=0.5, seed=0):
@@ -183,7 +184,7 @@ def test_nothing_to_measure(shape, parity):
         difference, hidden = half_turn.residual(image, mask, x, y)
         assert np.isfinite(found[:2]).all()
         assert asym.asymmetry(image, difference, hidden, x, y, 2.0, 0.0)[1] == UNDEFINED
-        free = asym.unbiased_asymmetry(image, difference, hidden, image, x, y, 2.0, 0.0)
+        free = asym.unbiased_asymmetry(image, difference, hidden, image, x, y, 2.0, KNOWN)
         assert math.isnan(free[0])
     assert centre(image, empty, empty, x, y, np.nan, 0.0, parity)[2] == UNDEFINED
     assert asym.shape_asymmetry(empty, empty, x, y, 3.0)[1] == UNDEFINED
@@ -213,7 +214,7 @@ def test_unbiased(noise, x):
         pair = half_turn.residual(image, mask, x, 22.6)
         sky = 2 * noise / math.sqrt(math.pi)
         value, error, spread = asym.unbiased_asymmetry(
-            image, *pair, np.full(image.shape, noise), x, 22.6, RPETRO, 0.0
+            image, *pair, np.full(image.shape, noise), x, 22.6, RPETRO, KNOWN
         )
         plain.append(asym.asymmetry(image, *pair, x, 22.6, RPETRO, sky)[0])
         unbiased.append(value)
@@ -230,7 +231,7 @@ def test_unbiased_without_noise_is_plain():
     pair = half_turn.residual(image, mask, 18.3, 22.6)
 
     value, *errors = asym.unbiased_asymmetry(
-        image, *pair, np.zeros_like(image), 18.3, 22.6, RPETRO, 0.0
+        image, *pair, np.zeros_like(image), 18.3, 22.6, RPETRO, KNOWN
     )
 
     assert value == pytest.approx(asym.asymmetry(image, *pair, 18.3, 22.6, RPETRO, 0.0)[0])
@@ -253,7 +254,7 @@ def test_rms_asymmetry_is_that_without_noise(point):
     r"""What interpolation leaves of the noise is taken off, and no more."""
 
     clean, mask, _ = galaxy(noise=0)
-    rng, spread = np.random.default_rng(9), 1 + turned_share(*point)
+    rng, spread = np.random.default_rng(9), 1 + turned_share(*point, WHITE)
     pair = half_turn.residual(clean, mask, *point)
     true = asym.rms_asymmetry2(clean, *pair, *point, RPETRO, 0.0, spread)[0]
     found, plain = [], []
@@ -273,7 +274,7 @@ def test_photons_are_no_asymmetry(sky):
 
     clean, mask, _ = galaxy(noise=0)
     rng, point = np.random.default_rng(9), (18.3, 22.6)
-    spread, pair = 1 + turned_share(*point), half_turn.residual(clean, mask, *point)
+    spread, pair = 1 + turned_share(*point, WHITE), half_turn.residual(clean, mask, *point)
     true = asym.rms_asymmetry2(clean, *pair, *point, RPETRO, 0.0, spread)[0]
     squares, values, errors = [], [], []
     for _ in range(150):
@@ -283,7 +284,7 @@ def test_photons_are_no_asymmetry(sky):
         level = asym.rms_noise(noise, pair[1], *point, RPETRO)
         squares.append(asym.rms_asymmetry2(image, *pair, *point, RPETRO, level, spread)[0])
         sure, found = (
-            asym.unbiased_asymmetry(image, *pair, sigma, *point, RPETRO, 0.0)
+            asym.unbiased_asymmetry(image, *pair, sigma, *point, RPETRO, KNOWN)
             for sigma in (np.sqrt(clean + sky), noise)
         )
         values.append((sure[0], found[0]))
@@ -306,7 +307,9 @@ def test_rms_asymmetry_without_a_value():
 def test_error_of_the_sky_adds():
     image, mask, _ = galaxy(noise=0)
     pair, noise = half_turn.residual(image, mask, 18.3, 22.6), np.zeros_like(image)
-    _, free, plain = asym.unbiased_asymmetry(image, *pair, noise, 18.3, 22.6, RPETRO, 0.1)
+    _, free, plain = asym.unbiased_asymmetry(
+        image, *pair, noise, 18.3, 22.6, RPETRO, (0.1, 0.0, WHITE)
+    )
     one = asym.asymmetry(image, *pair, 18.3, 22.6, RPETRO, 0.0)[0]
 
     other = asym.asymmetry(image, *pair, 18.3, 22.6, RPETRO, 0.1)[0]

@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from pipeline.morphometry import flags
 from pipeline.morphometry.gini import gini, gini_segment, sn_per_pixel
+from pipeline.morphometry.grain import WHITE
 from pipeline.morphometry.pieces import ascending
 
 
@@ -18,7 +19,7 @@ def galaxy(height=60, width=52, x=25.3, y=30.6, scale=4.0, q=0.6, theta=0.7):
 
 def measured(image, segment=None, sigma=1.0):
     segment = np.ones(image.shape, bool) if segment is None else segment
-    return gini(image, np.full(image.shape, sigma), ascending(image, segment))
+    return gini(image, np.full(image.shape, sigma), ascending(image, segment), WHITE)
 
 
 def test_flat_patch_is_0():

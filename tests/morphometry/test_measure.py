@@ -152,7 +152,7 @@ def test_views_differ():
 def test_sky_around_the_stamp(image):
     r"""A stamp that the image cuts off grows with it, and no galaxy changes with its sky."""
 
-    labels, level, _, _ = segment(image, math.nan, math.nan)
+    labels, level, *_ = segment(image, math.nan, math.nan)
     wide, around = np.random.default_rng(4).normal(size=(105, 110)), np.zeros((105, 110), int)
     wide[17:82, 20:92], around[17:82, 20:92] = image - level, labels
     top, bottom, left, right = bounds(labels, 1, False)
@@ -222,7 +222,7 @@ def test_padding_with_zeros():
 def test_pixels_of_zero(image):
     r"""Whole numbers have many zeros in the sky, and a profile without them is another one."""
 
-    labels, level, _, _ = segment(image, math.nan, math.nan)
+    labels, level, *_ = segment(image, math.nan, math.nan)
     found, rounded = (measure(one, labels) for one in (image - level, np.round(image - level)))
     assert (np.round(image - level) == 0).mean() > 0.2
     for name in ("sersic_n", "sersic_r_eff", "sersic_amplitude"):
@@ -380,7 +380,7 @@ def test_blank_is_masked(image):
     measure(np.ma.array(image, mask=blank), mask=nowhere)
     assert not nowhere.any()
 
-    labels, level, _, _ = segment(nothing, math.nan, math.nan)
+    labels, level, *_ = segment(nothing, math.nan, math.nan)
     sources = np.ma.array(labels, mask=blank, fill_value=7)
     hidden = measure(image - level, sources)
     np.testing.assert_array_equal(hidden, measure(nothing - level, labels))
@@ -391,7 +391,7 @@ def test_blank_is_masked(image):
 def test_level_that_is_left(image):
     r"""A map of sources comes with an image without sky."""
 
-    labels, level, _, _ = segment(image, math.nan, math.nan)
+    labels, level, *_ = segment(image, math.nan, math.nan)
     assert measure(image + 3).sky_level == pytest.approx(level + 3)
     for mode in ("fast", "parity"):
         assert "no_sky" not in names(measure(image - level, labels, mode=mode).flags)

@@ -55,7 +55,7 @@ def integrated(galaxy, shape=(49, 64)):
 def fit(image, sigma=None, start=START, n=2.0, kernel=NONE, centres=False, parity=False):
     sigma = np.full(image.shape, 0.01) if sigma is None else sigma
 
-    return sersic(image, sigma, start, n, kernel, centres, parity)
+    return sersic(image, sigma, start, n, kernel, centres, parity, (0.0, 1.0))
 
 
 def star(side=15):

@@ -5,6 +5,7 @@ import pytest
 from scipy.ndimage import uniform_filter
 
 from pipeline.morphometry.flags import NEGATIVE_FLUX, UNDEFINED
+from pipeline.morphometry.grain import WHITE
 from pipeline.morphometry.overlap import overlap
 from pipeline.morphometry.pieces import boxcar, masked_boxcar
 from pipeline.morphometry.skybox import white_smoothness
@@ -17,6 +18,7 @@ from pipeline.morphometry.smoothness import (
 )
 
 RPETRO = 17.0
+KNOWN = (0.0, WHITE)  # a level of sky without an error, noise that is white
 X, Y = 25.3, 31.8
 CLEAR = np.zeros((62, 54), bool)
 
@@ -63,9 +65,9 @@ def test_eight_symmetries(turn, rpetro):
         x, y, view = y, x, view.T
     view = np.ascontiguousarray(view)
 
-    values = unbiased_smoothness(image, boxcar(image, size), mask, noise, X, Y, rpetro)
+    values = unbiased_smoothness(image, boxcar(image, size), mask, noise, X, Y, rpetro, KNOWN)
     one = unbiased_smoothness(view, boxcar(view, size), mask.reshape(view.shape),
-                              noise.reshape(view.shape), x, y, rpetro)  # fmt: skip
+                              noise.reshape(view.shape), x, y, rpetro, KNOWN)  # fmt: skip
     plain = smoothness(image, boxcar(image, size), mask, X, Y, rpetro, 0.1, False)
     hidden = mask.reshape(view.shape)
     other = smoothness(view, boxcar(view, size), hidden, x, y, rpetro, 0.1, False)
@@ -79,8 +81,8 @@ def test_flux_factor():
     value = smoothness(image, boxcar(image, 4), CLEAR, X, Y, RPETRO, 0.1, False)[0]
     faint = 1e-12 * image
     noise, mask = np.full(image.shape, 0.5), np.zeros(image.shape, bool)
-    first = unbiased_smoothness(image, boxcar(image, 4), mask, noise, X, Y, RPETRO)
-    last = unbiased_smoothness(faint, boxcar(faint, 4), mask, 1e-12 * noise, X, Y, RPETRO)
+    first = unbiased_smoothness(image, boxcar(image, 4), mask, noise, X, Y, RPETRO, KNOWN)
+    last = unbiased_smoothness(faint, boxcar(faint, 4), mask, 1e-12 * noise, X, Y, RPETRO, KNOWN)
 
     dim = smoothness(faint, boxcar(faint, 4), CLEAR, X, Y, RPETRO, 1e-13, False)[0]
     assert dim == pytest.approx(value)
@@ -94,7 +96,7 @@ def test_flat_patch_has_no_clumps():
     assert smoothness(image, smooth, mask, X, Y, 17.0, 0.0, False)[0] == pytest.approx(
         0, abs=1e-12
     )
-    assert unbiased_smoothness(image, smooth, mask, 0 * image, X, Y, 17.0) == pytest.approx(
+    assert unbiased_smoothness(image, smooth, mask, 0 * image, X, Y, 17.0, KNOWN) == pytest.approx(
         (0, 0, 0), abs=1e-12
     )
 
@@ -115,7 +117,7 @@ def test_degenerate(rpetro, factor, expected):
 
     plain = smoothness(image, smooth, mask, X, Y, rpetro, 0.1, False)
     assert plain == pytest.approx(expected, nan_ok=True)
-    value = unbiased_smoothness(image, smooth, mask, np.ones_like(image), X, Y, rpetro)[0]
+    value = unbiased_smoothness(image, smooth, mask, np.ones_like(image), X, Y, rpetro, KNOWN)[0]
     assert value == pytest.approx(expected[0], nan_ok=True)
 
 
@@ -159,7 +161,7 @@ def test_masked_pixels_are_left_out(rpetro):
         part = np.where(mask, 0.0, image)
         smooth = average(part)
         plain = smoothness(part, smooth, mask, X, Y, rpetro, sky, parity)[0]
-        return plain, unbiased_smoothness(part, smooth, mask, noise, X, Y, rpetro)[0]
+        return plain, unbiased_smoothness(part, smooth, mask, noise, X, Y, rpetro, KNOWN)[0]
 
     whole = both(CLEAR, lambda part: boxcar(part, size), False)
     masks = [seen & (draw.random(seen.shape) < 0.1) for _ in range(20)]
@@ -176,7 +178,7 @@ def test_masked_pixels_are_left_out(rpetro):
 def test_unbiased(noise):
     rng = np.random.default_rng(7)
     clean, mask = galaxy(noise=0), np.zeros((62, 54), bool)
-    true = unbiased_smoothness(clean, boxcar(clean, 4), mask, 0 * clean, X, Y, RPETRO)[0]
+    true = unbiased_smoothness(clean, boxcar(clean, 4), mask, 0 * clean, X, Y, RPETRO, KNOWN)[0]
     plain, unbiased, errors, spreads = [], [], [], []
     for _ in range(40):
         image = clean + noise * rng.normal(size=clean.shape)
@@ -184,7 +186,7 @@ def test_unbiased(noise):
         white = white_smoothness(noise, 4)
         plain.append(smoothness(image, smooth, mask, X, Y, RPETRO, white, False)[0])
         value, error, spread = unbiased_smoothness(
-            image, smooth, mask, np.full(image.shape, noise), X, Y, RPETRO
+            image, smooth, mask, np.full(image.shape, noise), X, Y, RPETRO, KNOWN
         )
         unbiased.append(value)
         errors.append(error)

@@ -28,7 +28,7 @@ def arms(m, pitch, amplitude=0.3, q=Q, **others):
 def measure(image, x=X, y=Y, q=Q, theta=THETA, sigma=0.0, mask=CLEAR, photons=0.0):
     added = np.zeros(image.shape) + photons
 
-    return spiral(image, mask, Disk(x, y, q, theta, 3.0, 28.0), sigma, added)
+    return spiral(image, mask, Disk(x, y, q, theta, 3.0, 28.0), sigma, added, 1.0)
 
 
 @pytest.mark.parametrize(("m", "degrees"), [(2, 15), (2, 25), (2, 40), (3, 20), (4, 25), (5, 35)])
@@ -178,7 +178,7 @@ def test_no_light(image):
 )
 def test_impossible_apertures(x, y, q, theta, inner, outer):
     *values, flag = spiral(
-        arms(2, 0.3), CLEAR, Disk(x, y, q, theta, inner, outer), 1.0, np.zeros(SHAPE)
+        arms(2, 0.3), CLEAR, Disk(x, y, q, theta, inner, outer), 1.0, np.zeros(SHAPE), 1.0
     )
 
     assert np.isnan(values).all() and flag == NO_ARMS
@@ -189,7 +189,7 @@ def test_small_images(shape):
     disk = Disk(0.0, 0.0, 1.0, 0.0, 1.0, 9.0)
 
     dark = np.zeros(shape)
-    assert spiral(np.ones(shape), dark > 0, disk, 1.0, dark).flags & NO_ARMS
+    assert spiral(np.ones(shape), dark > 0, disk, 1.0, dark, 1.0).flags & NO_ARMS
 
 
 def test_masked():

@@ -9,6 +9,7 @@ from pipeline.morphometry import Morphology, Sky, measure
 from pipeline.morphometry.asymmetry import outer_asymmetry, rms_asymmetry2
 from pipeline.morphometry.centre import centre
 from pipeline.morphometry.geometry import Aperture, cumulate
+from pipeline.morphometry.grain import WHITE
 from pipeline.morphometry.growth import aperture_flux, concentration, radii, radius_of_fraction
 from pipeline.morphometry.growth_error import fraction_errors, half_errors, petrosian_errors
 from pipeline.morphometry.half_turn import residual
@@ -62,12 +63,14 @@ def test_growth(peak, photons):
         *three, _ = radii(sums, X, Y, Q, THETA, 1.5 * rpetro, False)
         flux, _ = aperture_flux(sums, X, Y, 2 * rpetro, Q, THETA)
         curve = (sums, noises, X, Y, Q, THETA)
-        reach, half_error = half_errors(curve, 20.0, 7.0, 0.0, False)
+        reach, half_error = half_errors(curve, 20.0, 7.0, (0.0, 1.0), False)
         outer = 20.0 + reach * rng.normal()
         half, _ = radius_of_fraction(sums, X, Y, Q, THETA, outer, 0.5, False)
         values.append((rpetro, flux, *three, concentration(three[0], three[2]), half))
-        error = fraction_errors(curve, rpetro, tuple(three), 0.0, False)
-        assert error[:2] == pytest.approx(petrosian_errors(curve, rpetro, 0.0, False), nan_ok=True)
+        error = fraction_errors(curve, rpetro, tuple(three), (0.0, 1.0), False)
+        assert error[:2] == pytest.approx(
+            petrosian_errors(curve, rpetro, (0.0, 1.0), False), nan_ok=True
+        )
         errors.append((*error, half_error))
 
     assert ratio(values, errors) == pytest.approx(1, abs=0.3)
@@ -78,7 +81,7 @@ def test_outline_of_a_flat_sky():
 
     flat = np.ones((63, 65))
     sums = cumulate(flat, flat < 0)
-    reach, _ = half_errors((sums, sums, X, Y, Q, THETA), 12.0, 8.0, 0.0, False)
+    reach, _ = half_errors((sums, sums, X, Y, Q, THETA), 12.0, 8.0, (0.0, 1.0), False)
     assert reach == pytest.approx(4)
 
 
@@ -122,14 +125,16 @@ def test_centre():
         found = centre(image, mask, segment, x, y, 14.0, sky, False)
         difference, _ = residual(image, mask, found[0], found[1])
         values.append((found[0] - x, found[1] - y))
-        errors.append(centre_error(image, difference, sigma, segment, *found[:2], math.pi * 21**2))
+        errors.append(
+            centre_error(image, difference, sigma, segment, *found[:2], math.pi * 21**2, WHITE)
+        )
 
     assert ratio(values, errors) == pytest.approx(1, abs=0.35)
 
 
 def test_centre_of_noise():
     image, nothing = np.zeros((20, 20)), np.zeros((20, 20), bool)
-    assert np.isnan(centre_error(image, image, image + 1, ~nothing, 9.0, 9.0, 1.0)).all()
+    assert np.isnan(centre_error(image, image, image + 1, ~nothing, 9.0, 9.0, 1.0, WHITE)).all()
 
 
 @pytest.mark.parametrize("at", [(30.3, 31.8), (30.0, 31.0)])
@@ -149,8 +154,8 @@ def test_asymmetries(at, photons):
         values.append((square, outer))
         errors.append(
             (
-                rms_error(image, *turned, sigma, circle, square, (1.0, 0.0, 2.0)),
-                outer_error(image, *turned, sigma, ellipses, outer, (sky, 0.0)),
+                rms_error(image, *turned, sigma, circle, square, (1.0, 0.0, 2.0), WHITE),
+                outer_error(image, *turned, sigma, ellipses, outer, (sky, 0.0), WHITE),
             )
         )
 
@@ -161,8 +166,8 @@ def test_errors_of_the_sky_add():
     light, mask = galaxy(20.0), np.zeros((63, 65), bool)
     turned, sigma = residual(light, mask, X, Y), np.ones(light.shape)
     circle = Aperture(X, Y, 21.0)
-    known = rms_error(light, *turned, sigma, circle, 0.0, (1.0, 0.0, 2.0))
-    found = rms_error(light, *turned, sigma, circle, 0.0, (1.0, 0.1, 2.0))
+    known = rms_error(light, *turned, sigma, circle, 0.0, (1.0, 0.0, 2.0), WHITE)
+    found = rms_error(light, *turned, sigma, circle, 0.0, (1.0, 0.1, 2.0), WHITE)
     pixels = np.pi * 21**2
     added = 0.4 * pixels / (np.sum(light**2) - pixels)
     assert math.sqrt(found**2 - known**2) == pytest.approx(added, rel=0.05)
