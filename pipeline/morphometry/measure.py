@@ -3,6 +3,7 @@ r"""Measurements of images."""
 __all__ = ["MODES", "measure", "targeted"]
 
 import math
+import os
 from typing import Literal
 
 import numpy as np
@@ -126,6 +127,10 @@ def targeted(
 
 
 def _pixels(image: ArrayLike) -> NDArray[np.float64]:
+    if isinstance(image, (str, os.PathLike)):
+        raise DataError(
+            f"an image of {image!r}, expected its pixels: astropy.io.fits.getdata(...)"
+        )
     array = np.asarray(image)
     if array.ndim != 2 or not array.size:
         raise DataError(f"an image of shape {array.shape}, expected (H, W)")

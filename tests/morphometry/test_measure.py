@@ -380,11 +380,11 @@ def test_blank_is_masked(image):
     measure(np.ma.array(image, mask=blank), mask=nowhere)
     assert not nowhere.any()
 
-    labels, level, *_ = segment(nothing, math.nan, math.nan)
+    labels, level, error, *_ = segment(nothing, math.nan, math.nan)
     sources = np.ma.array(labels, mask=blank, fill_value=7)
     hidden = measure(image - level, sources)
     np.testing.assert_array_equal(hidden, measure(nothing - level, labels))
-    given = measure(nothing - level, labels)
+    given = measure(nothing - level, labels, sky=MEASURED._replace(level=error))
     np.testing.assert_array_equal(given, told._replace(sky_level=0.0, flags=given.flags))
 
 
@@ -403,6 +403,8 @@ def test_refused(image):
         measure(np.zeros((2, 3, 4)))
     with pytest.raises(DataError, match="mask of shape"):
         measure(image, mask=np.zeros((2, 2)))
+    with pytest.raises(DataError, match="'galaxy.fits', expected its pixels"):
+        measure("galaxy.fits")
     with pytest.raises(DataError, match="expected real numbers"):
         measure(np.array([["a", "b"]]))
     with pytest.raises(DataError, match=r"psf of shape \(3, 4\), expected odd sides"):
@@ -436,7 +438,7 @@ def test_no_source_is_no_galaxy(image):
     for found in (measure(image, np.zeros(image.shape, int)), measure(VIEWS["no target"])):
         known = {name for name, value in found._asdict().items() if value == value}
         assert {"no_source", "undefined", "fit_failed"} <= {*names(found.flags)}
-        assert known == {"sky_level", "sky_mean", "sky_median", "sky_sigma", "flags"}
+        assert known == {"sky_level", "sky_mean", "sky_median", "sky_sigma", "sky_grain", "flags"}
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -227,8 +227,8 @@ def test_symmetries(image, turns, mirrored):
 def test_fall_with_the_noise(image):
     r"""Twice the signal to noise gives half of the error."""
 
-    before = errors_of(measure(image, sky=Sky(0.2, 0.2, 0.05)))
-    after = errors_of(measure(image, sky=Sky(0.1, 0.1, 0.025)))
+    before = errors_of(measure(image, sky=Sky(0.2, 0.2, 0.05, 0.01)))
+    after = errors_of(measure(image, sky=Sky(0.1, 0.1, 0.025, 0.005)))
     linear = ("x_centroid", "ellipticity", "theta", "flux_circ", "rpetro_ellip", "r20", "r80")
     for name in (*linear, "concentration", "intensity"):
         assert after[f"{name}_error"] == pytest.approx(0.5 * before[f"{name}_error"], rel=0.15)
