@@ -91,7 +91,7 @@ def _points(calls: Calls) -> dict[str, float]:
 
     if "sersic" not in calls:
         return {}
-    (image, weight, start, n, _, _, parity), _ = calls["sersic"]
+    (image, weight, start, n, _, _, parity, _), _ = calls["sersic"]
     fit = sersic(image, weight, start, n, NONE, True, parity, (0.0, 1.0))
 
     return {f"{name}_points": getattr(fit, name.removeprefix("sersic_")) for name in POINTS}

@@ -74,7 +74,7 @@ def outer(galaxy: Galaxy) -> Figure:
     found, scale = galaxy.found, galaxy.scale
     difference, _ = residual(galaxy.image, galaxy.mask, found.x, found.y)
     seen, place = (galaxy.image, galaxy.mask, galaxy.segment), (found.x, found.y)
-    shape, _ = outline_of(*seen, np.empty(0), found.sky_sigma, *place, found.rpetro_ellip)
+    shape, _ = outline_of(*seen, (np.empty(0), found.sky_sigma), *place, found.rpetro_ellip, False)
     change, hidden = residual(shape.astype(float), galaxy.mask, found.x, found.y)
     figure = panels(3)
     image, ring, both = figure.axes
