@@ -153,7 +153,7 @@ def reliability_diagram(evaluation: Evaluation) -> Figure:
         if temperature is not None:
             heading += f", temperature {temperature:.2f}"
         top.set(ylim=(0, 1.02), xlim=(0, 1), ylabel="Share that is right", title=heading)
-        top.legend(loc="upper left")
+        top.legend(loc="best")
         bottom.set(xlabel="Probability of the predicted class", ylabel="Galaxies")
         bottom.set_yscale("symlog", linthresh=1)
         bottom.set_ylim(bottom=0)
