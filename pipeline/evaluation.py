@@ -165,13 +165,35 @@ class Evaluation:
 
     @property
     def doubt(self) -> str:
-        r"""Which baseline is measurably better, empty if none is: in macro F1, where the model
-        has no measurably better accuracy instead."""
+        r"""What else speaks against the model, empty if nothing does: that it may be better than
+        the commonest class by chance, and which baseline is measurably better."""
 
+        return "; ".join(told for told in (self._luck, self._rival) if told)
+
+    @property
+    def _luck(self) -> str:
+        scores, chance = self.metrics[self.model], 1 / sum(n > 0 for n in self.support)
+        reached = scores["accuracy"]
+        above = reached.low > self.majority_rate or scores["balanced_accuracy"].low > chance
+        if above or self.warning:
+            return ""
+
+        return (
+            f"accuracy {reached.value:.3f} ({reached.low:.3f} to {reached.high:.3f}), not"
+            f" measurably above that of always the commonest class, {self.majority_rate:.3f}"
+        )
+
+    @property
+    def _rival(self) -> str:
+        r"""Which baseline is better in macro F1, where accuracy is not better instead."""
+
+        gaps = {name: self.above[name] for name in self.baselines}
         better = [
             name
-            for name in self.baselines
-            if self.above[name]["macro_f1"].high < 0 and self.above[name]["accuracy"].low <= 0
+            for name, gap in gaps.items()
+            if gap["macro_f1"].sure
+            and gap["macro_f1"].value < 0
+            and not (gap["accuracy"].sure and gap["accuracy"].value > 0)
         ]
         if not better:
             return ""

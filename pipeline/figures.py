@@ -154,8 +154,8 @@ def reliability_diagram(evaluation: Evaluation) -> Figure:
             heading += f", temperature {temperature:.2f}"
         top.set(ylim=(0, 1.02), xlim=(0, 1), ylabel="Share that is right", title=heading)
         top.legend(loc="best")
-        bottom.set(xlabel="Probability of the predicted class", ylabel="Galaxies")
-        bottom.set_yscale("symlog", linthresh=1)
+        bottom.set(xlabel="Probability of the predicted class", ylabel="Galaxies, log")
+        bottom.set_yscale("symlog", linthresh=1, subs=range(2, 10))
         bottom.set_ylim(bottom=0)
         bottom.yaxis.set_major_formatter("{x:.0f}")
 

@@ -59,13 +59,21 @@ class Difference:
         value: The difference, first minus second.
         low: The 2.5th percentile of the resampled differences.
         high: The 97.5th percentile of the resampled differences.
-        p_value: How often chance alone would do as much, from both tails of the resamples.
+        p_value: How often chance alone would do as much, from both tails of the resamples; no
+            less than one in so many resamples, nor than if all galaxies that are answered
+            differently, as many as they are, had been tossed for.
     """
 
     value: float
     low: float
     high: float
     p_value: float
+
+    @property
+    def sure(self) -> bool:
+        r"""Whether chance would do as much in less than one of twenty test sets."""
+
+        return self.p_value < 0.05 and not self.low <= 0 <= self.high
 
 
 def measure(
@@ -175,7 +183,9 @@ def paired_bootstrap(
     r"""Compares two models on the same resamples of the same galaxies.
 
     Much of the noise of a test set is shared by both models and cancels in their difference,
-    which is why two intervals that overlap can still belong to different models.
+    which is why two intervals that overlap can still belong to different models. Resamples of
+    the :math:`n` galaxies that both answer differently know nothing but these: a sign test has
+    :math:`p \ge 2^{1 - n}`, which is the least that is told.
 
     Arguments:
         first: The probabilities of one model, with shape `(N, K)`.
@@ -189,6 +199,10 @@ def paired_bootstrap(
     """
 
     scorers = _scorer(first, labels), _scorer(second, labels)
+    apart = (first.argmax(axis=1) != second.argmax(axis=1)).sum(), (first != second).any(1).sum()
+    tossed = dict.fromkeys(METRICS, 2.0 ** (1.0 - apart[1])) | dict.fromkeys(
+        ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1"), 2.0 ** (1.0 - apart[0])
+    )
     one, two = (_points(score, len(labels)) for score in scorers)
     drawn = _gather(
         {name: a - b for (name, a), b in zip(ours.items(), theirs.values(), strict=True)}
@@ -200,7 +214,7 @@ def paired_bootstrap(
     for name in METRICS:
         low, high = _bounds(drawn[name])
         tail = min((drawn[name] <= 0).mean(), (drawn[name] >= 0).mean())
-        p_value = min(1.0, max(2 * tail, 1 / resamples))
+        p_value = min(1.0, max(2 * tail, 1 / resamples, tossed[name]))
         numbers = one[name][0] - two[name][0], low[0], high[0], p_value
         differences[name] = Difference(*map(float, numbers))
 

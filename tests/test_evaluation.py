@@ -72,6 +72,25 @@ def test_doubt(evaluation, labels):
     assert f"{scores[0]:.3f} (difference {-gap.value:+.3f}" in behind.doubt and not behind.warning
 
 
+def test_luck():
+    r"""One galaxy more than by the commonest class is no merit, and four no defeat."""
+
+    truth = np.array([0] * 5 + [1] * 4)
+    lucky, idle = (
+        evaluate(
+            {"network": np.eye(2)[answer] * 0.8 + 0.1, "forest": np.eye(2)[truth] * 0.8 + 0.1},
+            truth,
+            ("smooth", "featured"),
+        )
+        for answer in ([0] * 8 + [1], [0] * 9)
+    )
+
+    assert lucky.doubt.startswith("accuracy 0.667 (") and "not measurably above" in lucky.doubt
+    assert lucky.doubt.endswith("commonest class, 0.556") and not lucky.warning
+    assert idle.above["forest"]["macro_f1"].high < 0
+    assert idle.warning and not idle.doubt
+
+
 def test_curves(evaluation, labels):
     network = said(labels, 3)
     for k, name in enumerate(CLASSES[:3]):

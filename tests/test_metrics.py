@@ -123,6 +123,18 @@ def test_paired():
     assert (same.value, same.low, same.high, same.p_value) == (0, 0, 0, 1)
 
 
+@pytest.mark.parametrize(("apart", "sure"), [(5, False), (6, True)])
+def test_few_galaxies_are_no_evidence(apart, sure):
+    y = np.arange(40) % 2
+    right = np.eye(2)[y] * 0.8 + 0.1
+    wrong = right.copy()
+    wrong[:apart] = 1 - wrong[:apart]
+    found = paired_bootstrap(right, wrong, y)["accuracy"]
+
+    assert found.low > 0 and found.sure == sure
+    assert found.p_value >= 2.0 ** (1 - apart)
+
+
 @pytest.mark.parametrize(
     ("p", "y", "message"),
     [

@@ -177,6 +177,17 @@ def test_labels_that_are_whole(tmp_path, suffix, column, options, labels):
     assert not any(source.flags for source in found)
 
 
+def test_names_of_a_votable_are_not_its_identifiers(tmp_path):
+    touch(tmp_path, "i/a.fits")
+    path = tmp_path / "t.vot"
+    write_table(Table({"name of object": ["a"], "k": ["E"]}), path)
+    path.write_text(path.read_text().replace('name="name of', 'ID="col1" name="name of'))
+    columns = Columns(path, id="name of object", label="k")
+
+    assert 'ID="col1"' in path.read_text()
+    assert find(tmp_path, "i/{id}.fits", ["r"], table=columns)[0].label == "E"
+
+
 def test_joined_by_position(tmp_path):
     image(tmp_path / "x.fits", 359.99999, 10.0)
     image(tmp_path / "y.fits", 30.0, -45.0)

@@ -96,7 +96,8 @@ def _read_fits(path: Path) -> Table:
 
 
 def _read_votable(path: Path) -> Table:
-    table = Table.read(path, format="votable")
+    # Identifiers are for machines: people see names
+    table = Table.read(path, format="votable", use_names_over_ids=True)
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         for _, element in ElementTree.iterparse(file, ("start",)):
             kind = element.tag.rpartition("}")[2]

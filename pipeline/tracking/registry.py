@@ -73,8 +73,8 @@ def promote(
 ) -> Verdict:
     r"""Makes the challenger the champion if it is measurably better, or if there is none.
 
-    Measurably means that the interval of the paired difference, on the galaxies that tested
-    both, is on the right side of zero.
+    Measurably means that the paired difference, on the galaxies that tested both, is sure, see
+    :class:`pipeline.metrics.Difference`, and on the right side of zero.
 
     Arguments:
         uri: The tracking server.
@@ -242,7 +242,7 @@ def _judge(
     first = next(iter(both.probabilities.values()))
     second = next(iter(champion.of(common).probabilities.values()))
     found = paired_bootstrap(first, second, both.labels, seed=seed)[metric]
-    better = found.low > 0 if METRICS[metric] else found.high < 0
+    better = found.sure and (found.value > 0) == METRICS[metric]
     reason = (
         f"{metric.replace('_', ' ')} {found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
         f" beside version {holder} on"
