@@ -62,7 +62,7 @@ PARTS = {
     "bar": ("bar", ""),
     "spiral": ("spiral", ""),
     "isophotes": ("isophote_twist", ""),
-    "errors": ("of_place of_growth of_turn of_light", ""),
+    "errors": ("level_error of_place of_growth of_turn of_light", ""),
 }
 r"""What is timed apart: our kernels and the properties of statmorph."""
 
