@@ -147,7 +147,7 @@ class Evaluation:
         scores = self.metrics[self.model]
         reached, balanced = (scores[name].value for name in ("accuracy", "balanced_accuracy"))
         # One that finds rare classes may well be wrong more often than the commonest one is
-        if reached > self.majority_rate or balanced > 1 / sum(n > 0 for n in self.support):
+        if reached > self.majority_rate or balanced > self._chance:
             return ""
 
         return (
@@ -171,10 +171,19 @@ class Evaluation:
         return "; ".join(told for told in (self._luck, self._rival) if told)
 
     @property
+    def _chance(self) -> float:
+        r"""The balanced accuracy of an answer that is always the same."""
+
+        return 1 / sum(n > 0 for n in self.support)
+
+    @property
     def _luck(self) -> str:
-        scores, chance = self.metrics[self.model], 1 / sum(n > 0 for n in self.support)
-        reached = scores["accuracy"]
-        above = reached.low > self.majority_rate or scores["balanced_accuracy"].low > chance
+        r"""What the model may have by chance, in the sense of :attr:`warning`."""
+
+        reached, balanced = (
+            self.metrics[self.model][name] for name in ("accuracy", "balanced_accuracy")
+        )
+        above = reached.low > self.majority_rate or balanced.low > self._chance
         if above or self.warning:
             return ""
 

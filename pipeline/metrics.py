@@ -30,6 +30,9 @@ METRICS: dict[str, bool] = {
 }
 r"""The metrics of a whole sample, and whether more is better."""
 
+OF_ANSWERS = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1")
+r"""The metrics that know of the probabilities only which class has the largest."""
+
 BINS: int = 15
 r"""The number of bins of confidence, as in Guo et al. (2017)."""
 
@@ -71,7 +74,8 @@ class Difference:
 
     @property
     def sure(self) -> bool:
-        r"""Whether chance would do as much in less than one of twenty test sets."""
+        r"""Whether chance would do as much in less than one of twenty test sets, and the
+        interval leaves out 0."""
 
         return self.p_value < 0.05 and not self.low <= 0 <= self.high
 
@@ -199,10 +203,8 @@ def paired_bootstrap(
     """
 
     scorers = _scorer(first, labels), _scorer(second, labels)
-    apart = (first.argmax(axis=1) != second.argmax(axis=1)).sum(), (first != second).any(1).sum()
-    tossed = dict.fromkeys(METRICS, 2.0 ** (1.0 - apart[1])) | dict.fromkeys(
-        ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1"), 2.0 ** (1.0 - apart[0])
-    )
+    answers = int((first.argmax(axis=1) != second.argmax(axis=1)).sum())
+    probabilities = int((first != second).any(axis=1).sum())
     one, two = (_points(score, len(labels)) for score in scorers)
     drawn = _gather(
         {name: a - b for (name, a), b in zip(ours.items(), theirs.values(), strict=True)}
@@ -214,7 +216,8 @@ def paired_bootstrap(
     for name in METRICS:
         low, high = _bounds(drawn[name])
         tail = min((drawn[name] <= 0).mean(), (drawn[name] >= 0).mean())
-        p_value = min(1.0, max(2 * tail, 1 / resamples, tossed[name]))
+        tossed = 2.0 ** (1 - (answers if name in OF_ANSWERS else probabilities))
+        p_value = min(1.0, max(2 * tail, 1 / resamples, tossed))
         numbers = one[name][0] - two[name][0], low[0], high[0], p_value
         differences[name] = Difference(*map(float, numbers))
 

@@ -21,7 +21,7 @@ ANGLES = 64
 r"""The number of samples in each ring."""
 
 LEAST = 3.0  # the S/N that the mean of a ring must have, and the amplitude of one
-SURE = 4.0  # that of a bar: of 40 rings one is above 3 by chance in every third galaxy
+SURE = 4.0  # that of a bar: in a third of plain disks one of 40 rings is above 3 by chance
 ROUNDING = 1e-10  # an amplitude that is none
 
 
@@ -91,8 +91,8 @@ def bar(
         photons: The variance that photons add to it, with shape `(H, W)`.
 
     Returns:
-        The bar, with errors from noise that is white along rings. Where nothing varies along them
-        the strength is 0, and the rest is NaN. Without light, all is NaN.
+        The bar, with errors from noise that is taken to be white along rings. Where nothing
+        varies along them the strength is 0, and the rest is NaN. Without light, all is NaN.
     """
 
     if not 0.0 < disk.inner < disk.outer:

@@ -144,10 +144,11 @@ def _gradient(
     disk = Disk(frame.x, frame.y, 1 - frame.ellipticity, frame.theta, INNER * outer, outer)
     # That of a sum of pixels, in which neighbours may be alike; 0 if it is not known
     noise = (
-        (side * sigma if sigma > 0 else 0.0, float(gain) / side**2)
-        for side, sigma, gain in zip(
-            (one.sky_grain for one in found), (one.sky_sigma for one in found), gains, strict=True
+        (
+            one.sky_grain * one.sky_sigma if one.sky_sigma > 0 else 0.0,
+            float(gain) / one.sky_grain**2,
         )
+        for one, gain in zip(found, gains, strict=True)
     )
     slope, error, _, flags = colour_gradient(blue, red, here | there, disk, *noise)
 

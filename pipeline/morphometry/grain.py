@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.background import LAG
 from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.skybox import CLIP, FEWEST
 
 REACH = LAG - 1
 r"""The largest lag at which neighbours may be alike, in pixels."""
@@ -22,14 +23,8 @@ r"""The largest lag at which neighbours may be alike, in pixels."""
 FAR = 3
 r"""The number of lags along an axis, from the first beyond that on, at which they are not."""
 
-CLIP = 4.0
-r"""Differences beyond this, in units of their standard deviation, are not of sky."""
-
 SURE = 4.0
 r"""How many standard errors the correlation of the next pixels is from 0 where it is no chance."""
-
-FEWEST = 64
-r"""The number of pairs below which nothing is told."""
 
 IDLE = 1.0 - 2.0 / math.pi
 r"""The variance of the absolute value of a unit Gaussian."""
@@ -95,9 +90,8 @@ def grain(
     rho[REACH, REACH] = 1.0
     most = 2.0 * (CLIP * sigma) ** 2
     (near, pairs), (far, others) = _along(image, taken, 1, most), _along(image, taken, LAG, most)
-    if not (most > 0.0 and min(pairs, others) >= FEWEST and far > 0.0):
-        return Grain(rho, 1.0, 1.0, 1.0)
-    if not 1.0 - near / far > SURE * math.sqrt(2.0 / pairs):
+    known = most > 0.0 and min(pairs, others) >= FEWEST and far > 0.0
+    if not (known and 1.0 - near / far > SURE * math.sqrt(2.0 / pairs)):
         return Grain(rho, 1.0, 1.0, 1.0)
 
     for lag in range(LAG + 1, LAG + FAR):

@@ -83,7 +83,6 @@ class Known(NamedTuple):
         ellip: The Petrosian semi-major axis.
         sums: The cumulative sums of the image, see :func:`geometry.cumulate`.
         weight: The noise of each pixel, with shape `(H, W)`.
-        rough: The same as sums over many pixels have it, with shape `(H, W)`.
         sky: What the sky adds.
         alike: How much the noise of neighbours is alike.
         box: The column, the row and the side of the empty box.
@@ -102,7 +101,6 @@ class Known(NamedTuple):
     ellip: float
     sums: NDArray[np.float64]
     weight: NDArray[np.float64]
-    rough: NDArray[np.float64]
     sky: Sky
     alike: Grain
     box: tuple[int, int, int]
@@ -114,3 +112,9 @@ class Known(NamedTuple):
         r"""The side of pixels of white noise that would be as noisy, in pixels."""
 
         return math.sqrt(self.alike.summed)
+
+    @property
+    def rough(self) -> NDArray[np.float64]:
+        r"""The noise of each pixel as sums over many have it, with shape `(H, W)`."""
+
+        return self.side * self.weight

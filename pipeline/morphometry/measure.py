@@ -79,7 +79,7 @@ def measure(
     hidden = _like(np.zeros(pixels.shape, np.bool_) if mask is None else mask, pixels, "mask")
     hidden = hidden | np.ma.getmaskarray(np.ma.asarray(image))  # a mask that is given stays
     kernel = psf if isinstance(psf, Kernel) else NONE if psf is None else separate(psf)
-    level, flags = 0.0, 0
+    sky, level, flags = Sky(*map(float, sky)), 0.0, 0
     if labels is None:
         pixels, sources, level, error, flags = targeted(np.where(hidden, np.nan, pixels))
         sky = sky if sky.level >= 0 else sky._replace(level=error)
@@ -87,8 +87,8 @@ def measure(
         sources = _like(np.ma.filled(labels, 0), pixels, "labels", np.int64)
         hidden = hidden | np.ma.getmaskarray(np.ma.asarray(labels))
 
-    gain, sky, parity = float(gain), Sky(*map(float, sky)), mode == "parity"
-    found = _measure(pixels, sources, int(label), hidden, gain, sky, kernel, parity)
+    parity = mode == "parity"
+    found = _measure(pixels, sources, int(label), hidden, float(gain), sky, kernel, parity)
 
     return found._replace(sky_level=level, flags=found.flags | flags)
 
@@ -100,7 +100,8 @@ def _check(mode: Mode, label: int, gain: float, sky: Sky) -> None:
         raise ConfigError(f"label={label!r}, expected a whole number from 1 to {LARGEST:.0f}")
     if not isinstance(gain, (int, float, np.number)) or not gain > 0:
         raise ConfigError(f"gain={gain!r}, expected a number above 0")
-    if not (isinstance(sky, tuple) and len(sky) == len(Sky._fields) and all(map(_is_noise, sky))):
+    known = isinstance(sky, tuple) and len(sky) in (len(Sky._fields) - 1, len(Sky._fields))
+    if not (known and all(map(_is_noise, sky))):
         raise ConfigError(f"sky={sky!r}, expected {', '.join(Sky._fields)}, NaN or from 0 on")
 
 

@@ -244,10 +244,9 @@ def _place(
     values |= {"x_centroid": x0, "y_centroid": y0, "ellipticity_centroid": first}
     values |= {"theta_centroid": theta0, "x": x, "y": y, "ellipticity": ellipticity}
     values |= {"theta": theta, "rpetro_circ": circ, "rpetro_ellip": ellip}
-    side, sigma = values["sky_grain"], sky.sigma if sky.sigma > 0 else 0.0
-    weight = weights(image, mask, gain, sigma, parity)
+    weight = weights(image, mask, gain, sky.sigma if sky.sigma > 0 else 0.0, parity)
     known = Known(
-        x, y, q, theta, x0, y0, central, circ, ellip, sums, weight, side * weight,
+        x, y, q, theta, x0, y0, central, circ, ellip, sums, weight,
         sky, alike, box, math.sqrt(alike.folded) * unsure, parity,
     )  # fmt: skip
 

@@ -32,9 +32,9 @@ def resampled(image: ArrayLike, found: Morphology, draws: int = 32, **options: A
 
     .. math:: \sigma_i^2 = \sigma^2 + \max(I_i - s, 0) / g
 
-    with the noise :math:`\sigma` and the level :math:`s` of the sky and the gain :math:`g`; they
-    are as alike in neighbours as the noise of the image is. All
-    is measured anew, the target found again if no map of sources is given, and the error of a
+    with the noise :math:`\sigma` and the level :math:`s` of the sky and the gain :math:`g`; these
+    numbers are as alike in neighbours as the noise of the image is. All is
+    measured anew, the target found again if no map of sources is given, and the error of a
     statistic is half of the central 68 % of what is found. It knows what errors to first order
     do not: that a segment, an outline or a search ends elsewhere; and it is the only error of
     what jumps with pixels. It is that of an image with twice the variance, and due to chance by

@@ -398,6 +398,13 @@ def test_level_that_is_left(image):
         assert "no_sky" in names(measure(image - level + 3, labels, mode=mode).flags)
 
 
+def test_sky_as_a_plain_tuple(image):
+    for labels in (None, image > 4):
+        known, plain = measure(image, labels, sky=SKY), measure(image, labels, sky=(*SKY[:3],))
+        np.testing.assert_array_equal(plain, known)
+        np.testing.assert_array_equal(measure(image, labels, sky=(*SKY,)), known)
+
+
 def test_refused(image):
     with pytest.raises(DataError, match=r"shape \(2, 3, 4\), expected \(H, W\)"):
         measure(np.zeros((2, 3, 4)))

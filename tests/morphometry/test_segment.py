@@ -96,6 +96,13 @@ def test_sky_and_noise():
     assert sky == pytest.approx(500, abs=0.5) and noise == pytest.approx(7, rel=0.02)
 
 
+def test_error_of_the_level():
+    found = [segment(scene((96, 80), seed), np.nan, np.nan)[1:3] for seed in range(80)]
+    scatter, told = np.std(found, axis=0)[0], np.median(found, axis=0)[1]
+
+    assert 0.6 < told / scatter < 1.2
+
+
 def test_gradient():
     rows, columns = np.mgrid[:96, :80] - np.array([47.5, 39.5])[:, None, None]
     image = scene((96, 80), 3, (40, 48, 4000.0)) + 0.03 * rows - 0.05 * columns
