@@ -24,7 +24,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from flows.arguments import Arguments, replaced
-from flows.results import flatten, plain
+from flows.results import plain, side_by_side, table
 from pipeline.errors import DataError, PipelineError
 
 app = typer.Typer(
@@ -190,7 +190,7 @@ def compare(
 
         return runs.compare(folders, **given)
 
-    _answer(work, as_json)
+    _answer(work, as_json, side_by_side)
 
 
 @app.command()
@@ -314,7 +314,7 @@ def _answer(
     if as_json:
         sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
     else:
-        sys.stdout.write((text or _table)(result))
+        sys.stdout.write((text or table)(result))
 
 
 @contextmanager
@@ -335,19 +335,21 @@ def _terminable() -> Iterator[None]:
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
-    handler.addFilter(_without_traceback)
+    handler.addFilter(_not_told_below)
     logging.basicConfig(handlers=[handler])
     logging.getLogger("pipeline").setLevel(logging.INFO)
 
 
-def _without_traceback(record: logging.LogRecord) -> bool:
-    r"""A user's error is told in words; Prefect would log it with its traceback."""
+def _not_told_below(record: logging.LogRecord) -> bool:
+    r"""A user's error is told once, at the end and in words; Prefect tells it of the task and of
+    the flow as it passes, and with a traceback. New attempts are told, without one."""
 
     if record.exc_info and isinstance(record.exc_info[1], PipelineError):
         record.exc_info = None
         record.exc_text = None
+        return "Retry" in record.getMessage()
 
-    return True
+    return not record.getMessage().startswith("Finished in state Failed")
 
 
 class _ExitCode(AbstractContextManager):
@@ -372,13 +374,6 @@ class _ExitCode(AbstractContextManager):
         if isinstance(error, Exception):
             traceback.print_exception(error)
             raise SystemExit(2) from None
-
-
-def _table(result: Mapping[str, Any]) -> str:
-    rows = list(flatten(result))
-    width = max((len(name) for name, _ in rows), default=0)
-
-    return "".join(f"{name.ljust(width)}  {value}\n" for name, value in rows)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 r"""What a verb returns, for JSON and for tables."""
 
-__all__ = ["flatten", "plain", "show"]
+__all__ = ["flatten", "plain", "show", "side_by_side", "table"]
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 
@@ -46,3 +46,50 @@ def show(value: Any) -> str:
         return ", ".join(map(show, value))
 
     return "-" if value is None else str(value)
+
+
+def table(result: Mapping[str, Any]) -> str:
+    r"""Writes a result line by line."""
+
+    return _aligned(list(flatten(result)))
+
+
+def side_by_side(result: Mapping[str, Any]) -> str:
+    r"""Writes a :class:`pipeline.comparison.Comparison`: a column for each run, and for each but
+    the first one what it has above the first, with the interval, and a star where it is sure."""
+
+    first, *others = result["metrics"]
+    rows = [["", first], ["", result["models"][first]]]
+    rows += [[name, _number(score)] for name, score in result["metrics"][first].items()]
+    for name in others:
+        gaps = result["differences"][name]
+        scores = result["metrics"][name].items()
+        column = [name, result["models"][name], *(_number(score) for _, score in scores)]
+        above = ["minus the first", "", *(_interval(gaps[metric]) for metric, _ in scores)]
+        rows = [[*row, *cells] for row, *cells in zip(rows, column, above, strict=True)]
+    left = result["left_out"]
+    told = f"{result['galaxies']} galaxies"
+    told += f", without {left} that only some runs were tested on" if left else ""
+    sure = "* chance would do as much in fewer than one of twenty test sets"
+
+    return f"{told}\n\n{_aligned(rows)}\n{sure}\n"
+
+
+def _number(score: Mapping[str, float]) -> str:
+    return "-" if score["value"] is None else f"{score['value']:.3f}"
+
+
+def _interval(gap: Mapping[str, Any]) -> str:
+    if gap["value"] is None:
+        return "-"
+
+    return f"{gap['value']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f}){' *' * gap['sure']}"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    r"""Writes rows of as many cells, column below column."""
+
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+    return "".join(f"{line}\n" for line in lines)

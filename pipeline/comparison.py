@@ -113,12 +113,14 @@ class Comparison:
     Arguments:
         galaxies: The number of galaxies that all runs were tested on.
         left_out: The number of galaxies that only some of them were tested on.
+        models: For each run, the name of its first model, which is the one that answers.
         metrics: For each run, the metrics of its first model.
         differences: For each run but the first, what it has above the first run.
     """
 
     galaxies: int
     left_out: int
+    models: dict[str, str]
     metrics: dict[str, dict[str, Interval]]
     differences: dict[str, dict[str, Difference]]
 
@@ -156,6 +158,9 @@ def compare(
     return Comparison(
         galaxies=len(ids),
         left_out=left_out,
+        models={
+            name: next(iter(run.probabilities)) for name, run in zip(names, runs, strict=True)
+        },
         metrics={
             name: _scores(run, seed, resamples) for name, run in zip(names, runs, strict=True)
         },

@@ -356,7 +356,9 @@ def _curves(
         x, y, _ = roc_curve(true, p[:, k])
         roc[name] = _thin(x, y, auc(x, y))
         precision, recall, _ = precision_recall_curve(true, p[:, k], drop_intermediate=True)
-        precision_recall[name] = _thin(recall, precision, average_precision_score(true, p[:, k]))
+        best = np.append(recall[1:] != recall[:-1], True)  # at each recall, the last one
+        area = average_precision_score(true, p[:, k])
+        precision_recall[name] = _thin(recall[best], precision[best], area)
 
     return roc, precision_recall
 

@@ -73,7 +73,8 @@ def roc_curves(evaluation: Evaluation) -> Figure:
 
     with style():
         figure, axes = _square()
-        axes.plot([0, 1], [0, 1], color=PALE, lw=1, dashes=(2, 3), label="chance")
+        axes.plot([0, 1], [0, 1], color=PALE, lw=1, dashes=(2, 3))
+        axes.text(0.6, 0.56, "chance", color=PALE, rotation=45, rotation_mode="anchor", va="top")
         _lines(axes, evaluation.roc, lambda curve: f"AUC {curve.area:.3f}")
         axes.set(xlabel="False-positive rate", ylabel="True-positive rate", title="ROC")
         _legend(figure)
@@ -87,7 +88,9 @@ def precision_recall_curves(evaluation: Evaluation) -> Figure:
     with style():
         figure, axes = _square()
         shares = dict(zip(evaluation.classes, evaluation.support, strict=True))
-        _lines(axes, evaluation.precision_recall, lambda curve: f"AP {curve.area:.3f}")
+        # Average precision is a sum of steps: between two of them there is no threshold
+        curves = evaluation.precision_recall
+        _lines(axes, curves, lambda curve: f"AP {curve.area:.3f}", drawn="steps-post")
         for line in axes.lines[:]:
             share = shares[str(line.get_gid())] / evaluation.galaxies
             axes.plot([1.0, 1.03], [share, share], color=line.get_color(), lw=2.5, clip_on=False)
@@ -275,13 +278,18 @@ def _legend(figure: Figure) -> None:
     figure.legend(loc="outside lower center", ncols=2, handlelength=2.6)
 
 
-def _lines(axes: Axes, curves: Mapping[str, Curve], describe: Callable[[Curve], str]) -> None:
+def _lines(
+    axes: Axes,
+    curves: Mapping[str, Curve],
+    describe: Callable[[Curve], str],
+    drawn: str = "default",
+) -> None:
     r"""Draws one line per class. Beyond the colours of the palette, dashes tell them apart."""
 
     for k, (name, curve) in enumerate(curves.items()):
         if curve.x:
             (line,) = axes.plot(curve.x, curve.y, label=f"{_words(name)}  {describe(curve)}")
-            line.set(color=PALETTE[k % 7], ls=DASHES[k // 7 % 4], gid=name)
+            line.set(color=PALETTE[k % 7], ls=DASHES[k // 7 % 4], gid=name, drawstyle=drawn)
 
 
 def _reliability(top: Axes, bottom: Axes, side: Reliability, name: str, color: str) -> None:

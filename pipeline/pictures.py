@@ -113,8 +113,8 @@ def contact_sheet(
             for axes, n in zip(row, chosen[name], strict=False):
                 axes.set_visible(True)
                 _show(axes, pictures[n])
-                axes.set_xlabel(captions[n] if captions else "", fontsize=5.5, color=PALE)
-                axes.xaxis.labelpad = 2
+                caption = captions[n] if captions else ""
+                axes.set_xlabel(caption, fontsize=_fitting(caption, 1.0), labelpad=2)
 
         return figure
 
@@ -145,7 +145,8 @@ def gallery(
         for axes, one, picture in zip(grid.flat, wrong, pictures, strict=False):
             axes.set_visible(True)
             _show(axes, picture)
-            axes.set_title(one.id, fontsize=6, color=PALE, fontweight="normal", pad=2)
+            size = _fitting(one.id, 1.6)
+            axes.set_title(one.id, fontsize=size, fontweight="normal", pad=2)
             said = f"{_words(one.predicted)} {one.probability:.0%}"
             place = {"transform": axes.transAxes, "ha": "center", "fontsize": 7}
             axes.text(0.5, -0.11, said, color=PALETTE[1], fontweight="bold", **place)
@@ -255,6 +256,12 @@ def _weights(flux: NDArray[np.float32]) -> NDArray[np.float32]:
 def _show(axes: Axes, picture: NDArray) -> None:
     axes.imshow(picture, origin="lower", interpolation="nearest")
     axes.set(xticks=[], yticks=[])
+
+
+def _fitting(text: str, width: float) -> float:
+    r"""Returns the size in points at which a text is as wide as `width` inches, 7 at most."""
+
+    return min(7.0, 72 * width / (0.64 * max(len(text), 1)))
 
 
 def _words(name: str) -> str:

@@ -142,7 +142,7 @@ class Report:
             bins=BINS,
             title=self.title,
             abstract=_abstract(self.evaluation),
-            certainty=_certainty(self.evaluation),
+            certainty=_certainty(self.evaluation, sum(self.counts.get("validation", {}).values())),
             runner_up=_runner_up(self.evaluation),
             tables=[*self.tables, *_split_table(self.counts)],
             pictures=_of_scores(self.evaluation) | self._of_data(),
@@ -166,7 +166,8 @@ class Report:
         if self.sample:
             found["sample"] = Picture.of(
                 "What the classes look like",
-                "Galaxies of each class by their label, as the store holds them. Bands from"
+                "Test galaxies of each class by their label, and how many there are, as the store"
+                " holds them. Bands from"
                 " blue to red give blue, green and red (Lupton et al., 2004); each galaxy has"
                 " its own white. Grey is not covered.",
                 self.sample,
@@ -254,7 +255,7 @@ def _abstract(e: Evaluation) -> str:
     return f"{text} To always answer with the commonest class gives {e.majority_rate:.1%}."
 
 
-def _certainty(e: Evaluation) -> str:
+def _certainty(e: Evaluation, validation: int) -> str:
     after = e.after[e.model].error
     if e.model not in e.before:
         return f"Confidence and accuracy differ by {after:.3f} on average (ECE)."
@@ -263,11 +264,13 @@ def _certainty(e: Evaluation) -> str:
         tendency = "about as sure as it should be"
     else:
         tendency = "too sure of itself" if temperature > 1 else "less sure than it could be"
+    told = f"{validation:,}" if validation else "the"
 
     return (
         f"Confidence and accuracy differ by {e.before[e.model].error:.3f} on average (ECE) as the"
         f" {e.model} leaves them, and by {after:.3f} after its scores are divided by a temperature"
-        f" of {temperature:.2f}, which was fitted on the validation galaxies: it was {tendency}."
+        f" of {temperature:.2f}, which was fitted on {told} validation galaxies: it"
+        f" was {tendency}."
     )
 
 

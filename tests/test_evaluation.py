@@ -5,6 +5,8 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
+from flows.results import plain, side_by_side
+from pipeline import runs
 from pipeline.comparison import Predictions, compare
 from pipeline.errors import DataError
 from pipeline.evaluation import Evaluation, evaluate, majority_class
@@ -145,6 +147,12 @@ def run(folder, ids, labels, skill, classes=CLASSES):
     return folder
 
 
+def found_accuracy(folder, ids):
+    kept = Predictions.load(folder / "predictions.parquet").of(ids)
+
+    return (kept.probabilities["network"].argmax(axis=1) == kept.labels).mean()
+
+
 def test_compare(labels, tmp_path):
     ids = [f"g{n}" for n in range(400)]
     good = run(tmp_path / "good", ids, labels, 3)
@@ -168,6 +176,15 @@ def test_compare(labels, tmp_path):
         compare([good, other])
     found = compare([good, other], common=True, resamples=10)
     assert (found.galaxies, found.left_out) == (390, 10)
+    assert set(found.models.values()) == {"network"}
+
+    # A column for each run, and one for what it has above the first
+    told = side_by_side(plain(runs.compare([poor, good, other], common=True))).splitlines()
+    assert told[0] == "390 galaxies, without 10 that only some runs were tested on"
+    assert told[2].split("  ")[-1] == "minus the first" and told[2].split()[0] == "poor"
+    words = next(line for line in told if line.startswith("accuracy")).split()
+    assert words[1] == f"{found_accuracy(poor, ids[10:]):.3f}"
+    assert words.count("*") == 2 and words[3].startswith("+0.")
 
 
 def test_compare_refuses(labels, tmp_path):

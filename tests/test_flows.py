@@ -30,7 +30,7 @@ from pipeline import runs
 from pipeline.catalogue import read_table
 from pipeline.errors import ConfigError, DataError, PipelineError
 from pipeline.runs.whole import STAGES
-from pipeline.tracking import resolve, store_uri
+from pipeline.tracking import Tracker, resolve, store_uri
 
 ROOT = Path(__file__).parents[1]
 DEMO = str(ROOT / "configs" / "demo.yaml")
@@ -174,6 +174,10 @@ def test_tracking_server_is_away(restarting, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     assert may_pass("http://127.0.0.1:9", tmp_path)
     assert may_pass(restarting, tmp_path)
+    assert not may_pass(store_uri(tmp_path / "nowhere"), tmp_path)
+    assert not (tmp_path / "nowhere").exists()
+    with Tracker(store_uri(tmp_path), "first"):
+        pass
     assert not may_pass(store_uri(tmp_path), tmp_path)
     assert not may_pass("mlruns", tmp_path)
 
@@ -208,6 +212,7 @@ def test_command_line(calls):
     assert done.stdout == ""
     assert done.stderr.splitlines()[-1] == "tuningfork: the store is empty"
     assert "Traceback" not in done.stderr
+    assert done.stderr.count("the store is empty") == 1, done.stderr
 
 
 def test_without_a_server(monkeypatch):

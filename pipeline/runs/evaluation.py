@@ -90,7 +90,13 @@ def evaluate(experiment: Experiment) -> dict:
 def compare(folders: Sequence[Path], common: bool = False) -> dict:
     r"""Puts runs side by side, each against the first, on the same test galaxies."""
 
-    return asdict(comparison.compare([Path(folder) for folder in folders], common=common))
+    found = comparison.compare([Path(folder) for folder in folders], common=common)
+    told = asdict(found)
+    for run, gaps in found.differences.items():
+        for metric, gap in gaps.items():
+            told["differences"][run][metric]["sure"] = gap.sure
+
+    return told
 
 
 def _check_unseen(members: Path, ids: Sequence[str]) -> None:

@@ -91,11 +91,12 @@ def tracker(experiment: Experiment, folder: Path) -> Tracker:
     path, now = folder / RUN, recipe(experiment)
     last = read_json(path) if path.exists() else {}
     same = last.get("uri") == masked(uri) and last.get("recipe", now) == now
+    model = experiment.model.name + (" + forest" if experiment.model.forest else "")
 
     return Tracker(
         uri,
         options.experiment or experiment.name,
-        name=f"{experiment.name}, {experiment.model.name}, seed {experiment.seed}",
+        name=f"{experiment.name}, {model}, seed {experiment.seed}",
         system_metrics=options.system_metrics,
         run_id=last.get("run") if same else None,
     )

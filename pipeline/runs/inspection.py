@@ -4,6 +4,7 @@ __all__ = ["PER_CLASS", "inspect", "noises", "sheet"]
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -39,14 +40,21 @@ def inspect(store_folder: Path, out_folder: Path, id: str | None = None) -> dict
         rows = store.usable[[label == name for label in labels]]
         if len(rows):
             path = out / f"{_file_name(name or 'unlabelled')}.png"
-            _save(sheet(store, _spread(rows, 6 * PER_CLASS), columns=PER_CLASS), path)
-            figures[name or "unlabelled"] = str(path)
+            told = name or "unlabelled"
+            _save(sheet(store, _spread(rows, 6 * PER_CLASS), {told: len(rows)}), path)
+            figures[told] = str(path)
 
     return {"inputs": len(store.manifest), **count(store.manifest), "figures": figures}
 
 
-def sheet(store: Store, rows: NDArray[np.int64], columns: int = PER_CLASS) -> Figure:
-    r"""Draws galaxies of a store, wrapped at `columns`, a class after the other."""
+def sheet(
+    store: Store,
+    rows: NDArray[np.int64],
+    counts: Mapping[str, int],
+    columns: int = PER_CLASS,
+) -> Figure:
+    r"""Draws galaxies of a store, wrapped at `columns`, a class after the other, with the number
+    of galaxies that there are of each class."""
 
     used = store.manifest.take(rows)
     names = [label or "unlabelled" for label in used["label"].to_pylist()]
@@ -54,7 +62,7 @@ def sheet(store: Store, rows: NDArray[np.int64], columns: int = PER_CLASS) -> Fi
     lines = []
     for name in names:
         turn = seen[name] // columns
-        lines.append(name if not turn else " " * turn)
+        lines.append(" " * turn if turn else f"{name}\n{counts[name]:,}")
         seen[name] += 1
 
     return contact_sheet(

@@ -138,7 +138,7 @@ def _examples(found: Sample) -> Figure:
     rows, labels, _ = found.of("test")
     chosen = [rows[labels == k][:PER_CLASS] for k in range(len(found.scheme))]
 
-    return sheet(found.store, np.concatenate(chosen), columns=PER_CLASS)
+    return sheet(found.store, np.concatenate(chosen), _counts(found)["test"], PER_CLASS)
 
 
 def _mistakes(found: Sample, evaluation: Evaluation) -> Figure:

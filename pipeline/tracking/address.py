@@ -1,6 +1,6 @@
 r"""Where MLflow is, and what it says when it fails."""
 
-__all__ = ["cause", "checked", "global_uri", "is_away", "page", "store_uri", "understood"]
+__all__ = ["cause", "checked", "global_uri", "is_away", "made", "page", "store_uri", "understood"]
 
 import logging
 import os
@@ -51,21 +51,43 @@ def store_uri(folder: Path) -> str:
 
 
 def checked(uri: str) -> str:
+    r"""Returns the address of a tracking server that is there.
+
+    Raises:
+        ConfigError: If it is a folder, or anything else that MLflow does not take, or an SQLite
+            file that does not exist, which MLflow would make.
+    """
+
+    path = _file(uri)
+    if path and not path.exists():
+        raise ConfigError(f"{uri} does not exist, expected the MLflow database of some run")
+
+    return uri
+
+
+def made(uri: str) -> str:
     r"""Returns the address of a tracking server, after making an SQLite file that is not there.
 
     Raises:
         ConfigError: If it is a folder, or anything else that MLflow does not take.
     """
 
+    path = _file(uri)
+    if path:
+        _create(path)
+
+    return uri
+
+
+def _file(uri: str) -> Path | None:
+    r"""Returns the SQLite file of an address, if it is that of one."""
+
     server = re.match(r"(sqlite|postgresql|mysql|mssql)[+\w]*://|https?://", uri)
     if not server or uri.startswith("sqlite:///:memory:"):
         raise ConfigError(
             f"tracking.uri={uri!r}, expected sqlite:///..., postgresql://... or http(s)://..."
         )
-    if re.fullmatch(r"sqlite:///[^?]+", uri):
-        _create(Path(uri.removeprefix("sqlite:///")))
-
-    return uri
+    return Path(uri[len("sqlite:///") :]) if re.fullmatch(r"sqlite:///[^?]+", uri) else None
 
 
 def page(uri: str, experiment_id: str, run_id: str) -> str:

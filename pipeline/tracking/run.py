@@ -28,7 +28,7 @@ from pipeline.card import recipe_digest
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.passwords import masked
 from pipeline.provenance import provenance, versions
-from pipeline.tracking.address import cause, checked, global_uri, is_away, page, understood
+from pipeline.tracking.address import cause, global_uri, is_away, made, page, understood
 from pipeline.tracking.registry import register, registered
 
 LONGEST = 500  # characters of a parameter that every server takes
@@ -83,7 +83,7 @@ class Tracker:
         system_metrics: bool = False,
         run_id: str | None = None,
     ) -> None:
-        self.uri = checked(uri)
+        self.uri = made(uri)
         self.experiment = experiment
         self.name = name
         self.run_id = run_id or ""
