@@ -43,7 +43,7 @@ PARTS = {
         "asymmetry rms_asymmetry2 outer_asymmetry shape_asymmetry",
     ),
     "smoothness": (
-        "boxcar masked_boxcar noise_smoothness sky_smoothness smoothness",
+        "boxcar unmasked_boxcar noise_smoothness sky_smoothness smoothness",
         "smoothness",
     ),
     "Gini, M20, S/N": (

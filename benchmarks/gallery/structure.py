@@ -30,7 +30,7 @@ from pipeline.morphometry.entropy import BINS
 from pipeline.morphometry.gini import gini_segment
 from pipeline.morphometry.gradient_pattern import MODULUS, PHASE
 from pipeline.morphometry.mid import SMOOTHING, mid_segment
-from pipeline.morphometry.pieces import ascending, masked_boxcar
+from pipeline.morphometry.pieces import ascending, boxcar
 from pipeline.morphometry.smoothness import INNER, OUTER, width
 
 FULL = np.ones((3, 3))
@@ -50,7 +50,7 @@ def smoothness(galaxy: Galaxy) -> Figure:
 
     found, scale = galaxy.found, galaxy.scale
     size = width(found.rpetro_circ)
-    smooth = masked_boxcar(galaxy.image, galaxy.mask, size)[:-1, :-1]
+    smooth = boxcar(galaxy.image, size)[:-1, :-1]
     excess = np.maximum(galaxy.image - smooth, 0.0)
     figure = panels(3)
     for axes, image in zip(figure.axes, (galaxy.image, smooth, excess), strict=True):

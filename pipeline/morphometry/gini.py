@@ -1,6 +1,6 @@
 r"""How unevenly light is shared among pixels: the Gini coefficient, and its segment."""
 
-__all__ = ["gini", "gini_segment", "sn_per_pixel"]
+__all__ = ["gini", "gini_segment", "sn_per_pixel", "with_zeros"]
 
 import math
 
@@ -140,6 +140,29 @@ def gini(
         variance += share * change**2
 
     return value, math.sqrt(variance), 0
+
+
+def with_zeros(value: float, error: float, seen: int, pixels: int) -> tuple[float, float]:
+    r"""Returns what masked pixels make of a Gini coefficient if they are taken for zeros.
+
+    .. math:: G = \frac{(m - 1) G_m + n - m}{n - 1}
+
+    Arguments:
+        value: The coefficient :math:`G_m` of the pixels that are not masked.
+        error: Its uncertainty.
+        seen: Their number :math:`m`.
+        pixels: The number :math:`n` of all pixels.
+
+    Example:
+        >>> with_zeros(0.5, 0.01, 81, 101)
+        (0.6, 0.008)
+    """
+
+    if pixels < 2:
+        return math.nan, math.nan
+    share = (seen - 1) / (pixels - 1)
+
+    return share * value + (pixels - seen) / (pixels - 1), share * error
 
 
 @inner

@@ -18,11 +18,11 @@ r"""The number of bins along the shorter side in which the sky is looked for."""
 HOLE = 5.0
 r"""Bins further than this below the sky, in units of their noise, do not define it."""
 
-UNSURE = 1.9
+UNSURE = 2.4
 r"""The error of the mode, in units of the noise of a bin over the root of the number of bins.
 
-With a known noise it is 1.73; that of bins has an error too. Images of disks scatter by 1.1 to
-1.5 times as much as this says.
+With a known noise it is 1.73; that of bins has an error too, and so has the gradient. This is
+0.8 to 1.1 times the scatter of images of disks.
 """
 
 DIFFERENCES = 8192

@@ -21,7 +21,7 @@ from pipeline.morphometry.entropy import BINS, entropy
 from pipeline.morphometry.fields import JUMPING
 from pipeline.morphometry.flags import MASKED_CENTRE, NO_SKY, NO_SOURCE, NOTHING
 from pipeline.morphometry.geometry import Aperture, cumulate
-from pipeline.morphometry.gini import gini, gini_segment, sn_per_pixel
+from pipeline.morphometry.gini import gini, gini_segment, sn_per_pixel, with_zeros
 from pipeline.morphometry.gradient_pattern import gradient_pattern
 from pipeline.morphometry.grain import Grain, grain, turned_share
 from pipeline.morphometry.growth import aperture_flux, concentration, radii, radius_of_fraction
@@ -34,7 +34,7 @@ from pipeline.morphometry.moments import centroid, shape
 from pipeline.morphometry.multimode import multimode
 from pipeline.morphometry.outline import outline, reach
 from pipeline.morphometry.petrosian import petrosian_radius
-from pipeline.morphometry.pieces import ascending, boxcar, masked_boxcar
+from pipeline.morphometry.pieces import ascending, boxcar, unmasked_boxcar
 from pipeline.morphometry.psf import Kernel, without_pixel
 from pipeline.morphometry.sersic import Sersic, sersic
 from pipeline.morphometry.skybox import left_over, noise, skybox, white_asymmetry, white_smoothness
@@ -124,6 +124,8 @@ class Morphology(NamedTuple):
     smoothness_unbiased_error: float
     gini: float
     gini_error: float
+    gini_unmasked: float
+    gini_unmasked_error: float
     m20: float
     m20_error: float
     gini_m20_bulge: float
@@ -342,14 +344,15 @@ def _clumps(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
 
     image, x, y, circ, sky = stamp.image, known.x, known.y, known.circ, known.sky
     size = width(circ)
-    smooth = boxcar(image, size) if known.parity else masked_boxcar(image, stamp.mask, size)
+    smooth = boxcar(image, size)
     excess = sky.smoothness
     if math.isnan(excess) and known.parity:
         excess = sky_smoothness(image, *known.box, size)
     elif math.isnan(excess):
         excess, _ = noise_smoothness(image, smooth, stamp.taken, size)
         excess = white_smoothness(sky.sigma, size) if math.isnan(excess) else excess
-    s, flags = smoothness(image, smooth, stamp.mask, x, y, circ, excess, known.parity)
+    s, flags = smoothness(image, smooth, x, y, circ, excess, known.parity)
+    smooth = unmasked_boxcar(smooth, stamp.mask, size)
     free, free_error, error = unbiased_smoothness(
         image, smooth, stamp.mask, known.weight, x, y, circ, (sky.level, known.alike)
     )
@@ -364,20 +367,22 @@ def _light(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     image, weight = stamp.image, known.weight
     place = known.x_centroid, known.y_centroid, known.ellip, known.q, known.theta
     lit, f0 = gini_segment(image, *place, known.parity)
-    lit = lit if known.parity else lit & ~stamp.mask
-    order = ascending(image, lit)
-    g, g_error, f1 = gini(image, weight, order, known.alike)
-    m, m_error, f2 = m20(image, weight, lit, order)
-    sn, sn_error, f3 = sn_per_pixel(image, weight, lit)
+    seen = lit & ~stamp.mask
+    order = ascending(image, seen)
+    own, own_error, f1 = gini(image, weight, order, known.alike)
+    g, g_error = with_zeros(own, own_error, order.size, int(lit.sum()))
+    m, m_error, f2 = m20(image, weight, seen, order)
+    sn, sn_error, f3 = sn_per_pixel(image, weight, seen)
     h, h_error, f4 = entropy(image, weight, stamp.mask, lit, BINS)
     g2, f5 = gradient_pattern(image, stamp.mask, lit, known.x, known.y)
     order = ascending(image, stamp.segment & ~stamp.mask)
     inside, f6 = mid_segment(image, stamp.mask, stamp.segment, lit, order)
     parts, f7 = multimode(image, inside, order)
-    own = np.where(stamp.segment, image, 0.0)
-    intensity, i_error, deviation, d_error, f8 = intensity_deviation(own, known.rough, inside)
+    target = np.where(stamp.segment, image, 0.0)
+    intensity, i_error, deviation, d_error, f8 = intensity_deviation(target, known.rough, inside)
 
-    found = {"gini": g, "gini_error": g_error, "m20": m, "m20_error": known.side * m_error}
+    found = {"gini": g, "gini_error": g_error, "gini_unmasked": own}
+    found |= {"gini_unmasked_error": own_error, "m20": m, "m20_error": known.side * m_error}
     found |= {"gini_m20_bulge": bulge(g, m), "gini_m20_merger": merger(g, m)}
     found |= {"sn_per_pixel": sn, "sn_per_pixel_error": sn_error, "entropy": h}
     found |= {"entropy_error": h_error, "gradient_pattern": g2}

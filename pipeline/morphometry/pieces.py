@@ -1,6 +1,6 @@
 r"""Smoothing, sorting and connecting pixels: what several statistics share."""
 
-__all__ = ["ascending", "boxcar", "gaussian", "masked_boxcar", "piece"]
+__all__ = ["ascending", "boxcar", "gaussian", "piece", "unmasked_boxcar"]
 
 import math
 
@@ -69,21 +69,22 @@ def boxcar(image: NDArray[np.float64], size: int) -> NDArray[np.float64]:  # pra
 
 
 @entry
-def masked_boxcar(
-    image: NDArray[np.float64], mask: NDArray[np.bool_], size: int
+def unmasked_boxcar(
+    smooth: NDArray[np.float64], mask: NDArray[np.bool_], size: int
 ) -> NDArray[np.float64]:  # pragma: no cover
-    r"""Averages an image over what is not masked of squares, see :func:`boxcar`.
+    r"""Turns averages over squares into those over what is not masked of them.
 
     Arguments:
-        image: The image, zero where masked, with shape `(H, W)`.
+        smooth: The :func:`boxcar` of an image that is zero where masked, with shape
+            `(H + 1, W + 1)`.
         mask: Whether each pixel is left out, with shape `(H, W)`.
         size: The side of the square. Below 2, the averages are the image.
 
     Returns:
-        The averages, with shape `(H + 1, W + 1)`, 0 where all of a square is masked.
+        The averages, with the same shape, 0 where all of a square is masked.
     """
 
-    out = boxcar(image, size)
+    out = smooth.copy()
     if size < 2 or not mask.any():
         return out
     kept, half = boxcar((~mask).astype(np.float64), size), 0.5 / size**2

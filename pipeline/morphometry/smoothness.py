@@ -39,7 +39,6 @@ def width(rpetro: float) -> int:  # pragma: no cover
 def smoothness(
     image: NDArray[np.float64],
     smooth: NDArray[np.float64],
-    mask: NDArray[np.bool_],
     x: float,
     y: float,
     rpetro: float,
@@ -56,7 +55,7 @@ def smoothness(
     is in the image, :math:`s` being the same excess in a pixel of sky. A boxcar of an even side
     is half a pixel off: the excess is the mean over its four places, so that :math:`S` is the
     same if the image is mirrored. That of statmorph is off to the upper left. Masked pixels are
-    left out of the sums and of :math:`A`; statmorph has them in both, as zeros.
+    zeros, of which :func:`unbiased_smoothness` knows nothing.
 
     References:
         | A New Nonparametric Approach to Galaxy Morphological Classification
@@ -65,14 +64,12 @@ def smoothness(
 
     Arguments:
         image: The image, zero where masked, with shape `(H, W)`.
-        smooth: Its `masked_boxcar` of side `width(rpetro)`, in parity its `boxcar`, with shape
-            `(H + 1, W + 1)`.
-        mask: Whether each pixel is left out, with shape `(H, W)`.
+        smooth: Its `boxcar` of side `width(rpetro)`, with shape `(H + 1, W + 1)`.
         x: The column of the centre.
         y: The row of the centre.
         rpetro: The Petrosian radius, in pixels. Below 8 pixels, :math:`S = 0`.
         sky: The mean excess of a pixel of sky. Nothing is subtracted if NaN.
-        parity: Whether an even boxcar and masked pixels are those of statmorph.
+        parity: Whether an even boxcar is that of statmorph.
 
     Returns:
         The smoothness and flags. NaN if the flux in the annulus is not positive.
@@ -80,9 +77,8 @@ def smoothness(
 
     if not (rpetro > 0 and math.isfinite(rpetro + x + y)):
         return math.nan, UNDEFINED
-    nothing = np.zeros(image.shape, np.bool_)
-    hidden = nothing if parity else mask
-    light = _annulus(image, hidden, x, y, rpetro)[0]
+    seen = np.zeros(image.shape, np.bool_)
+    light = _annulus(image, seen, x, y, rpetro)[0]
     if not light > 0:
         return math.nan, NEGATIVE_FLUX | UNDEFINED
     size = width(rpetro)
@@ -90,9 +86,8 @@ def smoothness(
         return 0.0, 0
 
     plain, absolute = _excesses(image, smooth, 1 if parity else size)
-    total = _annulus(0.5 * (plain + absolute), hidden, x, y, rpetro)[0]
+    total = _annulus(0.5 * (plain + absolute), seen, x, y, rpetro)[0]
     area = math.pi * (OUTER**2 - INNER**2) * rpetro**2
-    area -= _annulus(1.0 * hidden, nothing, x, y, rpetro)[0]
 
     return (total - (0.0 if math.isnan(sky) else area * sky)) / light, 0
 
@@ -151,7 +146,7 @@ def unbiased_smoothness(
 
     Arguments:
         image: The image, zero where masked, with shape `(H, W)`.
-        smooth: Its `masked_boxcar` of side `width(rpetro)`, with shape `(H + 1, W + 1)`.
+        smooth: Its `unmasked_boxcar` of side `width(rpetro)`, with shape `(H + 1, W + 1)`.
         mask: Whether each pixel is left out, with shape `(H, W)`.
         noise: The standard deviation of each pixel, with shape `(H, W)`.
         x: The column of the centre.

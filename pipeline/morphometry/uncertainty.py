@@ -140,19 +140,30 @@ def of_light(known: Known, values: dict[str, float]) -> dict[str, float]:
     error of the bulge statistic is rather too small, and that of the merger one too large.
     """
 
-    value, sn = values["gini"], values["sn_per_pixel"]
+    sn = values["sn_per_pixel"]
     faint = math.hypot(ETA, math.sqrt(2 / math.pi) / sn) if sn > 0 else 1.0
     more = 2 * values["rpetro_ellip_error"] / known.ellip if known.ellip > 0 else 0.0
     more = 0.0 if math.isnan(more) else more
     m = math.hypot(values["m20_error"], more / (2 * math.log(10)))
     sigma = _sigma(known)
     level = known.sky.level / sigma if sigma > 0 else 0.0
-    shift = value * level / sn if sn > 0 else 0.0
-    g = math.hypot(values["gini_error"], more * max(1 - value - faint * (1 + value), 0.0), shift)
+
+    def of_gini(name: str) -> float:
+        value = values[name]
+        reach = more * max(1 - value - faint * (1 + value), 0.0)
+        return math.hypot(values[f"{name}_error"], reach, value * level / sn if sn > 0 else 0.0)
+
+    g = of_gini("gini")
     bulge, merger = math.hypot(0.693 * m, 4.95 * g), math.hypot(0.139 * m, 0.990 * g)
     of_pixels = known.side * values["sn_per_pixel_error"]
     sn = math.hypot(of_pixels, sn * known.unsure, sn * more * (1 - faint), level)
-    found = {"gini": g, "m20": m, "gini_m20_bulge": bulge, "gini_m20_merger": merger}
+    found = {
+        "gini": g,
+        "gini_unmasked": of_gini("gini_unmasked"),
+        "m20": m,
+        "gini_m20_bulge": bulge,
+        "gini_m20_merger": merger,
+    }
 
     return _named(found | {"sn_per_pixel": sn})
 

@@ -7,7 +7,7 @@ from scipy.ndimage import uniform_filter
 from pipeline.morphometry.flags import NEGATIVE_FLUX, UNDEFINED
 from pipeline.morphometry.grain import WHITE
 from pipeline.morphometry.overlap import overlap
-from pipeline.morphometry.pieces import boxcar, masked_boxcar
+from pipeline.morphometry.pieces import boxcar, unmasked_boxcar
 from pipeline.morphometry.skybox import white_smoothness
 from pipeline.morphometry.smoothness import (
     noise_smoothness,
@@ -44,7 +44,7 @@ def test_smoothness_is_the_definition():
     area = math.pi * (1.5**2 - 0.25**2) * rpetro**2
     expected = ((ring * excess).sum() - area * sky) / (ring * image).sum()
 
-    value, flags = smoothness(image, smooth, CLEAR, X, Y, rpetro, sky, True)
+    value, flags = smoothness(image, smooth, X, Y, rpetro, sky, True)
 
     assert value == pytest.approx(expected, rel=1e-9) and flags == 0
 
@@ -68,9 +68,8 @@ def test_eight_symmetries(turn, rpetro):
     values = unbiased_smoothness(image, boxcar(image, size), mask, noise, X, Y, rpetro, KNOWN)
     one = unbiased_smoothness(view, boxcar(view, size), mask.reshape(view.shape),
                               noise.reshape(view.shape), x, y, rpetro, KNOWN)  # fmt: skip
-    plain = smoothness(image, boxcar(image, size), mask, X, Y, rpetro, 0.1, False)
-    hidden = mask.reshape(view.shape)
-    other = smoothness(view, boxcar(view, size), hidden, x, y, rpetro, 0.1, False)
+    plain = smoothness(image, boxcar(image, size), X, Y, rpetro, 0.1, False)
+    other = smoothness(view, boxcar(view, size), x, y, rpetro, 0.1, False)
 
     assert one == pytest.approx(values)
     assert other == pytest.approx(plain)
@@ -78,13 +77,13 @@ def test_eight_symmetries(turn, rpetro):
 
 def test_flux_factor():
     image = galaxy()
-    value = smoothness(image, boxcar(image, 4), CLEAR, X, Y, RPETRO, 0.1, False)[0]
+    value = smoothness(image, boxcar(image, 4), X, Y, RPETRO, 0.1, False)[0]
     faint = 1e-12 * image
     noise, mask = np.full(image.shape, 0.5), np.zeros(image.shape, bool)
     first = unbiased_smoothness(image, boxcar(image, 4), mask, noise, X, Y, RPETRO, KNOWN)
     last = unbiased_smoothness(faint, boxcar(faint, 4), mask, 1e-12 * noise, X, Y, RPETRO, KNOWN)
 
-    dim = smoothness(faint, boxcar(faint, 4), CLEAR, X, Y, RPETRO, 1e-13, False)[0]
+    dim = smoothness(faint, boxcar(faint, 4), X, Y, RPETRO, 1e-13, False)[0]
     assert dim == pytest.approx(value)
     assert last == pytest.approx(first)
 
@@ -93,9 +92,7 @@ def test_flat_patch_has_no_clumps():
     image, mask = np.full((62, 54), 3.0), np.zeros((62, 54), bool)
     smooth = boxcar(image, 4)
 
-    assert smoothness(image, smooth, mask, X, Y, 17.0, 0.0, False)[0] == pytest.approx(
-        0, abs=1e-12
-    )
+    assert smoothness(image, smooth, X, Y, 17.0, 0.0, False)[0] == pytest.approx(0, abs=1e-12)
     assert unbiased_smoothness(image, smooth, mask, 0 * image, X, Y, 17.0, KNOWN) == pytest.approx(
         (0, 0, 0), abs=1e-12
     )
@@ -115,7 +112,7 @@ def test_degenerate(rpetro, factor, expected):
     mask = np.zeros(image.shape, bool)
     smooth = boxcar(image, max(width(rpetro), 1))
 
-    plain = smoothness(image, smooth, mask, X, Y, rpetro, 0.1, False)
+    plain = smoothness(image, smooth, X, Y, rpetro, 0.1, False)
     assert plain == pytest.approx(expected, nan_ok=True)
     value = unbiased_smoothness(image, smooth, mask, np.ones_like(image), X, Y, rpetro, KNOWN)[0]
     assert value == pytest.approx(expected[0], nan_ok=True)
@@ -150,28 +147,24 @@ def test_no_sky():
 
 @pytest.mark.parametrize("rpetro", [RPETRO, 20.5])
 def test_masked_pixels_are_left_out(rpetro):
-    r"""A part of the pixels has the clumps of all; the zeros of statmorph have more."""
+    r"""A part of the pixels has the clumps of all; zeros in their place are clumps."""
 
     image, size, noise = galaxy(), width(rpetro), np.full((62, 54), 0.5)
-    sky = white_smoothness(0.5, size)
     seen = np.hypot(*(np.mgrid[:62, :54] - np.array([[[Y]], [[X]]]))) > 3
     draw = np.random.default_rng(1)
 
-    def both(mask, average, parity):
+    def clumps(mask, average):
         part = np.where(mask, 0.0, image)
-        smooth = average(part)
-        plain = smoothness(part, smooth, mask, X, Y, rpetro, sky, parity)[0]
-        return plain, unbiased_smoothness(part, smooth, mask, noise, X, Y, rpetro, KNOWN)[0]
+        smooth = average(boxcar(part, size), mask, size)
+        return unbiased_smoothness(part, smooth, mask, noise, X, Y, rpetro, KNOWN)[0]
 
-    whole = both(CLEAR, lambda part: boxcar(part, size), False)
+    whole = clumps(CLEAR, unmasked_boxcar)
     masks = [seen & (draw.random(seen.shape) < 0.1) for _ in range(20)]
-    parts = [both(mask, lambda part, mask=mask: masked_boxcar(part, mask, size), False)
-             for mask in masks]  # fmt: skip
-    zeros = [both(mask, lambda part: boxcar(part, size), True) for mask in masks]
 
-    assert both(CLEAR, lambda part: masked_boxcar(part, CLEAR, size), False) == whole
-    assert np.mean(parts, 0) == pytest.approx(whole, rel=0.05)
-    assert np.all(np.mean(zeros, 0) > 1.2 * np.array(whole))
+    assert whole == clumps(CLEAR, lambda smooth, *_: smooth)
+    found = np.mean([clumps(mask, unmasked_boxcar) for mask in masks])
+    assert found == pytest.approx(whole, rel=0.05)
+    assert np.mean([clumps(mask, lambda smooth, *_: smooth) for mask in masks]) > 1.2 * whole
 
 
 @pytest.mark.parametrize("noise", [0.5, 3.0])
@@ -184,7 +177,7 @@ def test_unbiased(noise):
         image = clean + noise * rng.normal(size=clean.shape)
         smooth = boxcar(image, 4)
         white = white_smoothness(noise, 4)
-        plain.append(smoothness(image, smooth, mask, X, Y, RPETRO, white, False)[0])
+        plain.append(smoothness(image, smooth, X, Y, RPETRO, white, False)[0])
         value, error, spread = unbiased_smoothness(
             image, smooth, mask, np.full(image.shape, noise), X, Y, RPETRO, KNOWN
         )
