@@ -25,5 +25,7 @@ USER galaxy
 WORKDIR /home/galaxy
 RUN mkdir runs
 COPY --chown=galaxy:galaxy configs configs
+# What measures galaxies is compiled here; a processor of another kind compiles it again
+RUN python -m pipeline.compilation
 
 CMD ["tuningfork", "run", "configs/demo.yaml"]

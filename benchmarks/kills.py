@@ -22,15 +22,12 @@ from typing import Protocol
 import numpy as np
 from mlflow import MlflowClient
 
-from models import build
+from models import build as network_of
 from pipeline import runs
 from pipeline.card import Card, save_card
-from pipeline.config import Experiment, load
+from pipeline.config import Experiment, build, load
 from pipeline.fits import write_image
-from pipeline.ingest import Recipe, ingest
 from pipeline.runs.home import HISTORY, MODEL, RUN
-from pipeline.sources import find
-from pipeline.store import Store, StoreInfo
 
 BANDS, SIZE = ("g", "r"), (31, 33)
 DEMO = Path(__file__).parents[1] / "configs/demo.yaml"
@@ -50,7 +47,7 @@ class Stage(Protocol):
 
 @dataclass(frozen=True)
 class Ingest:
-    r"""Galaxies in two bands, some of them damaged, in shards of sixteen."""
+    r"""The verb, on galaxies in two bands, some of them damaged, in shards of sixteen."""
 
     galaxies: int = 200
     workers: int = 2
@@ -67,12 +64,21 @@ class Ingest:
                 write_image(path, (galaxy + rng.normal(size=x.shape)).astype(np.float32), {})
             if i % 20 == 0:
                 path.write_bytes(path.read_bytes()[:3000])
+        rows = [f"{i:04d},{'ab'[i % 3 == 0]}\n" for i in range(self.galaxies)]
+        (folder / "labels.csv").write_text(f"id,kind\n{''.join(rows)}")
 
     def work(self, folder: Path, output: Path) -> None:
-        recipe = Recipe(bands=BANDS, size=SIZE)
-        sources = find(folder / "images", "{id}_{band}.fits", BANDS)
-        info = StoreInfo(BANDS, *SIZE, scale=recipe.scale_text, survey="test")
-        ingest(sources, Store.create(output, info), recipe, workers=self.workers, chunk=16)
+        data = {
+            "root": str(folder / "images"),
+            "pattern": "{id}_{band}.fits",
+            "bands": [*BANDS],
+            "size": [*SIZE],
+            "workers": self.workers,
+            "chunk": 16,
+            "table": {"path": str(folder / "labels.csv")},
+            "labels": {"column": "kind", "classes": ["a", "b"]},
+        }
+        runs.ingest(build({"name": "test", "folder": str(output), "data": data}, [], folder))
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,7 @@ class Classify:
             write_image(path, rng.normal(size=(len(BANDS), *SIZE)).astype(np.float32), {})
             if i % 50 == 0:
                 path.write_bytes(path.read_bytes()[:3000])
-        network = build("cutout_resnet", bands=len(BANDS), classes=3, width=8)
+        network = network_of("cutout_resnet", bands=len(BANDS), classes=3, width=8)
         card = Card(
             model="cutout_resnet",
             args={"width": 8},

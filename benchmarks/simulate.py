@@ -16,7 +16,7 @@ from benchmarks.harness import Case, options, report
 from pipeline import runs
 from pipeline.baselines import fit_baseline, measurements
 from pipeline.config import load
-from pipeline.descriptors import numbers
+from pipeline.descriptors import number_names
 from pipeline.runs.data import sample
 from pipeline.simulate import simulate
 
@@ -57,7 +57,7 @@ def _forests(folder: Path, survey: Path) -> tuple[float, float]:
     runs.ingest(experiment)
     found = sample(experiment)
     (seen, labels, _), (unseen, truth, _) = found.of("train"), found.of("test")
-    _, names = numbers(found.store.gather(seen[:1]), found.store.info.bands)
+    names = number_names(found.store.info.bands)
     train, test = (measurements(found.store, rows, WORKERS) for rows in (seen, unseen))
 
     accuracies = []

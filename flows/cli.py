@@ -100,16 +100,7 @@ def ingest(
 ) -> None:
     r"""Reads the new files of an experiment into its store."""
 
-    def work() -> dict:
-        experiment = _experiment(config, settings)
-        if no_flow:
-            from pipeline import runs
-
-            return runs.ingest(experiment)
-
-        return _flow("ingest", str(config), settings or [])
-
-    _answer(work, as_json)
+    _work_on(config, "ingest", settings, no_flow, as_json)
 
 
 @app.command()
@@ -145,16 +136,7 @@ def train(
 ) -> None:
     r"""Trains the model of an experiment on its store."""
 
-    def work() -> dict:
-        experiment = _experiment(config, settings)
-        if no_flow:
-            from pipeline import runs
-
-            return runs.train(experiment)
-
-        return _flow("train", str(config), settings or [])
-
-    _answer(work, as_json)
+    _work_on(config, "train", settings, no_flow, as_json)
 
 
 @app.command()
@@ -244,16 +226,7 @@ def run(
 ) -> None:
     r"""Does all of it: from files to a report and a catalogue."""
 
-    def work() -> dict:
-        experiment = _experiment(config, settings)
-        if no_flow:
-            from pipeline import runs
-
-            return runs.run(experiment)
-
-        return _flow("run", str(config), settings or [])
-
-    _answer(work, as_json)
+    _work_on(config, "run", settings, no_flow, as_json)
 
 
 @app.command()
@@ -275,6 +248,21 @@ def show(
         return yaml.safe_dump(result, sort_keys=False, width=99)
 
     _answer(work, as_json, text)
+
+
+def _work_on(config: Path, verb: str, settings: Settings, no_flow: bool, as_json: bool) -> None:
+    r"""Answers with what a verb does to an experiment, through Prefect or without."""
+
+    def work() -> dict:
+        experiment = _experiment(config, settings)
+        if no_flow:
+            from pipeline import runs
+
+            return getattr(runs, verb)(experiment)
+
+        return _flow(verb, str(config), settings or [])
+
+    _answer(work, as_json)
 
 
 def _flow(verb: str, *arguments: Any) -> dict:
@@ -344,6 +332,8 @@ def _not_told_below(record: logging.LogRecord) -> bool:
     r"""A user's error is told once, at the end and in words; Prefect tells it of the task and of
     the flow as it passes, and with a traceback. New attempts are told, without one."""
 
+    if not record.name.startswith("prefect"):
+        return True
     if record.exc_info and isinstance(record.exc_info[1], PipelineError):
         record.exc_info = None
         record.exc_text = None

@@ -56,7 +56,8 @@ def table(result: Mapping[str, Any]) -> str:
 
 def side_by_side(result: Mapping[str, Any]) -> str:
     r"""Writes a :class:`pipeline.comparison.Comparison`: a column for each run, and for each but
-    the first one what it has above the first, with the interval, and a star where it is sure."""
+    the first one what it has above the first, with the interval, and whether it is better or
+    worse where that is sure."""
 
     first, *others = result["metrics"]
     rows = [["", first], ["", result["models"][first]]]
@@ -70,7 +71,7 @@ def side_by_side(result: Mapping[str, Any]) -> str:
     left = result["left_out"]
     told = f"{result['galaxies']} galaxies"
     told += f", without {left} that only some runs were tested on" if left else ""
-    sure = "* chance would do as much in fewer than one of twenty test sets"
+    sure = "better, worse: chance would do as much in fewer than one of twenty test sets"
 
     return f"{told}\n\n{_aligned(rows)}\n{sure}\n"
 
@@ -83,7 +84,7 @@ def _interval(gap: Mapping[str, Any]) -> str:
     if gap["value"] is None:
         return "-"
 
-    return f"{gap['value']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f}){' *' * gap['sure']}"
+    return f"{gap['value']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f}){gap['verdict']:>8}"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -55,7 +55,7 @@ def measurements(store: Store, rows: NDArray[np.int64], workers: int = 1) -> NDA
     blocks = (rows[i : i + TASK] for i in range(0, len(rows), TASK))
     tasks = ((store.gather(block), store.info.bands) for block in blocks)
 
-    return np.concatenate([found for found, _ in in_order(numbers, tasks, workers)])
+    return np.concatenate([*in_order(numbers, tasks, workers)])
 
 
 def fit_baseline(kind: str, numbers: NDArray, labels: NDArray, seed: int = 0) -> Pipeline:

@@ -1,6 +1,6 @@
 r"""What is saved of a trained model: a recipe and tensors, never a pickle."""
 
-__all__ = ["Card", "common_scale", "load_card", "load_model", "recover", "save_card"]
+__all__ = ["RECIPE", "Card", "common_scale", "load_card", "load_model", "recover", "save_card"]
 
 import errno
 import json
@@ -22,8 +22,9 @@ from torch import nn
 
 from models import build
 from pipeline import __version__
+from pipeline.descriptors import number_names
 from pipeline.errors import DataError, suggest
-from pipeline.files import replacing
+from pipeline.files import locked, replacing
 from pipeline.trees import Trees
 
 FORMAT = 2
@@ -58,7 +59,8 @@ class Card:
             those of the network, or of the network and the forest together where there is one.
         symmetries: Whether the logits of the network are averaged over the symmetries of the
             square.
-        numbers: What the forest asks of each galaxy, in order. None without a forest.
+        numbers: What the forest asks of each galaxy, in order, see
+            :func:`pipeline.descriptors.number_names`. None without a forest.
         name: What the model is called.
         fingerprint: That of the store it learnt from.
         metrics: How well it did on the test galaxies.
@@ -162,15 +164,16 @@ def save_card(folder: Path, card: Card, model: nn.Module, trees: Trees | None = 
     contents |= {FOREST: forest} if forest else {}
 
     folder = Path(folder)
-    recover(folder)
-    aside, old = _beside(folder, "new"), _beside(folder, "old")
-    for leftover in (aside, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    for name, content in contents.items():
-        with replacing(aside / name, sync=True) as file:
-            file.write(content)
-    _swap(aside, folder, old)
-    shutil.rmtree(old, ignore_errors=True)
+    with locked(folder.parent):
+        recover(folder)
+        aside, old = _beside(folder, "new"), _beside(folder, "old")
+        for leftover in (aside, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        for name, content in contents.items():
+            with replacing(aside / name, sync=True) as file:
+                file.write(content)
+        _swap(aside, folder, old)
+        shutil.rmtree(old, ignore_errors=True)
 
     return card
 
@@ -227,8 +230,8 @@ def load_model(folder: Path) -> tuple[Card, nn.Module, Trees | None]:
         with it, None without one.
 
     Raises:
-        DataError: If the folder is not a model card, or if recipe and weights do not fit. The
-            message names the file.
+        DataError: If the folder is not a model card, if recipe and weights do not fit, or if
+            what the forest asks for is not what is measured by now. The message names the file.
     """
 
     folder = Path(folder)
@@ -242,6 +245,11 @@ def load_model(folder: Path) -> tuple[Card, nn.Module, Trees | None]:
         raise DataError(f"{folder} is not a model card{hint} ({error})") from error
     except (DataError, UnicodeDecodeError) as error:
         raise DataError(f"{recipe}: {error}") from error
+    if card.numbers and card.numbers != number_names(card.bands):
+        raise DataError(
+            f"{recipe}: the forest asks for {len(card.numbers)} numbers, not all of which"
+            f" tuningfork {__version__} measures; train it anew"
+        )
     tensors = _part(weights)
     forest = _part(folder / FOREST) if card.numbers else b""
     if card.digest != _digest(tensors + forest):

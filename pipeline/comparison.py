@@ -30,6 +30,7 @@ class Predictions:
         classes: The names of the `K` classes.
         probabilities: For each model, the probability of each class, with shape `(N, K)`. The
             first model is the one that matters.
+        digest: That of the card of the first model.
 
     Raises:
         DataError: If lengths differ, or if an id stands twice.
@@ -39,6 +40,7 @@ class Predictions:
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     probabilities: Mapping[str, NDArray]
+    digest: str = ""
 
     def __post_init__(self) -> None:
         shape = (len(self.ids), len(self.classes))
@@ -58,8 +60,8 @@ class Predictions:
         columns: dict[str, Sequence[str] | NDArray] = {"id": list(self.ids), "label": labels}
         for model, p in self.probabilities.items():
             columns |= {f"{model}/{c}": p[:, k] for k, c in enumerate(self.classes)}
-        names = {"classes": list(self.classes), "models": list(self.probabilities)}
-        metadata = {key: json.dumps(value) for key, value in names.items()}
+        facts = {"classes": self.classes, "models": [*self.probabilities], "digest": self.digest}
+        metadata = {key: json.dumps(value) for key, value in facts.items()}
 
         with replacing(path) as file:
             pq.write_table(pa.table(columns).replace_schema_metadata(metadata), file)
@@ -79,6 +81,7 @@ class Predictions:
             metadata = table.schema.metadata
             classes = tuple(json.loads(metadata[b"classes"]))
             models = json.loads(metadata[b"models"])
+            digest = json.loads(metadata.get(b"digest", b'""'))  # of a time without
         except (pa.ArrowInvalid, KeyError, TypeError) as error:
             raise DataError(f"{path} is no table of predictions: {error}") from error
 
@@ -90,6 +93,7 @@ class Predictions:
                 model: np.stack([table[f"{model}/{c}"].to_numpy() for c in classes], axis=1)
                 for model in models
             },
+            digest,
         )
 
     def of(self, ids: Sequence[str]) -> Self:
@@ -103,6 +107,7 @@ class Predictions:
             self.labels[rows],
             self.classes,
             {model: p[rows] for model, p in self.probabilities.items()},
+            self.digest,
         )
 
 

@@ -1,6 +1,6 @@
 r"""Numbers of a galaxy, for the baselines."""
 
-__all__ = ["mean_of_bands", "numbers", "simple_numbers"]
+__all__ = ["mean_of_bands", "number_names", "numbers", "simple_numbers"]
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ TURNS = 6  # of the adaptive moments
 MEAN = "mean"  # of all bands
 
 
-def numbers(pixels: NDArray, bands: Sequence[str]) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+def numbers(pixels: NDArray, bands: Sequence[str]) -> NDArray[np.float32]:
     r"""Measures galaxies in all that a baseline is given.
 
     These are the simple numbers, which have the fluxes and the colours, and the morphology of the
@@ -28,13 +28,21 @@ def numbers(pixels: NDArray, bands: Sequence[str]) -> tuple[NDArray[np.float32],
         bands: The names of the bands, of length `C`.
 
     Returns:
-        The numbers, NaN where undefined, with shape `(B, D)`, and their names.
+        The numbers, NaN where undefined, with shape `(B, D)`, see :func:`number_names`.
     """
 
-    simple, names = simple_numbers(pixels, bands)
+    simple, _ = simple_numbers(pixels, bands)
     measured = features(mean_of_bands(pixels), (MEAN,)).astype(np.float32)
 
-    return np.concatenate([simple, measured], axis=1), (*names, *feature_names((MEAN,)))
+    return np.concatenate([simple, measured], axis=1)
+
+
+def number_names(bands: Sequence[str]) -> tuple[str, ...]:
+    r"""Names what :func:`numbers` measures in bands of these names, in order."""
+
+    _, names = simple_numbers(np.zeros((1, len(bands), 8, 8)), bands)
+
+    return (*names, *feature_names((MEAN,)))
 
 
 def mean_of_bands(pixels: NDArray) -> NDArray[np.float64]:

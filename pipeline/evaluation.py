@@ -1,7 +1,6 @@
 r"""Several models judged on the same galaxies."""
 
 __all__ = [
-    "Curve",
     "Evaluation",
     "Reliability",
     "Wrong",
@@ -19,8 +18,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
-from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
+from pipeline.curves import Curve, curves
 from pipeline.errors import DataError
 from pipeline.files import replacing
 from pipeline.metrics import (
@@ -33,7 +32,6 @@ from pipeline.metrics import (
     paired_bootstrap,
 )
 
-POINTS = 200  # of a curve that are kept, at most
 WRONG = 24  # galaxies that are kept, at most
 
 
@@ -56,21 +54,6 @@ class Wrong:
     predicted: str
     probability: float
     probability_true: float
-
-
-@dataclass(frozen=True)
-class Curve:
-    r"""A line of a figure, of one class against the rest.
-
-    Arguments:
-        x: The false-positive rate, or the recall. Empty for a class without a galaxy.
-        y: The true-positive rate, or the precision.
-        area: The area under it, or the average precision. NaN for a class without a galaxy.
-    """
-
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-    area: float
 
 
 @dataclass(frozen=True)
@@ -293,7 +276,7 @@ def evaluate(
         for name, p in probabilities.items()
     }
     support = np.bincount(labels, minlength=len(classes))
-    roc, precision_recall = _curves(first, labels, classes)
+    roc, precision_recall = curves(first, labels, classes)
 
     return Evaluation(
         classes=tuple(classes),
@@ -342,36 +325,6 @@ def majority_class(labels: NDArray, classes: int, galaxies: int) -> NDArray[np.f
     shares = np.bincount(labels, minlength=classes) / len(labels)
 
     return np.tile(shares, (galaxies, 1))
-
-
-def _curves(
-    p: NDArray, labels: NDArray, classes: Sequence[str]
-) -> tuple[dict[str, Curve], dict[str, Curve]]:
-    roc, precision_recall = {}, {}
-    for k, name in enumerate(classes):
-        true = labels == k
-        if true.all() or not true.any():
-            roc[name] = precision_recall[name] = Curve((), (), math.nan)
-            continue
-        x, y, _ = roc_curve(true, p[:, k])
-        roc[name] = _thin(x, y, auc(x, y))
-        precision, recall, _ = precision_recall_curve(true, p[:, k], drop_intermediate=True)
-        best = np.append(recall[1:] != recall[:-1], True)  # at each recall, the last one
-        area = average_precision_score(true, p[:, k])
-        precision_recall[name] = _thin(recall[best], precision[best], area)
-
-    return roc, precision_recall
-
-
-def _thin(x: NDArray, y: NDArray, area: float) -> Curve:
-    r"""Keeps points that lie evenly along the curve, its ends among them."""
-
-    steps = np.abs(np.diff(x)) + np.abs(np.diff(y))
-    length = np.concatenate([[0.0], np.cumsum(steps)])
-    kept = np.unique(np.searchsorted(length, np.linspace(0, length[-1], POINTS)))
-    kept = np.union1d(kept, [0, len(x) - 1])
-
-    return Curve(tuple(x[kept].tolist()), tuple(y[kept].tolist()), float(area))
 
 
 def _reliability(p: NDArray, labels: NDArray) -> Reliability:

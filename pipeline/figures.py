@@ -23,7 +23,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from pipeline.evaluation import Curve, Evaluation, Reliability
+from pipeline.curves import Curve
+from pipeline.evaluation import Evaluation, Reliability
 from pipeline.metrics import METRICS
 
 # Okabe & Ito (2008): told apart with any colour vision, https://jfly.uni-koeln.de/color/

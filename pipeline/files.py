@@ -53,11 +53,11 @@ def write_json(path: Path, content: dict) -> None:
         file.write(json.dumps(content, indent=1).encode())
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path, *expected: str) -> dict:
     r"""Reads what :func:`write_json` wrote.
 
     Raises:
-        DataError: If the file is missing or damaged.
+        DataError: If the file is missing or damaged, or lacks a name that is expected.
     """
 
     try:
@@ -66,6 +66,8 @@ def read_json(path: Path) -> dict:
         raise DataError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} holds {type(content).__name__}, expected names and values")
+    if missing := [name for name in expected if name not in content]:
+        raise DataError(f"{path} lacks {', '.join(missing)}")
 
     return content
 

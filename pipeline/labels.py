@@ -1,6 +1,6 @@
 r"""What labels mean."""
 
-__all__ = ["Scheme"]
+__all__ = ["Scheme", "check_labels"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -68,3 +68,19 @@ class Scheme:
             raise DataError(f"unknown label {name!r}, {suggest(name, self.classes)}")
 
         return self.classes.index(name)
+
+
+def check_labels(
+    classes: Sequence[str], rename: Mapping[str, str], threshold: float | None
+) -> None:
+    r"""Refuses labels that cannot become classes.
+
+    Raises:
+        ConfigError: If a threshold does not part two classes, or if a label is renamed to none.
+    """
+
+    if threshold is not None and len(classes) != 2:
+        raise ConfigError(f"threshold={threshold:g} needs two classes, not {list(classes)}")
+    for name in rename.values():
+        if classes and name not in classes:
+            raise ConfigError(f"rename gives {name!r}, {suggest(name, classes)}")

@@ -14,6 +14,7 @@ from astropy.table import Column, Table
 
 from pipeline.catalogue import read_table
 from pipeline.errors import ConfigError, DataError, suggest
+from pipeline.labels import check_labels
 
 _SEXAGESIMAL = re.compile(r"([+-]?)(\d+)[:h°d ](\d+)[:m' ](\d+\.?\d*)[s\"]?")
 
@@ -47,11 +48,7 @@ class Columns:
     threshold: float | None = None
 
     def __post_init__(self) -> None:
-        if self.threshold is not None and len(self.classes) != 2:
-            raise ConfigError(f"threshold={self.threshold} needs two classes, not {self.classes}")
-        for name in self.rename.values():
-            if self.classes and name not in self.classes:
-                raise ConfigError(f"rename gives {name!r}, {suggest(name, self.classes)}")
+        check_labels(self.classes, self.rename, self.threshold)
 
 
 @dataclass(frozen=True)
@@ -182,6 +179,8 @@ def _number(text: str, hours: bool) -> float:
     if match := _SEXAGESIMAL.fullmatch(text):
         sign, *parts = match.groups()
         whole, minutes, seconds = map(float, parts)
+        if max(minutes, seconds) >= 60:
+            return math.nan
         value = (whole + minutes / 60 + seconds / 3600) * (15 if hours else 1)
         return -value if sign == "-" else value
 

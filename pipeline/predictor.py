@@ -8,12 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline import __version__
 from pipeline.calibration import apply
 from pipeline.card import load_model
 from pipeline.dataset import Batch
 from pipeline.descriptors import numbers
-from pipeline.errors import DataError
 from pipeline.prediction import predict
 from pipeline.stretch import Stretch
 from pipeline.trees import pool
@@ -27,7 +25,7 @@ class Predictor:
         device: Where the network computes.
 
     Raises:
-        DataError: If the folder is not a model card.
+        DataError: If the folder is not a model card, or its forest of another time.
     """
 
     def __init__(self, folder: Path, device: torch.device | str = "cpu") -> None:
@@ -44,9 +42,6 @@ class Predictor:
 
         Returns:
             The probabilities, with shape `(B, K)`. NaN if the network answers none.
-
-        Raises:
-            DataError: If what the forest asks for is not what is measured by now.
         """
 
         if not len(pixels):
@@ -57,12 +52,6 @@ class Predictor:
         batch = Batch(images, unknown, unknown)
         z: NDArray = predict(self.network, [batch], self.card.symmetries, self.card.mirror)
         if self.trees is not None:
-            found, names = numbers(pixels, self.card.bands)
-            if names != self.card.numbers:
-                raise DataError(
-                    f"the forest of {self.card.name!r} asks for {len(self.card.numbers)} numbers,"
-                    f" not all of which tuningfork {__version__} measures; train it anew"
-                )
-            z = pool(z, self.trees.probabilities(found))
+            z = pool(z, self.trees.probabilities(numbers(pixels, self.card.bands)))
 
         return apply(z, self.card.temperature)

@@ -47,7 +47,7 @@ def test_round_trip(tmp_path, model):
     assert card == saved == replace(CARD, digest=card.digest)
     assert not twin.training
     assert torch.equal(twin(x), model.eval()(x))
-    assert sorted(os.listdir(tmp_path)) == ["model"]
+    assert sorted(os.listdir(tmp_path)) == [".lock", "model"]
     assert {p.name for p in (tmp_path / "model").iterdir()} == {"card.json", "weights.safetensors"}
 
     again = save_card(tmp_path / "again", CARD, twin)
@@ -56,8 +56,10 @@ def test_round_trip(tmp_path, model):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "model" / name).read_bytes()
 
 
-def test_forest(tmp_path, model):
+def test_forest(tmp_path, model, monkeypatch):
     r"""A forest is a part of the model: kept, replaced and missed with it."""
+
+    monkeypatch.setattr("pipeline.card.number_names", lambda _: ("a", "b", "c", "d"))
 
     numbers = np.random.default_rng(0).normal(size=(60, 4))
     forest = RandomForestClassifier(5, random_state=0).fit(numbers, (numbers[:, 1] > 0) * 1)
@@ -69,6 +71,10 @@ def test_forest(tmp_path, model):
     twin = load_model(folder)[2]
     for name, array in vars(trees).items():
         assert np.array_equal(getattr(twin, name), array)
+
+    save_card(tmp_path / "old", replace(card, numbers=("a", "b", "d", "c")), model, trees)
+    with pytest.raises(DataError, match=r"old/card\.json: the forest asks for 4 numbers"):
+        load_card(tmp_path / "old")
 
     path = folder / "forest.safetensors"
     whole = path.read_bytes()
@@ -96,7 +102,7 @@ def test_replaced_or_left(tmp_path, model, monkeypatch):
 
     second = save_card(folder, CARD, build("cutout_resnet", bands=3, classes=3))
     assert load_card(folder)[0] == second != first
-    assert os.listdir(tmp_path) == ["model"]
+    assert sorted(os.listdir(tmp_path)) == [".lock", "model"]
 
 
 def test_killed_in_between(tmp_path, model, monkeypatch):
@@ -128,7 +134,7 @@ def test_killed_in_between(tmp_path, model, monkeypatch):
 
     monkeypatch.setattr(Path, "rename", raced)
     assert save_card(folder, CARD, other) == load_card(folder)[0] != first
-    assert os.listdir(tmp_path) == ["model"]
+    assert sorted(os.listdir(tmp_path)) == [".lock", "model"]
 
 
 def test_common_scale():

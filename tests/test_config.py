@@ -63,6 +63,11 @@ def test_every_file_builds(path):
         ),
         ("data.size=[3, 64]", r"data.size=\[3, 64\], expected 8 pixels or more"),
         ("data.labels.mirror={b: c}", "mirror names 'c', expected one of a, b"),
+        ("data.labels.rename={S: c}", "data.labels.*rename gives 'c', expected one of a, b"),
+        (
+            "data.labels={column: c, classes: [a, b, c], threshold: 0.5}",
+            "data.labels.*threshold=0.5 needs two classes, not",
+        ),
         ("data.band_text={r: z}", r"data.band_text={'r': 'z'}, expected {band} in data.pattern="),
         ("data.bands=g,r", r"data.bands='g,r', expected a list, such as \[a, b\]$"),
         ("data.bands=[]", r"data.bands=\[\], expected more values$"),
@@ -168,6 +173,7 @@ def test_wrong_files(path, tmp_path):
         "name: x\nseed: 1\nname: y": r"x\.yaml: not YAML \(the key 'name' stands twice\s.* line 3",
         "name: x": "data is missing",
         "name: ${NO_SUCH_VARIABLE}": "no variable NO_SUCH_VARIABLE",
+        "name: &a [*a]": "a value that holds itself",
     }.items():
         path.write_text(text)
         with pytest.raises(ConfigError, match=message):

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -184,7 +185,22 @@ def test_compare(labels, tmp_path):
     assert told[2].split("  ")[-1] == "minus the first" and told[2].split()[0] == "poor"
     words = next(line for line in told if line.startswith("accuracy")).split()
     assert words[1] == f"{found_accuracy(poor, ids[10:]):.3f}"
-    assert words.count("*") == 2 and words[3].startswith("+0.")
+    assert words.count("better") == 2 and words[3].startswith("+0.")
+    assert next(line for line in told if line.startswith("log_loss")).endswith("better")
+
+
+def test_compare_refuses_what_another_model_said(labels, tmp_path):
+    ids = [f"g{n}" for n in range(400)]
+    good, poor = run(tmp_path / "good", ids, labels, 3), run(tmp_path / "poor", ids, labels, 1)
+    (good / "model").mkdir()
+    for digest in ("", "old"):
+        table = Predictions.load(good / "predictions.parquet")
+        replace(table, digest=digest).save(good / "predictions.parquet")
+        (good / "model" / "card.json").write_text(f'{{"digest": "{digest}"}}')
+        assert runs.compare([poor, good])["galaxies"] == 400
+    (good / "model" / "card.json").write_text('{"digest": "new"}')
+    with pytest.raises(DataError, match="good/predictions.parquet is of another model than"):
+        runs.compare([poor, good])
 
 
 def test_compare_refuses(labels, tmp_path):

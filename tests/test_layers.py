@@ -19,7 +19,7 @@ LAYERS = [
     "pipeline.optimization pipeline.quality pipeline.regrid pipeline.split "
     "pipeline.stretch pipeline.trees models",
     "pipeline.admission pipeline.baselines pipeline.card pipeline.classify pipeline.comparison "
-    "pipeline.compilation pipeline.dataset pipeline.evaluation pipeline.feeds "
+    "pipeline.compilation pipeline.curves pipeline.dataset pipeline.evaluation pipeline.feeds "
     "pipeline.figures pipeline.ingest pipeline.measurement pipeline.pictures "
     "pipeline.prediction pipeline.predictor pipeline.report pipeline.rows pipeline.serving "
     "pipeline.sources pipeline.targets pipeline.tracking pipeline.training",

@@ -321,7 +321,7 @@ def test_forest_in_the_model(demo, tmp_path):
     runs.evaluate(experiment.model_copy(update={"evaluation": single}))
     assert load_model(experiment.home / "model")[0].temperature != card.temperature
     save_card(tmp_path / "old", replace(card, numbers=card.numbers[1:]), network, trees)
-    with pytest.raises(DataError, match="the forest of 'demo' asks for .* train it anew"):
+    with pytest.raises(DataError, match="the forest asks for .* train it anew"):
         Server(tmp_path / "old").predict(cutouts)
 
 

@@ -73,12 +73,13 @@ def test_patterns(tmp_path, pattern, name):
 
 def test_joined_by_id(tmp_path):
     touch(tmp_path, f"{LONG}_g.fits", f"{LONG}_r.fits", "b_g.fits", "c_g.fits", "c_r.fits")
-    touch(tmp_path, "e_g.fits", "e_r.fits", "f_g.fits", "f_r.fits")
+    touch(tmp_path, "e_g.fits", "e_r.fits", "f_g.fits", "f_r.fits", "g_g.fits", "g_r.fits")
     (tmp_path / "labels.csv").write_text(
         "objid,ra,dec,kind,r50\n"
         f"{LONG},12:30:00.0,-01:30:00,S,3.5\n"
         "b,10,20,elliptical,\n d ,,,elliptical,-1\ne,0,0,sprial,1\nf,370,91,,2\n"
         "e,0,0,elliptical,1\n,0,0,S,1\n"
+        "g,12:70:00,1,S,1\n"
     )
     columns = Columns(
         tmp_path / "labels.csv",
@@ -95,6 +96,7 @@ def test_joined_by_id(tmp_path):
     good = found[LONG]
     assert (good.label, good.size_arcsec, good.problem, good.flags) == ("spiral", 3.5, "", ())
     assert good.ra == pytest.approx(187.5) and good.dec == pytest.approx(-1.5)
+    assert math.isnan(found["g"].ra)
     assert f"there is no file of r beside {tmp_path}/b_g.fits" in found["b"].problem
     assert found["c"].flags == ("not_in_table",) and "has no row of 'c'" in found["c"].reason
     assert f"no file matches {tmp_path}/d_{{band}}.fits" in found["d"].problem
@@ -106,7 +108,7 @@ def test_joined_by_id(tmp_path):
         "duplicate id: row 6" in found["e~2"].problem and "row 4 is used" in found["e~2"].problem
     )
     assert "has no identifier" in found[f"row 7 of {tmp_path}/labels.csv"].problem
-    assert len(found) == 8
+    assert len(found) == 9
 
 
 def test_units_of_a_table(tmp_path):

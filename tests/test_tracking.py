@@ -42,7 +42,6 @@ from pipeline.tracking import (
     run_page,
     store_uri,
     verdict_of,
-    version_of,
 )
 from pipeline.tracking.address import page, understood
 
@@ -144,6 +143,20 @@ def test_interrupted(uri, error, status):
         again.log({"loss": 3.0}, step=2)
     run = MlflowClient(uri).get_run(tracker.run_id)
     assert run.info.status == "FINISHED" and run.data.metrics["loss"] == 3.0
+
+
+def test_deleted_run(tmp_path, caplog):
+    r"""Another run takes the place of one that is gone, or is in the waste-basket."""
+
+    uri, client = store_uri(tmp_path), MlflowClient(store_uri(tmp_path))
+    with Tracker(uri, "first", system_metrics=False) as gone:
+        pass
+    client.delete_run(gone.run_id)
+    for run_id in (gone.run_id, "0" * 32):
+        with Tracker(uri, "first", system_metrics=False, run_id=run_id) as tracker:
+            tracker.log({"loss": 1.0})
+        assert tracker.run_id != run_id and f"run {run_id} was deleted" in caplog.text
+        assert client.get_run(tracker.run_id).data.metrics == {"loss": 1.0}
 
 
 def test_killed_at_birth(tmp_path, monkeypatch):
@@ -262,7 +275,6 @@ def test_of_no_use(uri, card, cutouts):
     assert not verdict.promoted and verdict.reason == "do not use it" and verdict.champion is None
     assert verdict_of("models:/useless/1", uri) == "do not use it"
     assert verdict_of("runs:/0/model", uri) == ""
-    assert version_of("models:/useless/latest", uri) == "models:/useless/1"
     version = MlflowClient(uri).get_model_version("useless", "1")
     page = run_page("models:/useless/1", uri)
     assert page.endswith(version.run_id) and run_page(version.source, uri) == page
@@ -275,11 +287,14 @@ def test_resolve(uri, card, cutouts, tmp_path):
     version = registered(uri, folder, cutouts, "found")
     run_id = MlflowClient(uri).get_model_version("found", version).run_id
 
-    for name in ("models:/found@challenger", f"models:/found/{version}", f"runs:/{run_id}/model"):
-        found = resolve(name, uri, tmp_path)
+    for last in ("found@challenger", f"found/{version}", "found/latest"):
+        assert resolve(f"models:/{last}", uri, tmp_path)[1] == f"models:/found/{version}"
+    for name in ("models:/found@challenger", f"runs:/{run_id}/model"):
+        found, pinned = resolve(name, uri, tmp_path)
+        assert pinned in {f"models:/found/{version}", f"runs:/{run_id}/model"}
         for file in folder.iterdir():
             assert (found / file.name).read_bytes() == file.read_bytes()
-    assert resolve(str(folder), uri, tmp_path) == folder
+    assert resolve(str(folder), uri, tmp_path) == (folder, "")
 
     for name in ("models:/found@champion", "models:/none/1", "runs:/nothing/model"):
         with pytest.raises(DataError, match=f"has no model {name}"):
@@ -369,9 +384,8 @@ def begin(uri):
         lambda uri, _: promote(uri, "galaxies", "1", said(1)),
         lambda uri, folder: resolve("models:/galaxies@champion", uri, folder),
         lambda uri, _: run_page("models:/galaxies/1", uri),
-        lambda uri, _: version_of("models:/galaxies@champion", uri),
     ],
-    ids=["begin", "promote", "resolve", "run_page", "version_of"],
+    ids=["begin", "promote", "resolve", "run_page"],
 )
 def test_nobody_answers(ask, tmp_path, monkeypatch):
     r"""A server that is down is no mistake of the user: it may be there the next time."""
@@ -492,7 +506,7 @@ def test_server(uri, card, cutouts, tmp_path):
             tracker.model(folder, "remote", cutouts, list(CLASSES))
             assert tracker.run_id in tracker.url
         assert promote(remote, "remote", "1", said(1)).promoted
-        found = resolve("models:/remote@champion", remote, tmp_path / "got")
+        found, _ = resolve("models:/remote@champion", remote, tmp_path / "got")
 
         client = MlflowClient(remote)
         run = client.get_run(tracker.run_id)

@@ -79,6 +79,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
         tree = expand(yaml.load(text, _Loader), path)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML ({error})") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: a value that holds itself") from error
     if not isinstance(tree, dict):
         found = "is empty" if tree is None else f"holds {str(tree)[:40]!r}"
         raise ConfigError(f"{path}: {found}, expected keys and values")

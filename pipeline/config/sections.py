@@ -22,7 +22,7 @@ from pydantic import (
 
 from pipeline.config.base import Config
 from pipeline.errors import ConfigError, suggest
-from pipeline.labels import Scheme
+from pipeline.labels import Scheme, check_labels
 
 Scalar = bool | int | float | str
 
@@ -134,6 +134,7 @@ class Labels(Config):
     def _is_a_scheme(self) -> Self:
         try:
             Scheme.of(self.classes, self.mirror)
+            check_labels(self.classes, self.rename, self.threshold)
         except ConfigError as error:
             raise ValueError(str(error)) from error
 

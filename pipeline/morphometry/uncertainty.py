@@ -153,13 +153,13 @@ def of_light(known: Known, values: dict[str, float]) -> dict[str, float]:
         reach = more * max(1 - value - faint * (1 + value), 0.0)
         return math.hypot(values[f"{name}_error"], reach, value * level / sn if sn > 0 else 0.0)
 
-    g = of_gini("gini")
+    g, own = of_gini("gini"), of_gini("gini_unmasked")
     bulge, merger = math.hypot(0.693 * m, 4.95 * g), math.hypot(0.139 * m, 0.990 * g)
     of_pixels = known.side * values["sn_per_pixel_error"]
     sn = math.hypot(of_pixels, sn * known.unsure, sn * more * (1 - faint), level)
     found = {
         "gini": g,
-        "gini_unmasked": of_gini("gini_unmasked"),
+        "gini_unmasked": own,
         "m20": m,
         "gini_m20_bulge": bulge,
         "gini_m20_merger": merger,

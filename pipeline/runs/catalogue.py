@@ -22,7 +22,7 @@ from pipeline.runs.home import MEMBERS, MODEL, STORE, beside
 from pipeline.runs.images import find_images
 from pipeline.runs.inputs import feed
 from pipeline.store import Store
-from pipeline.tracking import resolve, run_page, store_uri, verdict_of, version_of
+from pipeline.tracking import resolve, run_page, store_uri, verdict_of
 
 
 def classify(model: str, input: Path, to: Path, overrides: Sequence[str] = ()) -> dict:
@@ -78,9 +78,9 @@ def _classify(model: str, uri: str, input: Path | Experiment, to: Path) -> dict:
 
     recover(Path(model))
     with TemporaryDirectory(prefix="tuningfork-") as scratch, _hinted(input):
-        card = resolve(model, uri, Path(scratch))
+        card, version = resolve(model, uri, Path(scratch))
         made = beside(card)
-        origin = _origin(model, uri) or (made[2] if made else {})
+        origin = _origin(version, uri) if version else (made[2] if made else {})
         found = classify_feed(
             card,
             feed(input.data) if isinstance(input, Experiment) else _feed(input, card),
@@ -95,12 +95,9 @@ def _classify(model: str, uri: str, input: Path | Experiment, to: Path) -> dict:
     return found | {name: origin[key] for name, key in told.items() if origin.get(key)}
 
 
-def _origin(model: str, uri: str) -> Mapping[str, str]:
+def _origin(version: str, uri: str) -> Mapping[str, str]:
     r"""Returns the version of a model of the registry, the verdict on it, and where to look at
-    the run that made it; nothing of a folder."""
-
-    if not (version := version_of(model, uri)):
-        return {}
+    the run that made it."""
 
     return {
         "model": version,

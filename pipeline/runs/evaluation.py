@@ -15,11 +15,13 @@ from pipeline import comparison
 from pipeline import split as splitting
 from pipeline.baselines import fit_baseline, measurements, probabilities
 from pipeline.calibration import apply
-from pipeline.card import Card, load_model, save_card
+from pipeline.card import RECIPE, Card, load_model, save_card
 from pipeline.config import Experiment
 from pipeline.errors import DataError
 from pipeline.evaluation import Evaluation, majority_class
 from pipeline.evaluation import evaluate as judge
+from pipeline.files import read_json
+from pipeline.metrics import METRICS
 from pipeline.runs.data import Sample, sample
 from pipeline.runs.home import MEMBERS, MODEL, check_trained
 from pipeline.runs.reporting import REPORT, publish
@@ -56,7 +58,7 @@ def evaluate(experiment: Experiment) -> dict:
     _, labels, ids = found.of("test")
     _check_unseen(home / MEMBERS, ids)
     said, z = _answers(experiment, found, card, network, trees)
-    predictions = comparison.Predictions(ids, labels, card.classes, said)
+    predictions = comparison.Predictions(ids, labels, card.classes, said, card.digest)
     predictions.save(home / comparison.FILE)
     model = next(iter(said))
     evaluation = judge(
@@ -88,15 +90,34 @@ def evaluate(experiment: Experiment) -> dict:
 
 
 def compare(folders: Sequence[Path], common: bool = False) -> dict:
-    r"""Puts runs side by side, each against the first, on the same test galaxies."""
+    r"""Puts runs side by side, each against the first, on the same test galaxies.
 
+    Raises:
+        DataError: If they cannot be compared, or if one was trained anew and not evaluated.
+    """
+
+    for folder in folders:
+        _check_current(Path(folder))
     found = comparison.compare([Path(folder) for folder in folders], common=common)
     told = asdict(found)
     for run, gaps in found.differences.items():
         for metric, gap in gaps.items():
-            told["differences"][run][metric]["sure"] = gap.sure
+            better = "better" if (gap.value > 0) == METRICS[metric] else "worse"
+            told["differences"][run][metric]["verdict"] = better if gap.sure else ""
 
     return told
+
+
+def _check_current(folder: Path) -> None:
+    r"""Refuses predictions of a model whose place another one has taken."""
+
+    recipe = folder / MODEL / RECIPE
+    digest = comparison.Predictions.load(folder / comparison.FILE).digest
+    if digest and recipe.exists() and read_json(recipe).get("digest") != digest:
+        raise DataError(
+            f"{folder / comparison.FILE} is of another model than {recipe.parent}, expected"
+            " `tuningfork evaluate` after `tuningfork train`"
+        )
 
 
 def _check_unseen(members: Path, ids: Sequence[str]) -> None:

@@ -57,7 +57,7 @@ def publish(
         tracked.configure(settings(experiment), text)
         # A run that training opened elsewhere has none of these
         tracked.dataset(experiment.name, found.store.fingerprint, found.store.folder, "evaluation")
-        tracked.complete(read_json(home / HISTORY)["epochs"])
+        tracked.complete(read_json(home / HISTORY, "epochs")["epochs"])
         tracked.log({f"test/{key}": value for key, value in evaluation.summary().items()})
         for title, figure in drawn.items():
             tracked.figure(title, figure)
@@ -88,7 +88,7 @@ def _report(
     drawn: dict[str, Figure],
     text: str,
 ) -> Report:
-    history = read_json(experiment.home / HISTORY)
+    history = read_json(experiment.home / HISTORY, "epochs", "best")
     facts = {
         **provenance(),
         "data": f"{found.store.folder}, fingerprint {found.store.fingerprint}",

@@ -23,7 +23,7 @@ from pipeline.card import Card, common_scale, recipe_digest, save_card
 from pipeline.compilation import compile_ahead
 from pipeline.config import Experiment, settings, shown
 from pipeline.dataset import Batches, class_weights
-from pipeline.descriptors import numbers
+from pipeline.descriptors import number_names
 from pipeline.errors import ConfigError, DataError
 from pipeline.files import read_json, replacing, write_json
 from pipeline.labels import Scheme
@@ -131,10 +131,9 @@ def _forest(experiment: Experiment, found: Sample) -> tuple[Trees, tuple[str, ..
 
     rows, labels, _ = found.of("train")
     seen = measurements(found.store, rows, experiment.data.workers)
-    _, names = numbers(found.store.gather(rows[:1]), found.store.info.bands)
     forest = fit_baseline("forest", seen, labels, experiment.seed)[-1]
 
-    return Trees.of(forest, len(found.scheme)), names
+    return Trees.of(forest, len(found.scheme)), number_names(found.store.info.bands)
 
 
 def _keep(

@@ -8,7 +8,6 @@ __all__ = [
     "run_page",
     "store_uri",
     "verdict_of",
-    "version_of",
 ]
 
 from pipeline.tracking.address import store_uri
@@ -18,6 +17,5 @@ from pipeline.tracking.registry import (
     resolve,
     run_page,
     verdict_of,
-    version_of,
 )
 from pipeline.tracking.run import Tracker

@@ -8,7 +8,6 @@ __all__ = [
     "resolve",
     "run_page",
     "verdict_of",
-    "version_of",
 ]
 
 import logging
@@ -118,8 +117,8 @@ def promote(
     return verdict
 
 
-def resolve(model: str, uri: str, folder: Path) -> Path:
-    r"""Finds the model card of a model.
+def resolve(model: str, uri: str, folder: Path) -> tuple[Path, str]:
+    r"""Finds the model card of a model, and which version it is.
 
     Arguments:
         model: A folder, `models:/name@champion`, `models:/name/version` or `runs:/id/model`.
@@ -127,7 +126,8 @@ def resolve(model: str, uri: str, folder: Path) -> Path:
         folder: Where a card from a server goes.
 
     Returns:
-        The folder of the card.
+        The folder of the card, and its address with the version rather than an alias, e.g.
+        `models:/a/3`, which is empty for a folder.
 
     Raises:
         DataError: If there is no such model.
@@ -137,11 +137,13 @@ def resolve(model: str, uri: str, folder: Path) -> Path:
     if not re.match(r"(models|runs):/", model):
         if not Path(model).is_dir():
             raise DataError(f"{model} is neither a folder nor models:/... nor runs:/...")
-        return Path(model)
+        return Path(model), ""
 
     with global_uri(checked(uri)), understood(uri):
         try:
-            path = mlflow.artifacts.download_artifacts(model, dst_path=str(folder))
+            # An alias may move: it is looked up once
+            version = _version_of(model, MlflowClient(uri, uri))
+            path = mlflow.artifacts.download_artifacts(version, dst_path=str(folder))
             flavor = Model.load(path).flavors["python_function"]
         except (MlflowException, OSError) as error:
             if is_away(error):
@@ -151,7 +153,7 @@ def resolve(model: str, uri: str, folder: Path) -> Path:
     if flavor.get("loader_module") != "pipeline.serving":
         raise DataError(f"{model} was not made by this package, expected a model card")
 
-    return Path(path) / flavor["data"]
+    return Path(path) / flavor["data"], version
 
 
 def _known(model: str, uri: str) -> str:
@@ -167,24 +169,18 @@ def _known(model: str, uri: str) -> str:
     return f"; {match[1]} has {', '.join(told)}" if told else ""
 
 
-def version_of(model: str, uri: str) -> str:
-    r"""Returns a model of the registry by its version rather than its alias, e.g. `models:/a/3`.
-
-    Returns:
-        The address, or an empty string of a folder.
-    """
+def _version_of(model: str, client: MlflowClient) -> str:
+    r"""Returns a model of the registry by its version rather than its alias."""
 
     match = re.fullmatch(r"models:/([^@/]+)(?:@(.+)|/latest)", model)
     if match is None:
-        return model if re.match(r"(models|runs):/", model) else ""
+        return model
     name, alias = match.groups()
-    with understood(uri):
-        client = MlflowClient(checked(uri), uri)
-        if alias:
-            return f"models:/{name}/{client.get_model_version_by_alias(name, alias).version}"
-        versions = client.search_model_versions(f"name = '{name}'")
+    if alias:
+        return f"models:/{name}/{client.get_model_version_by_alias(name, alias).version}"
+    versions = [int(found.version) for found in client.search_model_versions(f"name = '{name}'")]
 
-    return f"models:/{name}/{max(int(found.version) for found in versions)}"
+    return f"models:/{name}/{max(versions)}" if versions else model
 
 
 def verdict_of(version: str, uri: str) -> str:

@@ -63,7 +63,7 @@ class Tracker:
         experiment: The name of the experiment. Made if there is none.
         name: The name of the run. By default MLflow finds one.
         system_metrics: Whether the use of processor, memory, disk and GPU is recorded.
-        run_id: The run to go on with, rather than a new one.
+        run_id: The run to go on with, rather than a new one, unless it was deleted.
 
     Raises:
         ConfigError: If `uri` is a folder, which MLflow no longer takes.
@@ -96,7 +96,7 @@ class Tracker:
         with understood(self.uri):
             self._client = MlflowClient(self.uri, self.uri)
             self.experiment_id = _experiment(self._client, self.experiment)
-            if self.run_id:
+            if self.run_id and _is_there(self._client, self.run_id):
                 self._client.update_run(self.run_id, status="RUNNING")
             else:
                 run = self._client.create_run(self.experiment_id, tags=_tags(), run_name=self.name)
@@ -287,6 +287,21 @@ def _experiment(client: MlflowClient, name: str) -> str:
         raise ConfigError(f"the experiment {name!r} was deleted: restore it or take another name")
 
     return found.experiment_id
+
+
+def _is_there(client: MlflowClient, run_id: str) -> bool:
+    r"""Tells whether a run is there to go on with, rather than deleted."""
+
+    try:
+        there = client.get_run(run_id).info.lifecycle_stage == "active"
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        there = False
+    if not there:
+        _log.warning("the MLflow run %s was deleted, a new one takes its place", run_id)
+
+    return there
 
 
 def _artifacts(uri: str) -> str | None:

@@ -477,6 +477,7 @@ def test_masked_pixels(share):
     for name, most in (("gini_unmasked", 0.01), ("smoothness_unbiased", 0.005)):
         found = np.median([getattr(part, name) for part in parts])
         assert found == pytest.approx(getattr(whole, name), abs=most), name
+    assert whole.gini_error == pytest.approx(whole.gini_unmasked_error)
     assert whole.gini == whole.gini_unmasked and parts[0].gini > parts[0].gini_unmasked + share / 4
 
 

@@ -36,7 +36,7 @@ def test_end_is_a_zero():
 
 @pytest.mark.parametrize("level", [math.nan, 100.0])
 def test_no_zero_ends(level: float):
-    root((0, level), 0.0, 1.0, 1e-6)
+    assert 0 <= root((0, level), 0.0, 1.0, 1e-6) <= 1
 
 
 @pytest.mark.parametrize("start", [0.5, 0.69, 0.9])
