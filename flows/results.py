@@ -71,9 +71,12 @@ def side_by_side(result: Mapping[str, Any]) -> str:
     left = result["left_out"]
     told = f"{result['galaxies']} galaxies"
     told += f", without {left} that only some runs were tested on" if left else ""
-    sure = "better, worse: chance would do as much in fewer than one of twenty test sets"
+    sure = "\nbetter, worse: chance would do as much in fewer than one of twenty test sets\n"
+    any_sure = any(
+        gap["verdict"] for gaps in result["differences"].values() for gap in gaps.values()
+    )
 
-    return f"{told}\n\n{_aligned(rows)}\n{sure}\n"
+    return f"{told}\n\n{_aligned(rows)}{sure if any_sure else ''}"
 
 
 def _number(score: Mapping[str, float]) -> str:

@@ -11,6 +11,7 @@ __all__ = [
     "style",
 ]
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -198,6 +199,7 @@ def learning_curves(history: Sequence[Mapping[str, float]], best: int | None = N
             if best is not None:
                 axes.axvline(best, color=PALE, lw=1, dashes=(2, 3))
             axes.set(title=title, xlabel="Epoch")
+            _widen(axes, title)
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             if len(keys) > 1:
                 axes.legend()
@@ -306,6 +308,16 @@ def _reliability(top: Axes, bottom: Axes, side: Reliability, name: str, color: s
     top.vlines(x, np.clip(y - error, 0, 1), np.clip(y + error, 0, 1), color=color, alpha=0.5)
     edges = np.linspace(0, 1, len(count) + 1)
     bottom.stairs(count, edges, color=color, fill=False, lw=1.6)
+
+
+def _widen(axes: Axes, title: str) -> None:
+    r"""Shows no less than a twentieth of the range of a score, lest a constant seem to jump."""
+
+    if re.search("loss|rate", title, re.IGNORECASE):
+        return
+    low, high = axes.get_ylim()
+    more = max(0.05 - (high - low), 0) / 2
+    axes.set_ylim(low - more, high + more)
 
 
 def _panel(key: str) -> str:

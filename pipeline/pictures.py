@@ -156,7 +156,12 @@ def gallery(
 
 
 def galaxy_sheet(
-    pixels: NDArray, bands: Sequence[str], name: str, facts: Mapping[str, str] | None = None
+    pixels: NDArray,
+    bands: Sequence[str],
+    name: str,
+    facts: Mapping[str, str] | None = None,
+    *,
+    noise: NDArray | None = None,
 ) -> Figure:
     r"""Draws one galaxy in colour and in each of its bands, all with one stretch.
 
@@ -165,6 +170,7 @@ def galaxy_sheet(
         bands: The names of the bands.
         name: The identifier of the galaxy.
         facts: What is known of it: status, flags, position, noise of each band, ...
+        noise: The noise of each band, with shape `(C,)`, as in :func:`composite`.
 
     Returns:
         The pictures, with a bar in units of the noise, and the facts below.
@@ -192,7 +198,7 @@ def galaxy_sheet(
             axes.set_visible(False)
         panels = list(grid.flat[:total])
         if colour:
-            _show(panels[0], composite(pixels[None])[0])
+            _show(panels[0], composite(pixels[None], None if noise is None else noise[None])[0])
             panels[0].set_title("colour")
         top = max(20.0, float(np.nanpercentile(pixels, 99.8))) if np.isfinite(pixels).any() else 20
         norm = mpl.colors.AsinhNorm(linear_width=3.0, vmin=-3, vmax=top)

@@ -40,8 +40,8 @@ class Server:
 
         Arguments:
             data: Flux minus sky over the noise, NaN where blank, with shape `(N, C, H, W)`. Or
-                paths, as a table of one column or a list; `{band}` in a path stands for each
-                band, where there is a file for each.
+                paths, as a table of one column; `{band}` in a path stands for each band, where
+                there is a file for each.
             params: Ignored. MLflow asks for it.
 
         Returns:

@@ -71,6 +71,12 @@ def test_round_trip(suffix, parts, tmp_path):
         assert str(table[column.name].unit or "") == column.unit
         assert (table[column.name].description or "") == column.description
     assert METADATA.items() <= table.meta.items()
+    if suffix == ".parquet":
+        assert table.meta.keys() == METADATA.keys()
+        theirs = Table.read(path, format="parquet")
+        assert METADATA.items() <= theirs.meta.items() and theirs["ra"].unit == "deg"
+        assert theirs["ra"].description == COLUMNS[1].description
+        assert theirs["id"].tolist() == part(0, 100)["id"].to_pylist()
 
     assert table["id"].tolist() == expected["id"].to_pylist()
     assert table["reason"].tolist() == [word or "" for word in expected["reason"].to_pylist()]

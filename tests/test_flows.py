@@ -1,7 +1,12 @@
 r"""The flows, on a real Prefect server with a throw-away database."""
 
 import json
+import os
 import re
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -10,7 +15,9 @@ from threading import Thread
 import pytest
 import yaml
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.schedules import CronSchedule
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
@@ -277,6 +284,38 @@ def test_wrong_model(calls):
     with pytest.raises(ConfigError, match="did you mean 'lenet'"):
         run(DEMO, ["model.name=lennet"])
     assert not made
+
+
+def test_schedule(tmp_path):
+    r"""Prefect's own server plans the runs of a deployment, with the versions that are pinned."""
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    api = f"http://127.0.0.1:{port}/api"
+    command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
+    env = os.environ | {"PREFECT_HOME": str(tmp_path), "PREFECT_API_URL": api}
+    log = (tmp_path / "log").open("wb")
+    with log, subprocess.Popen(command, env=env, stdout=log, stderr=log) as process:
+        try:
+            with (
+                temporary_settings({PREFECT_API_URL: api}),
+                get_client(sync_client=True) as client,
+            ):
+                await_true(lambda: client.api_healthcheck() is None)
+                nightly = DeploymentScheduleCreate(schedule=CronSchedule(cron="0 2 * * *"))
+                flow = client.create_flow_from_name("nightly")
+                client.create_deployment(flow, "nightly", schedules=[nightly])
+                await_true(client.read_flow_runs)
+        finally:
+            process.terminate()
+
+
+def await_true(found, seconds=120):
+    end = time.monotonic() + seconds
+    while not found():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.5)
 
 
 def test_deployments():

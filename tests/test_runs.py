@@ -358,6 +358,19 @@ def test_settings_of_a_run(demo):
     assert not tracker(changed(experiment, model_forest=True), home).run_id
 
 
+def test_part_of_a_registered_model(demo, tmp_path):
+    r"""The registry knows which galaxies taught a model, as its folder does."""
+
+    experiment, _ = demo
+    uri = f"tracking.uri=sqlite:///{experiment.folder.resolve()}/mlflow.db"
+    store, members = experiment.home / "store", split.load(experiment.home / "members.parquet")
+    runs.classify("models:/demo@challenger", store, tmp_path / "c.fits", [uri])
+    table = read_table(tmp_path / "c.fits")
+
+    assert table["part"].tolist() == [members.get(id, "") for id in table["id"].tolist()]
+    assert set(table["part"]) > {"test", "train"}
+
+
 def test_classify_files_as_the_store(demo, tmp_path):
     experiment, result = demo
     uri = f"sqlite:///{experiment.folder.resolve()}/mlflow.db"

@@ -3,7 +3,7 @@ r"""How rows are spelled in each format of catalogue.
 All hold any text, but FITS: there, what is not ASCII is escaped.
 """
 
-__all__ = ["FORMATS", "Column", "Rows"]
+__all__ = ["ASTROPY", "FORMATS", "Column", "Rows"]
 
 import base64
 import json
@@ -37,6 +37,9 @@ _TYPES = {
     pa.float64(): (">f8", "D", "double", "float64"),
     pa.string(): ("S{}", "{}A", "char", "string"),
 }
+
+ASTROPY = "table_meta_yaml"
+r"""Where astropy keeps the header of a table in a Parquet file."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +147,15 @@ def _null(kind: pa.DataType) -> int:
 
 
 def _write_parquet(file: BinaryIO, rows: Rows) -> None:
+    r"""Writes Parquet, with units and descriptions beside the fields, and once more in the
+    words that astropy looks for."""
+
+    widths = zip(rows.columns, _Layout.of(rows).widths, strict=True)
+    metadata = {**rows.metadata, ASTROPY: "\n".join(_header_lines(rows))}
+    metadata |= {f"table::len::{column.name}": str(width) for column, width in widths}
     notes = [{"unit": c.unit, "description": c.description} for c in rows.columns]
     fields = [f.with_metadata(n) for f, n in zip(rows.schema, notes, strict=True)]
-    schema = pa.schema(fields, metadata=dict(rows.metadata))
+    schema = pa.schema(fields, metadata=metadata)
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for batch in rows.batches():
             writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
@@ -276,7 +285,7 @@ def _write_csv(file: BinaryIO, rows: Rows) -> None:
         | https://github.com/astropy/astropy-APEs/blob/main/APE6.rst
     """
 
-    for line in _ecsv_lines(rows):
+    for line in ("%ECSV 1.0", "---", "delimiter: ','", *_header_lines(rows)):
         file.write(f"# {line}\n".encode())
     text = [pa.string() if pa.types.is_boolean(f.type) else f.type for f in rows.schema]
     schema = pa.schema([pa.field(f.name, t) for f, t in zip(rows.schema, text, strict=True)])
@@ -286,11 +295,9 @@ def _write_csv(file: BinaryIO, rows: Rows) -> None:
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
 
 
-def _ecsv_lines(rows: Rows) -> Iterator[str]:
-    # JSON is YAML too.
-    yield "%ECSV 1.0"
-    yield "---"
-    yield "delimiter: ','"
+def _header_lines(rows: Rows) -> Iterator[str]:
+    r"""Says in YAML what columns there are, as astropy does. JSON is YAML too."""
+
     yield "datatype:"
     for column, field in zip(rows.columns, rows.schema, strict=True):
         notes = {"name": column.name, "unit": column.unit, "datatype": _TYPES[field.type][3]}

@@ -22,6 +22,7 @@ from astropy.table import Column, MaskedColumn, Table
 from astropy.units import Unit
 from numpy.typing import NDArray
 
+from pipeline.catalogue.formats import ASTROPY
 from pipeline.errors import DataError, suggest
 
 _FAULTS = (
@@ -45,7 +46,7 @@ r"""All that the readers are seen to raise on damaged files."""
 _PADDED = r"^[+-]?0[0-9]"
 _SPOILT = r"^\d+\.0$|^\d\.\d+[eE]\+?\d+$"
 _MISSING = ["", "--", "N/A", "NA", "NULL", "NaN", "nan", "null"]
-_PRIVATE = {b"ARROW:schema", b"pandas"}
+_PRIVATE = (b"ARROW:schema", b"pandas", ASTROPY.encode(), b"table::len::")
 
 
 def read_table(path: Path, texts: Collection[str | None] = ()) -> Table:
@@ -185,7 +186,7 @@ def _from_arrow(data: pa.Table) -> Table:
         column = MaskedColumn(*_from_column(values), unit=unit)
         table[field.name] = column if column.mask.any() else Column(column)
         table[field.name].description = notes.get("description")
-    notes = {k: v for k, v in (data.schema.metadata or {}).items() if k not in _PRIVATE}
+    notes = {k: v for k, v in (data.schema.metadata or {}).items() if not k.startswith(_PRIVATE)}
     table.meta = {key.decode(): value.decode() for key, value in notes.items()}
 
     return table

@@ -17,12 +17,13 @@ from pipeline.classify import classify as classify_feed
 from pipeline.config import Data, Experiment
 from pipeline.errors import ConfigError, DataError
 from pipeline.feeds import Feed, StoreFeed
+from pipeline.files import read_json
 from pipeline.runs.data import store_folder
-from pipeline.runs.home import MEMBERS, MODEL, STORE, beside
+from pipeline.runs.home import MEMBERS, MODEL, RUN, STORE, TRAINED, beside
 from pipeline.runs.images import find_images
 from pipeline.runs.inputs import feed
 from pipeline.store import Store
-from pipeline.tracking import resolve, run_page, store_uri, verdict_of
+from pipeline.tracking import kept_beside, resolve, run_page, store_uri, verdict_of
 
 
 def classify(model: str, input: Path, to: Path, overrides: Sequence[str] = ()) -> dict:
@@ -80,14 +81,15 @@ def _classify(model: str, uri: str, input: Path | Experiment, to: Path) -> dict:
     with TemporaryDirectory(prefix="tuningfork-") as scratch, _hinted(input):
         card, version = resolve(model, uri, Path(scratch))
         made = beside(card)
-        origin = _origin(version, uri) if version else (made[2] if made else {})
+        origin = _origin(version, uri) if version else (made[1] if made else {})
+        home = kept_beside(version, uri, Path(scratch)) if version else (made and made[0])
         found = classify_feed(
             card,
             feed(input.data) if isinstance(input, Experiment) else _feed(input, card),
             to,
             version=origin.get("model", ""),
             verdict=origin.get("verdict", ""),
-            members=_members(*made[:2], input) if made else None,
+            members=_members(home, input) if home else None,
         )
 
     told = {"version": "model", "verdict": "verdict", "run": "page"}
@@ -106,13 +108,21 @@ def _origin(version: str, uri: str) -> Mapping[str, str]:
     }
 
 
-def _members(home: Path, taught: Experiment, input: Path | Experiment) -> dict[str, str] | None:
-    r"""Returns which galaxies taught a model, if they are those to classify."""
+def _members(home: Path, input: Path | Experiment) -> dict[str, str] | None:
+    r"""Returns which galaxies taught a model, if they are those to classify.
 
+    Arguments:
+        home: The folder of the experiment that made it, or what the registry keeps of that.
+        input: What is to be classified.
+    """
+
+    if not (home / TRAINED).exists():
+        return None
     if isinstance(input, Experiment):
-        same = _files(input.data) == _files(taught.data)
+        same = _files(input.data) == _files(config.load(home / TRAINED).data)
     else:
-        same = input.resolve() == (taught.data.store or home / STORE).resolve()
+        stores = str((home / STORE).resolve()), read_json(home / RUN).get("store")
+        same = str(input.resolve()) in stores
 
     return splitting.load(home / MEMBERS) if same else None
 

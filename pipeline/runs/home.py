@@ -43,9 +43,9 @@ TRAINED = "experiment.yaml"
 r"""The experiment as it was when the model was trained. Without it, there is none."""
 
 
-def beside(model: Path) -> tuple[Path, Experiment, dict[str, Any]] | None:
-    r"""Returns the folder of the experiment that made the model in a folder, the experiment, and
-    its run, if the model lies where it was made."""
+def beside(model: Path) -> tuple[Path, dict[str, Any]] | None:
+    r"""Returns the folder of the experiment that made the model in a folder, and its run, if the
+    model lies where it was made."""
 
     home = Path(model).resolve().parent
     if not ((home / TRAINED).exists() and (home / RUN).exists()):
@@ -54,7 +54,7 @@ def beside(model: Path) -> tuple[Path, Experiment, dict[str, Any]] | None:
     if run.get("card") != recipe_digest(model):
         return None
 
-    return home, load(home / TRAINED), run
+    return home, run
 
 
 def check_trained(experiment: Experiment) -> None:
@@ -105,6 +105,7 @@ def tracker(experiment: Experiment, folder: Path) -> Tracker:
 def receipt(experiment: Experiment, tracked: Tracker) -> dict[str, Any]:
     r"""Returns what a folder keeps of its MLflow run."""
 
+    store = (experiment.data.store or experiment.home / STORE).resolve()
     found = {"run": tracked.run_id, "uri": masked(tracked.uri), "page": tracked.url}
 
-    return found | {"recipe": recipe(experiment)}
+    return found | {"recipe": recipe(experiment), "store": str(store)}

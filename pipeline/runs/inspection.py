@@ -95,7 +95,10 @@ def _portrait(store: Store, id: str) -> Figure:
         shown[name] = ", ".join(values)
     told = {name: text for name, text in shown.items() if text}
 
-    return galaxy_sheet(store.gather(np.array([row]))[0], store.info.bands, id, told)
+    rows = np.array([row])
+    noise = noises(store, rows)[0]
+
+    return galaxy_sheet(store.gather(rows)[0], store.info.bands, id, told, noise=noise)
 
 
 def _save(figure: Figure, path: Path) -> None:

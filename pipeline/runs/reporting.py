@@ -20,10 +20,10 @@ from pipeline.provenance import provenance
 from pipeline.report import Report, Table
 from pipeline.runs.counts import count
 from pipeline.runs.data import Sample
-from pipeline.runs.home import HISTORY, MODEL, RUN, receipt, tracker
+from pipeline.runs.home import HISTORY, MEMBERS, MODEL, RUN, TRAINED, receipt, tracker
 from pipeline.runs.inspection import noises, sheet
 from pipeline.split import PARTS
-from pipeline.tracking import Verdict, promote
+from pipeline.tracking import Verdict, keep_beside, promote
 
 REPORT = "report.html"
 PER_CLASS = 8
@@ -74,7 +74,9 @@ def publish(
             warning=evaluation.warning,
             doubt=evaluation.doubt,
         )
-        known = receipt(experiment, tracked) | {"model": f"models:/{name}/{version}"}
+        address = f"models:/{name}/{version}"
+        keep_beside(address, tracked.uri, [home / file for file in (MEMBERS, RUN, TRAINED)])
+        known = receipt(experiment, tracked) | {"model": address}
         known |= {"verdict": verdict.reason, "card": recipe_digest(home / MODEL)}
     write_json(home / RUN, known)
 

@@ -3,6 +3,8 @@ r"""What was run and what came out of it, in MLflow. Only this folder knows of M
 __all__ = [
     "Tracker",
     "Verdict",
+    "keep_beside",
+    "kept_beside",
     "promote",
     "resolve",
     "run_page",
@@ -13,6 +15,8 @@ __all__ = [
 from pipeline.tracking.address import store_uri
 from pipeline.tracking.registry import (
     Verdict,
+    keep_beside,
+    kept_beside,
     promote,
     resolve,
     run_page,

@@ -2,6 +2,8 @@ r"""Which model is the champion."""
 
 __all__ = [
     "Verdict",
+    "keep_beside",
+    "kept_beside",
     "promote",
     "register",
     "registered",
@@ -13,6 +15,7 @@ __all__ = [
 import logging
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -192,6 +195,46 @@ def verdict_of(version: str, uri: str) -> str:
         found = MlflowClient(checked(uri), uri).get_model_version(*match.groups())
 
     return found.tags.get(VERDICT, "")
+
+
+def keep_beside(version: str, uri: str, files: Sequence[Path]) -> None:
+    r"""Keeps files with a version, as `models:/name/version`, in its run."""
+
+    with understood(uri):
+        client = MlflowClient(checked(uri), uri)
+        run_id, place = _beside(client, version)
+        for path in files:
+            client.log_artifact(run_id, str(path), place)
+
+
+def kept_beside(version: str, uri: str, folder: Path) -> Path:
+    r"""Fetches what is kept with a version.
+
+    Arguments:
+        version: The model, as `models:/name/version`; with anything else, nothing is.
+        uri: The tracking server.
+        folder: Where the files go.
+
+    Returns:
+        The folder of the files, which may be empty.
+    """
+
+    if VERSION.fullmatch(version):
+        with understood(uri):
+            client = MlflowClient(checked(uri), uri)
+            run_id, place = _beside(client, version)
+            if client.list_artifacts(run_id, place):
+                return Path(client.download_artifacts(run_id, place, dst_path=str(folder)))
+
+    return folder
+
+
+def _beside(client: MlflowClient, version: str) -> tuple[str, str]:
+    r"""Returns the run of a version, and the folder of its artifacts for that version."""
+
+    name, number = version.removeprefix("models:/").split("/")
+
+    return client.get_model_version(name, number).run_id or "", _place(name, number)
 
 
 def run_page(model: str, uri: str) -> str:
