@@ -2,6 +2,7 @@ r"""What is in a store."""
 
 __all__ = ["PER_CLASS", "inspect", "noises", "sheet"]
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -89,7 +90,8 @@ def _portrait(store: Store, id: str) -> Figure:
         raise DataError(f"{id} was rejected, there is nothing to draw: {facts['reason']}")
 
     shown = {name: facts[name] for name in ("status", "flags", "reason", "label", "source")}
-    shown |= {"position": f"{facts['ra']:.5f} {facts['dec']:+.5f} deg"}
+    known = math.isfinite(facts["ra"] + facts["dec"])
+    shown |= {"position": f"{facts['ra']:.5f} {facts['dec']:+.5f} deg" if known else "unknown"}
     for name in ("sky", "noise", "coverage"):
         values = [f"{band} {facts[f'{name}_{band}']:.4g}" for band in store.info.bands]
         shown[name] = ", ".join(values)
