@@ -323,7 +323,9 @@ def _signature(classes: list[str]) -> ModelSignature:
 
 def _tags() -> dict[str, str]:
     facts = provenance()
-    tags = {"mlflow.user": _user(), "mlflow.source.name": facts["command"]}
+    # The page shows what stands behind the last slash of a source
+    source = " ".join(facts["command"].split()[:2]).rpartition("/")[2]
+    tags = {"mlflow.user": _user(), "mlflow.source.name": source, "command": facts["command"]}
     if "git commit" in facts:
         tags["mlflow.source.git.commit"] = facts["git commit"].rstrip("+")
         tags["git.dirty"] = str(facts["git commit"].endswith("+")).lower()
