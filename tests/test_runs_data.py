@@ -1,13 +1,15 @@
 r"""From files to a store and a split, as an experiment has it."""
 
+import fcntl
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline import runs, split
-from pipeline.config import load
+from pipeline.config import build, load
 from pipeline.errors import ConfigError, DataError
+from pipeline.files import write_json
 from pipeline.fits import write_image
 from pipeline.runs.data import sample
 from pipeline.store import Store, StoreInfo
@@ -41,6 +43,24 @@ def test_overlapping_cutouts_stay_together(tmp_path):
     parts = found.parts[np.argsort([int(id) for id in found.ids])]
     assert set(parts) == {"train", "validation", "test"}
     assert (parts[::2] == parts[1::2]).all()
+
+
+def test_how_a_store_is_read_is_written_by_one_at_a_time(tmp_path, monkeypatch):
+    r"""Whoever locks a store deletes what others have half written there."""
+
+    def write(path, content):
+        with (path.parent / ".lock").open("a") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        written.append(path.name)
+        write_json(path, content)
+
+    written = []
+    monkeypatch.setattr("pipeline.runs.data.write_json", write)
+    (tmp_path / "images").mkdir()
+    write_image(tmp_path / "images/a.fits", np.random.default_rng(0).normal(size=(24, 24)), {})
+    data = {"root": str(tmp_path / "images"), "bands": ["r"], "size": 24, "workers": 1}
+    runs.ingest(build({"name": "x", "folder": str(tmp_path), "data": data}, [], tmp_path))
+    assert written == ["reading.json", "reading.json"]
 
 
 def test_a_part_is_kept(tmp_path):

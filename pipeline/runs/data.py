@@ -47,7 +47,8 @@ def ingest(experiment: Experiment) -> dict:
     # Nothing is left of an experiment that finds no file
     sources = sources_of(data, experiment.home / "headers.json")
     store = Store.create(store_folder(experiment), info_of(data))
-    _begin_reading(store.folder / READING, _reading(data))
+    with store.lock():
+        _begin_reading(store.folder / READING, _reading(data))
     with progress_bar("ingest") as progress:
         counts = ingest_sources(
             sources,
@@ -58,7 +59,8 @@ def ingest(experiment: Experiment) -> dict:
             progress=progress,
         )
 
-    write_json(store.folder / READING, _reading(data))
+    with store.lock():
+        write_json(store.folder / READING, _reading(data))
     store.verify()
     reasons = count(store.manifest)["reasons"]
     if not len(store.usable):
