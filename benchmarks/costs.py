@@ -47,7 +47,7 @@ PARTS = {
         "smoothness",
     ),
     "Gini, M20, S/N": (
-        "weights gini_segment ascending gini m20 sn_per_pixel",
+        "weights gini_segment ascending gini with_zeros m20 sn_per_pixel",
         "_segmap_gini gini m20 _weightmap_stamp sn_per_pixel",
     ),
     "multimode": ("multimode", "multimode"),

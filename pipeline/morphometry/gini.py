@@ -154,8 +154,8 @@ def with_zeros(value: float, error: float, seen: int, pixels: int) -> tuple[floa
         pixels: The number :math:`n` of all pixels.
 
     Example:
-        >>> with_zeros(0.5, 0.01, 81, 101)
-        (0.6, 0.008)
+        >>> with_zeros(0.5, 0.25, 17, 33)
+        (0.75, 0.125)
     """
 
     if pixels < 2:
