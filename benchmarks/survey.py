@@ -22,8 +22,9 @@ from pipeline.runs.data import sample
 from pipeline.runs.inspection import sheet
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-SURVEYS = {"demo": ["simulate.galaxies=320"], "gz1_sdss": []}
-r"""The experiments, and what is set otherwise."""
+SIMULATED = ("simulate.galaxies=320", "data.root={0}", "data.table.path={0}/labels.csv")
+SURVEYS: dict[str, tuple[str, ...]] = {"demo": SIMULATED, "gz1_sdss": ()}
+r"""The experiments, and what is set otherwise, `{0}` being a folder for what is drawn."""
 
 PER_CLASS = 8
 
@@ -46,13 +47,8 @@ def main() -> None:
     docs = reader.parse_args().docs
     for name, settings in SURVEYS.items():
         with tempfile.TemporaryDirectory() as folder:
-            own = [f"folder={folder}", *settings]
-            if settings:
-                own += [
-                    f"data.root={folder}/survey",
-                    f"data.table.path={folder}/survey/labels.csv",
-                ]
-            figure = draw(load(CONFIGS / f"{name}.yaml", own))
+            own = [setting.format(f"{folder}/survey") for setting in settings]
+            figure = draw(load(CONFIGS / f"{name}.yaml", [f"folder={folder}", *own]))
         with replacing(docs / "figures" / f"survey_{name}.png") as file:
             figure.savefig(file, format="png", dpi=90)
 
