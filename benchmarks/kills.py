@@ -303,9 +303,11 @@ def main() -> int:
     outcomes = []
     for name in options.stages:
         with tempfile.TemporaryDirectory() as folder:
-            outcomes.append(torture(name, STAGES[name], Path(folder), options.kills, options.seed))
-    for outcome in outcomes:
-        sys.stdout.write("" if options.json else f"{outcome.summary}\n")
+            outcome = torture(name, STAGES[name], Path(folder), options.kills, options.seed)
+        outcomes.append(outcome)
+        if not options.json:
+            sys.stdout.write(f"{outcome.summary}\n")
+            sys.stdout.flush()
     if options.json:
         json.dump([asdict(outcome) for outcome in outcomes], sys.stdout)
 

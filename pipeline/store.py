@@ -6,7 +6,7 @@ row per input. A part is renamed into place after its shard, so that what is com
 a prefix of whole shards, whenever the writer dies.
 """
 
-__all__ = ["Store", "StoreInfo", "schema"]
+__all__ = ["Store", "StoreInfo"]
 
 import functools
 import hashlib
@@ -26,8 +26,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.files import locked, replacing
-
-PER_BAND = ("sky", "noise", "coverage", "saturation", "zero_point")
+from pipeline.manifest import blank_row, read_manifest, schema
 
 OPEN = 512
 r"""How many shards are mapped at once. Each holds a file open, and a process may hold 1,024."""
@@ -80,20 +79,6 @@ class StoreInfo:
         fields = {name: found[name] for name in kinds}
 
         return cls(**fields | {name: tuple(fields[name]) for name in ("bands", "classes")})
-
-
-def schema(bands: Sequence[str]) -> pa.Schema:
-    r"""Returns the columns of a manifest, those of each band at the end."""
-
-    texts = ("id", "status", "flags", "reason", "source", "stamp", "digest")
-    numbers = ("scale_arcsec", *(f"{name}_{band}" for band in bands for name in PER_BAND))
-
-    return pa.schema(
-        [(name, pa.string()) for name in texts]
-        + [("ra", pa.float64()), ("dec", pa.float64()), ("label", pa.string())]
-        + [("unit", pa.string()), ("shard", pa.int32()), ("row", pa.int32())]
-        + [(name, pa.float64()) for name in numbers]
-    )
 
 
 class Store:
@@ -300,17 +285,16 @@ class Store:
 
         Arguments:
             pixels: The cutouts of the rows that are not rejected, with shape `(n, C, H, W)`.
-            rows: One row per input, in the columns of :func:`schema` except `shard` and `row`.
-                What is not given is unknown.
+            rows: One row per input, in the columns of :func:`pipeline.manifest.schema` except
+                `shard` and `row`. What is not given is unknown.
 
         Raises:
             PipelineError: If the disk is full. The store stays as it was.
         """
 
-        columns = schema(self.info.bands)
         number = self._num_parts
-        blank = {f.name: _UNKNOWN[f.type] for f in columns}
-        filled = [blank | dict(row) for row in rows]
+        unknown = blank_row(self.info.bands)
+        filled = [unknown | dict(row) for row in rows]
         kept = [row for row in filled if row["status"] != "rejected"]
         if pixels.shape != (len(kept), len(self.info.bands), self.info.height, self.info.width):
             raise ValueError(f"pixels has shape {pixels.shape}, for {len(kept)} rows to keep")
@@ -320,7 +304,7 @@ class Store:
         if kept:
             with replacing(self.folder / f"shards/{_name(number)}.npy", sync=True) as file:
                 _write_npy(file, pixels)
-        table = pa.Table.from_pylist(filled, columns)
+        table = pa.Table.from_pylist(filled, schema(self.info.bands))
         with replacing(self.folder / f"manifest/{_name(number)}.parquet", sync=True) as file:
             pq.write_table(table, file)
         self.refresh()
@@ -329,36 +313,13 @@ class Store:
     def _remedy(self) -> str:
         return f"restore it, or delete {self.folder} and run `tuningfork ingest` again"
 
-    def _part(self, number: int, wanted: pa.Schema) -> pa.Table:
-        r"""Reads columns of one part of the manifest."""
-
-        path = self.folder / f"manifest/{_name(number)}.parquet"
-        try:
-            part = pq.read_table(path, columns=wanted.names)
-        except (pa.ArrowException, OSError) as error:
-            why = str(error).splitlines()[0].rpartition("': ")[2].rstrip(".")
-            raise DataError(
-                f"{path} is damaged ({why}), expected a part of the manifest: {self._remedy}"
-            ) from error
-        if not part.schema.equals(wanted):
-            found = ", ".join(f"{one.name} {one.type}" for one in set(part.schema) - set(wanted))
-            raise DataError(
-                f"{path} is no part of this manifest: found {found or 'other columns'}, expected"
-                f" those of the bands {', '.join(self.info.bands)}: {self._remedy}"
-            )
-
-        return part
-
     def _current(self, columns: Sequence[str]) -> pa.Table:
-        wanted = pa.schema([schema(self.info.bands).field(name) for name in columns])
-        parts = [self._part(number, wanted) for number in range(self._num_parts)]
-        table = pa.concat_tables([wanted.empty_table(), *parts]).combine_chunks()
-
-        keys = table["id"].combine_chunks().dictionary_encode()
-        newest = np.zeros(len(keys.dictionary), np.int64)
-        np.maximum.at(newest, keys.indices.to_numpy(), np.arange(len(table)))
-
-        return table if len(newest) == len(table) else table.take(newest)
+        numbers = range(self._num_parts)
+        parts = [self.folder / f"manifest/{_name(number)}.parquet" for number in numbers]
+        try:
+            return read_manifest(parts, self.info.bands, columns)
+        except DataError as error:
+            raise DataError(f"{error}: {self._remedy}") from error
 
     @functools.cached_property
     def _index(self) -> pa.Table:
@@ -410,9 +371,6 @@ def _describe(path: Path, info: StoreInfo) -> None:
     if not path.exists():
         with replacing(path, sync=True) as file:
             file.write(info.to_json().encode())
-
-
-_UNKNOWN = {pa.string(): "", pa.float64(): float("nan"), pa.int32(): -1}
 
 
 def _name(number: int) -> str:

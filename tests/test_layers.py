@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = [
     "pipeline.errors pipeline.files pipeline.flags pipeline.labels pipeline.passwords",
-    "pipeline.catalogue pipeline.config pipeline.fits pipeline.headers pipeline.objects "
-    "pipeline.patterns pipeline.provenance pipeline.simulate pipeline.store pipeline.surveys "
-    "pipeline.workers",
+    "pipeline.catalogue pipeline.config pipeline.fits pipeline.headers pipeline.manifest "
+    "pipeline.objects pipeline.patterns pipeline.provenance pipeline.simulate pipeline.store "
+    "pipeline.surveys pipeline.workers",
     "pipeline.augment pipeline.background pipeline.calibration pipeline.cutout "
     "pipeline.descriptors pipeline.filters pipeline.metrics pipeline.morphometry "
     "pipeline.optimization pipeline.quality pipeline.regrid pipeline.split "

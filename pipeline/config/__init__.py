@@ -15,6 +15,7 @@ __all__ = [
     "shown",
 ]
 
+from pipeline.config.data import Data, Labels, Split, Table
 from pipeline.config.reading import build, expand, load
 from pipeline.config.recipe import recipe, settings, shown
-from pipeline.config.sections import Data, Experiment, Labels, Morphometry, Split, Table
+from pipeline.config.sections import Experiment, Morphometry
