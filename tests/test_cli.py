@@ -313,16 +313,23 @@ def test_help_is_light(verb):
     assert verb or "pydantic" not in imported
 
 
-def test_measure_is_light():
-    r"""What measures needs no network: none of its processes imports what trains or draws."""
+@pytest.mark.parametrize(
+    ("imports", "drawn"),
+    [
+        ("flows.ingest, pipeline.runs.data", {"torch"}),
+        ("flows.measure, pipeline.runs.measurement", set()),
+    ],
+)
+def test_light(imports, drawn):
+    r"""What reads or measures needs no network: its processes import none, and begin at once."""
 
-    code = "import sys, flows.measure, pipeline.runs.measurement; print(*sys.modules)"
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, "-c", f"import sys, {imports}; print(*sys.modules)"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     imported = {name.partition(".")[0] for name in done.stdout.split()}
 
-    assert {"prefect", "numba"} <= imported
-    assert not imported & {"lightning", "matplotlib", "mlflow", "sklearn", "timm", "torch"}
+    heavy = {"lightning", "matplotlib", "mlflow", "sklearn", "timm", "torch", "torchvision"}
+    assert {"prefect", "numpy"} <= imported
+    assert imported & heavy <= drawn
 
 
 @pytest.mark.parametrize(("number", "said"), [(signal.SIGINT, "go on"), (signal.SIGTERM, "")])

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from benchmarks.kills import Ingest, torture
+from benchmarks.kills.ingest import Ingest
+from benchmarks.kills.torture import torture
 from pipeline import runs
 from pipeline.config import Data, Experiment, Table
 from pipeline.errors import ConfigError, PipelineError

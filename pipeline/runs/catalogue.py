@@ -18,8 +18,8 @@ from pipeline.config import Data, Experiment
 from pipeline.errors import ConfigError, DataError
 from pipeline.feeds import Feed, StoreFeed
 from pipeline.files import read_json
-from pipeline.runs.data import store_folder
-from pipeline.runs.home import MEMBERS, MODEL, RUN, STORE, TRAINED, beside
+from pipeline.runs.data import STORE, store_folder
+from pipeline.runs.home import MEMBERS, MODEL, RUN, TRAINED, beside
 from pipeline.runs.images import find_images
 from pipeline.runs.inputs import feed
 from pipeline.store import Store

@@ -1,6 +1,6 @@
 r"""From files to a store and a split."""
 
-__all__ = ["Sample", "ingest", "sample", "scheme", "store_folder"]
+__all__ = ["STORE", "Sample", "ingest", "sample", "scheme", "store_folder"]
 
 import logging
 import math
@@ -19,10 +19,12 @@ from pipeline.files import read_json, write_json
 from pipeline.ingest import ingest as ingest_sources
 from pipeline.labels import Scheme
 from pipeline.runs.counts import count
-from pipeline.runs.home import STORE
 from pipeline.runs.inputs import info_of, progress_bar, reading_of, recipe_of, sources_of
 from pipeline.runs.simulation import simulate
 from pipeline.store import Store
+
+STORE = "store"
+r"""The folder of the store, by default, in the folder of an experiment."""
 
 READING = "reading.json"
 r"""How the files of a store were read, beside it."""

@@ -5,7 +5,6 @@ __all__ = [
     "MEMBERS",
     "MODEL",
     "RUN",
-    "STORE",
     "TRAINED",
     "beside",
     "check_trained",
@@ -21,10 +20,8 @@ from pipeline.config import Experiment, load, recipe
 from pipeline.errors import ConfigError, DataError
 from pipeline.files import read_json
 from pipeline.passwords import masked
+from pipeline.runs.data import store_folder
 from pipeline.tracking import Tracker, store_uri
-
-STORE = "store"
-r"""The folder of the store, by default."""
 
 MODEL = "model"
 r"""The folder of the model card."""
@@ -105,7 +102,7 @@ def tracker(experiment: Experiment, folder: Path) -> Tracker:
 def receipt(experiment: Experiment, tracked: Tracker) -> dict[str, Any]:
     r"""Returns what a folder keeps of its MLflow run."""
 
-    store = (experiment.data.store or experiment.home / STORE).resolve()
     found = {"run": tracked.run_id, "uri": masked(tracked.uri), "page": tracked.url}
+    store = str(store_folder(experiment).resolve())
 
-    return found | {"recipe": recipe(experiment), "store": str(store)}
+    return found | {"recipe": recipe(experiment), "store": store}
