@@ -5,6 +5,7 @@ __all__ = ["main"]
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,12 @@ def gather(store: Store, order: NDArray[np.int64]) -> Iterator[Tensor]:
         yield torch.from_numpy(store.gather(order[start : start + BATCH_SIZE]))
 
 
+def exhaust(batches: Callable[[], Iterator[Tensor]]) -> None:
+    r"""Reads all batches, and keeps none."""
+
+    deque(batches(), maxlen=0)
+
+
 def cases(num: int, side: int) -> list[Case]:
     r"""Compares a shuffled epoch: the fluxes alone, then ours stretched to float32 as well."""
 
@@ -78,8 +85,8 @@ def cases(num: int, side: int) -> list[Case]:
         return [
             compare(
                 f"random batches, 3 x {side} x {side}, {name}",
-                lambda ours=ours: deque(ours(), maxlen=0),
-                lambda: deque(read(paths, order), maxlen=0),
+                partial(exhaust, ours),
+                partial(exhaust, partial(read, paths, order)),
                 items=num,
             )
             for name, ours in ways.items()

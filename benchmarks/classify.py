@@ -18,7 +18,7 @@ from models import build
 from pipeline.card import Card, load_card, save_card
 from pipeline.classify import BATCH, classify
 from pipeline.feeds import Feed, FileFeed, StoreFeed
-from pipeline.fits import write_image
+from pipeline.fits import Value, write_image
 from pipeline.ingest import Recipe, ingest
 from pipeline.prediction import channels_last
 from pipeline.sources import find
@@ -108,7 +108,7 @@ def _draw(folder: Path, count: int) -> None:
         radius = random.uniform(2, 6)
         galaxy = random.uniform(20, 200) * np.exp(-np.hypot(x, y) / radius)
         pixels = galaxy + random.normal(size=(len(BANDS), SIDE, SIDE))
-        cards = {"CRVAL1": 150.0, "CRVAL2": 2.0, "CRPIX1": 32.5, "CRPIX2": 32.5}
+        cards: dict[str, Value] = {"CRVAL1": 150.0, "CRVAL2": 2.0, "CRPIX1": 32.5, "CRPIX2": 32.5}
         cards |= {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": -1e-4, "CDELT2": 1e-4}
         write_image(folder / f"{number:05d}.fits", pixels.astype(np.float32), cards)
 

@@ -131,9 +131,9 @@ def _plain(pixels: NDArray) -> bytes:
 
 
 def _tiled(pixels: NDArray, method: str) -> bytes:
-    tile = (16,) * 2 if method == "HCOMPRESS_1" else (1, pixels.shape[-1])
-    tile = (1,) * (pixels.ndim - 2) + tile
-    hdu = fits.CompImageHDU(pixels, compression_type=method, tile_shape=tile)
+    tile = (16, 16) if method == "HCOMPRESS_1" else (1, pixels.shape[-1])
+    shape = (1,) * (pixels.ndim - 2) + tile
+    hdu = fits.CompImageHDU(pixels, compression_type=method, tile_shape=shape)
 
     return _bytes(fits.PrimaryHDU(), hdu)
 
@@ -183,7 +183,7 @@ def _cut_short(data: bytearray, rng: np.random.Generator) -> bytes:
 
 
 def _append(data: bytearray, rng: np.random.Generator) -> bytes:
-    return bytes(data) + rng.bytes(rng.integers(1, 2 * BLOCK))
+    return bytes(data) + rng.bytes(int(rng.integers(1, 2 * BLOCK)))
 
 
 def _remove_block(data: bytearray, rng: np.random.Generator) -> bytes:
@@ -192,7 +192,7 @@ def _remove_block(data: bytearray, rng: np.random.Generator) -> bytes:
     return bytes(data[:start] + data[start + BLOCK :])
 
 
-def _cards(data: bytes) -> list[int]:
+def _cards(data: bytes | bytearray) -> list[int]:
     r"""Returns where cards of any header seem to be."""
 
     words = tuple(word.encode() for word in KEYWORDS)

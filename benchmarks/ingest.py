@@ -9,6 +9,7 @@ also cuts, measures sky and noise, assesses and writes.
 __all__ = ["main"]
 
 import itertools
+import math
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -65,7 +66,7 @@ def check(files: Sequence[Path], planes: int) -> None:
         mirrored = np.linalg.det(wcs.pixel_scale_matrix) > 0
         there = wcs.pixel_to_world(*CENTRE)
         for frame in frames:
-            found = (frame.scale_arcsec, *map(float, frame.sky(*CENTRE)))
+            found = (frame.scale_arcsec or math.nan, *map(float, frame.sky(*CENTRE)))
             same = np.allclose(found, (scale, there.ra.deg, there.dec.deg), rtol=1e-9, atol=0)
             if not same or frame.mirrored != mirrored:
                 raise SystemExit(f"{frame.source}: another scale, parity or centre than astropy")
@@ -148,11 +149,12 @@ def write_cutouts(folder: Path, galaxies: int) -> tuple[list[Path], list[Path]]:
 def header() -> dict[str, str | int | float]:
     r"""Returns as many cards as a survey writes."""
 
-    sky = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRPIX1": 64.5, "CRPIX2": 64.5}
-    sky |= {"CD1_1": -7.28e-5, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 7.28e-5, "RADESYS": "ICRS"}
-    rest = {f"CARD{i}": i / 7 for i in range(25)}
+    texts = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "RADESYS": "ICRS"}
+    texts |= {"BUNIT": "nanomaggy", "FILTER": "r"}
+    numbers = {"CRPIX1": 64.5, "CRPIX2": 64.5, "EXPTIME": 53.9}
+    numbers |= {"CD1_1": -7.28e-5, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 7.28e-5}
 
-    return sky | {"BUNIT": "nanomaggy", "FILTER": "r", "EXPTIME": 53.9} | rest
+    return {**texts, **numbers, **{f"CARD{i}": i / 7 for i in range(25)}}
 
 
 def read_by_us(path: Path, planes: int) -> list[Frame]:

@@ -224,8 +224,8 @@ def galaxy_zoo(folder: Path, every: int = 1) -> Iterator[Row]:
     runs.ingest(experiment)
     found = sample(experiment)
 
-    train, labels, _ = (part[::every] for part in found.of("train"))
-    test, truth, _ = (part[::every] for part in found.of("test"))
+    train, labels = (part[::every] for part in found.of("train")[:2])
+    test, truth = (part[::every] for part in found.of("test")[:2])
     numbers = (measurements(found.store, rows, WORKERS) for rows in (train, test))
     forest = fit_baseline("forest", next(numbers), labels, experiment.seed)
     said = probabilities(forest, next(numbers), len(found.scheme))

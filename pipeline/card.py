@@ -1,6 +1,17 @@
 r"""What is saved of a trained model: a recipe and tensors, never a pickle."""
 
-__all__ = ["RECIPE", "Card", "common_scale", "load_card", "load_model", "recover", "save_card"]
+__all__ = [
+    "RECIPE",
+    "Card",
+    "common_scale",
+    "load_card",
+    "load_model",
+    "pack",
+    "put",
+    "recipe_digest",
+    "recover",
+    "save_card",
+]
 
 import errno
 import json
@@ -155,27 +166,41 @@ def save_card(folder: Path, card: Card, model: nn.Module, trees: Trees | None = 
         The card, with the digest.
     """
 
+    card, contents = pack(card, model, trees)
+    with locked(Path(folder).parent):
+        put(folder, contents)
+
+    return card
+
+
+def pack(
+    card: Card, model: nn.Module, trees: Trees | None = None
+) -> tuple[Card, dict[str, bytes]]:
+    r"""Returns a card with its digest, and the files of the model by their names."""
+
     assert (trees is None) == (not card.numbers), "a forest asks for numbers"
     state = {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
     weights = save({key: value.contiguous() for key, value in state.items()})
     forest = b"" if trees is None else safetensors.numpy.save(vars(trees))
     card = replace(card, digest=_digest(weights + forest))
     contents = {WEIGHTS: weights, RECIPE: card.to_json().encode()}
-    contents |= {FOREST: forest} if forest else {}
+
+    return card, contents | ({FOREST: forest} if forest else {})
+
+
+def put(folder: Path, contents: Mapping[str, bytes]) -> None:
+    r"""Writes the files of a model, for whoever has the folder above it locked."""
 
     folder = Path(folder)
-    with locked(folder.parent):
-        recover(folder)
-        aside, old = _beside(folder, "new"), _beside(folder, "old")
-        for leftover in (aside, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        for name, content in contents.items():
-            with replacing(aside / name, sync=True) as file:
-                file.write(content)
-        _swap(aside, folder, old)
-        shutil.rmtree(old, ignore_errors=True)
-
-    return card
+    recover(folder)
+    aside, old = _beside(folder, "new"), _beside(folder, "old")
+    for leftover in (aside, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    for name, content in contents.items():
+        with replacing(aside / name, sync=True) as file:
+            file.write(content)
+    _swap(aside, folder, old)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def recipe_digest(folder: Path) -> str:

@@ -16,7 +16,7 @@ from pipeline.catalogue import read_table
 from pipeline.errors import ConfigError, DataError, suggest
 from pipeline.labels import check_labels
 
-_SEXAGESIMAL = re.compile(r"([+-]?)(\d+)[:h°d ](\d+)[:m' ](\d+\.?\d*)[s\"]?")
+_SEXAGESIMAL = re.compile(r"([+-]?)(\d+)([:h°d ])(\d+)[:m' ](\d+\.?\d*)[s\"]?")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Columns:
         path: The table, in FITS, VOTable, ECSV, CSV or Parquet.
         id: The column of identifiers. With None, rows are numbered.
         ra: The column of right ascensions, in degrees unless it has another unit, or in
-            hours if it is written like `12:30:49.4`.
+            hours if it is written like `12:30:49.4`, not like `187d42m21s`.
         dec: The column of declinations, in degrees unless it has another unit.
         size: The column of angular sizes, in arcsec unless it has another unit.
         label: The column of labels.
@@ -177,11 +177,11 @@ def _numbers(column: Column, hours: bool = False) -> list[float]:
 
 def _number(text: str, hours: bool) -> float:
     if match := _SEXAGESIMAL.fullmatch(text):
-        sign, *parts = match.groups()
-        whole, minutes, seconds = map(float, parts)
-        if max(minutes, seconds) >= 60:
+        sign, whole, unit, minutes, seconds = match.groups()
+        if max(float(minutes), float(seconds)) >= 60:
             return math.nan
-        value = (whole + minutes / 60 + seconds / 3600) * (15 if hours else 1)
+        value = float(whole) + float(minutes) / 60 + float(seconds) / 3600
+        value *= 15 if hours and unit not in "d°" else 1
         return -value if sign == "-" else value
 
     try:

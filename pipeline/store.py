@@ -152,6 +152,9 @@ class Store:
 
     def _emptied(self, info: StoreInfo) -> Self:
         with self.lock():
+            faster = type(self)(self.folder)
+            if len(faster.usable):  # another process has filled it meanwhile
+                return faster
             # The last ones first, so that what a kill leaves is a manifest still
             for path in sorted((self.folder / "manifest").glob("*.parquet"), reverse=True):
                 path.unlink()

@@ -1,6 +1,7 @@
 r"""From files to a store and a split, as an experiment has it."""
 
 import fcntl
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +168,16 @@ def test_simulate_into_a_folder(tmp_path, caplog):
     with pytest.raises(ConfigError, match=r"holds labels\.csv, which the simulator has not drawn"):
         runs.simulate(mine, galaxies=5)
     assert [path.name for path in mine.iterdir()] == ["labels.csv"]
+
+
+def test_two_simulate_at_once(tmp_path):
+    r"""One draws, and the other one waits and finds it drawn."""
+
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: runs.simulate(tmp_path / "survey", galaxies=40), range(2)))
+
+    assert sorted(one["drawn"] for one in both) == [False, True]
+    assert len(list((tmp_path / "survey/cutouts").iterdir())) == 40
 
 
 def test_mixed_scales(tmp_path, caplog):

@@ -79,7 +79,7 @@ def test_joined_by_id(tmp_path):
         f"{LONG},12:30:00.0,-01:30:00,S,3.5\n"
         "b,10,20,elliptical,\n d ,,,elliptical,-1\ne,0,0,sprial,1\nf,370,91,,2\n"
         "e,0,0,elliptical,1\n,0,0,S,1\n"
-        "g,12:70:00,1,S,1\n"
+        "g,12:70:00,1,S,1\nh,12d30m00s,-01°30'00\",S,1\n"
     )
     columns = Columns(
         tmp_path / "labels.csv",
@@ -97,6 +97,7 @@ def test_joined_by_id(tmp_path):
     assert (good.label, good.size_arcsec, good.problem, good.flags) == ("spiral", 3.5, "", ())
     assert good.ra == pytest.approx(187.5) and good.dec == pytest.approx(-1.5)
     assert math.isnan(found["g"].ra)
+    assert found["h"].ra == pytest.approx(12.5) and found["h"].dec == pytest.approx(-1.5)
     assert f"there is no file of r beside {tmp_path}/b_g.fits" in found["b"].problem
     assert found["c"].flags == ("not_in_table",) and "has no row of 'c'" in found["c"].reason
     assert f"no file matches {tmp_path}/d_{{band}}.fits" in found["d"].problem
@@ -108,7 +109,7 @@ def test_joined_by_id(tmp_path):
         "duplicate id: row 6" in found["e~2"].problem and "row 4 is used" in found["e~2"].problem
     )
     assert "has no identifier" in found[f"row 7 of {tmp_path}/labels.csv"].problem
-    assert len(found) == 9
+    assert len(found) == 10
 
 
 def test_units_of_a_table(tmp_path):

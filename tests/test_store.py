@@ -225,6 +225,24 @@ def test_made_otherwise_without_a_galaxy(tmp_path):
     assert Store.open(tmp_path).info == again.info
 
 
+def test_filled_meanwhile(tmp_path, monkeypatch):
+    r"""Whoever would empty a store finds what another process has put there."""
+
+    Store.create(tmp_path, INFO).commit(
+        np.zeros((0, 2, 5, 7), np.float16), [{"id": "a", "status": "rejected"}]
+    )
+    lock = Store.lock
+
+    def late(store):
+        Store.open(tmp_path).commit(cutouts(1), rows("b"))
+        return lock(store)
+
+    monkeypatch.setattr(Store, "lock", late)
+    with pytest.raises(ConfigError, match="bands"):
+        Store.create(tmp_path, StoreInfo(**(vars(INFO) | {"bands": ("i", "z")})))
+    assert len(Store.open(tmp_path).usable) == 1
+
+
 def test_other_classes(store):
     r"""Classes may come, go and change their order: labels are texts, and pixels stay."""
 

@@ -4,6 +4,7 @@ __all__ = ["exact", "fast"]
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -102,7 +103,14 @@ def _points(
         found = np.where(found == 0, 0.0, found / limits(name, pairs))
     found = np.clip(np.where(np.isinf(found), math.nan, found), -FURTHEST, FURTHEST)
     x = np.array([pair.theirs["sn_per_pixel"] for pair in pairs])
-    look = {"ls": "", "marker": marker, "ms": 3.4, "mew": 0, "color": colour, "alpha": 0.6}
+    look: dict[str, Any] = {
+        "ls": "",
+        "marker": marker,
+        "ms": 3.4,
+        "mew": 0,
+        "color": colour,
+        "alpha": 0.6,
+    }
     axes.plot(np.clip(x, 0.85, 190), found, label=kind, **look)
 
 
@@ -116,7 +124,7 @@ def _shares(axes: Axes, name: str, kind: str, pairs: Sequence[Pair], height: flo
     for row in rows(pairs):
         if row.statistic == name and row.sn in middles and row.galaxies:
             text = f"{row.outside:.0f} ({row.same:.0f})"
-            look = {"color": LOOKS[kind][0], "fontsize": 6.8, "ha": "center"}
+            look: dict[str, Any] = {"color": LOOKS[kind][0], "fontsize": 6.8, "ha": "center"}
             axes.text(middles[row.sn], height, text, va="top" if height > 0.5 else "bottom",
                       transform=axes.get_xaxis_transform(), **look)  # fmt: skip
 
@@ -140,7 +148,7 @@ def exact(pairs: Sequence[Pair]) -> Figure:
             share = share[np.isfinite(share)]
             x.append(place + shift + np.linspace(-0.16, 0.16, share.size))
             y.append(np.clip(share, FLOOR, 1.0))
-        look = {"ls": "", "ms": 2.2, "mew": 0, "alpha": 0.6}
+        look: dict[str, Any] = {"ls": "", "ms": 2.2, "mew": 0, "alpha": 0.6}
         colour, marker = LOOKS[kind]
         axes.plot(np.concatenate(x), np.concatenate(y), color=colour, marker=marker,
                   label=kind, **look)  # fmt: skip

@@ -120,7 +120,7 @@ def _kill(processes: list[subprocess.Popen[bytes]], after: float, folder: Path) 
     for twin, code in enumerate(codes):
         if code > 0:
             errors = (folder / f"errors{twin}").read_text(errors="replace")
-            raise RuntimeError(f"{processes[twin].args} failed with {code}:\n{errors[-3000:]}")
+            raise RuntimeError(f"{processes[twin].args!r} failed with {code}:\n{errors[-3000:]}")
 
     return sum(code < 0 for code in codes)
 

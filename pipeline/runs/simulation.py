@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError
-from pipeline.files import read_json, write_json
+from pipeline.files import locked, read_json, write_json
 from pipeline.simulate import check
 from pipeline.simulate import simulate as draw_survey
+
+RECEIPT = "survey.json"
+r"""What was drawn, in the folder of the survey."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,22 +32,32 @@ def simulate(
         raise ConfigError(f"{folder} is a file, expected a folder to write a survey to")
     asked: dict[str, Any] = {"galaxies": galaxies, "seed": seed, "side": side, "faults": faults}
     check(**asked)
-    receipt = folder / "survey.json"
-    told = read_json(receipt) if receipt.exists() else {}
-    if not told and folder.exists() and (found := sorted(p.name for p in folder.iterdir())):
+    receipt = folder / RECEIPT
+    # Looked at before the receipt, which another process writes before it draws
+    found = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    foreign = [name for name in found if name != ".lock"]
+    if foreign and not receipt.exists():
         raise ConfigError(
-            f"{folder} holds {', '.join(found[:3])}, which the simulator has not drawn; expected"
+            f"{folder} holds {', '.join(foreign[:3])}, which the simulator has not drawn; expected"
             " an empty folder, or an experiment without `simulate`"
         )
-    if told != asked:
-        differ = [name for name in asked if told and told.get(name) != asked[name]]
-        if differ:
-            then, now = (", ".join(f"{k}={one.get(k)}" for k in differ) for one in (told, asked))
-            _log.warning("%s was drawn with %s: it is drawn anew with %s", folder, then, now)
-        for leftover in folder.glob("cutouts/tf*.fits") if told else ():
-            leftover.unlink()
-        write_json(receipt, asked | {"complete": False})
-        draw_survey(folder, **asked)
-        write_json(receipt, asked)
+    with locked(folder):
+        told = read_json(receipt) if receipt.exists() else {}
+        if told != asked:
+            _draw(folder, told, asked)
 
     return {"survey": str(folder), "drawn": told != asked, **asked}
+
+
+def _draw(folder: Path, told: dict[str, Any], asked: dict[str, Any]) -> None:
+    r"""Draws a survey in the place of another one, or of what a kill has left of it."""
+
+    differ = [name for name in asked if told and told.get(name) != asked[name]]
+    if differ:
+        then, now = (", ".join(f"{k}={one.get(k)}" for k in differ) for one in (told, asked))
+        _log.warning("%s was drawn with %s: it is drawn anew with %s", folder, then, now)
+    for leftover in folder.glob("cutouts/tf*.fits") if told else ():
+        leftover.unlink()
+    write_json(folder / RECEIPT, asked | {"complete": False})
+    draw_survey(folder, **asked)
+    write_json(folder / RECEIPT, asked)

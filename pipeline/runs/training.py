@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,19 +20,19 @@ from pipeline import split as splitting
 from pipeline.augment import Augment
 from pipeline.baselines import fit_baseline, measurements
 from pipeline.calibration import apply, fit_temperature
-from pipeline.card import Card, common_scale, recipe_digest, save_card
+from pipeline.card import RECIPE, Card, common_scale, pack, put, recipe_digest, recover
 from pipeline.compilation import compile_ahead
 from pipeline.config import Experiment, settings, shown
 from pipeline.dataset import Batches, class_weights
 from pipeline.descriptors import number_names
 from pipeline.errors import ConfigError, DataError
-from pipeline.files import read_json, replacing, write_json
+from pipeline.files import locked, read_json, replacing, write_json
 from pipeline.labels import Scheme
 from pipeline.metrics import measure
 from pipeline.optimization import Training
 from pipeline.prediction import predict
 from pipeline.runs.data import Sample, sample, scheme
-from pipeline.runs.home import HISTORY, MEMBERS, MODEL, RUN, TRAINED, receipt, tracker
+from pipeline.runs.home import HISTORY, MEMBERS, MODEL, RUN, TRAINED, beside, receipt, tracker
 from pipeline.runs.inputs import reading_of
 from pipeline.stretch import Stretch
 from pipeline.training import Fitted, fit
@@ -143,18 +144,40 @@ def _keep(
     folder: Path,
     experiment: str,
 ) -> None:
-    r"""Puts a trained model in the place of another one. Its experiment comes last: without it
-    there is no model, whatever else a kill has left."""
+    r"""Puts a trained model in the place of another one, unless it is there. Its experiment comes
+    last: without it there is no model, whatever else a kill has left."""
 
-    (home / TRAINED).unlink(missing_ok=True)
-    save_card(home / MODEL, *model)
-    write_json(home / HISTORY, {"epochs": fitted.history, "best": fitted.best_epoch})
-    run = read_json(folder / RUN)
-    write_json(home / RUN, run | {"card": recipe_digest(home / MODEL)})
-    with replacing(home / MEMBERS) as file:
-        file.write((folder / MEMBERS).read_bytes())
-    with replacing(home / TRAINED) as file:
-        file.write(experiment.encode())
+    card, contents = pack(*model)
+    run, members = read_json(folder / RUN), (folder / MEMBERS).read_bytes()
+    with locked(home):
+        recover(home / MODEL)
+        if _is_there(home, card, run, members, experiment):
+            return
+        (home / TRAINED).unlink(missing_ok=True)
+        put(home / MODEL, contents)
+        write_json(home / HISTORY, {"epochs": fitted.history, "best": fitted.best_epoch})
+        write_json(home / RUN, run | {"card": recipe_digest(home / MODEL)})
+        with replacing(home / MEMBERS) as file:
+            file.write(members)
+        with replacing(home / TRAINED) as file:
+            file.write(experiment.encode())
+
+
+def _is_there(
+    home: Path, card: Card, run: dict[str, Any], members: bytes, experiment: str
+) -> bool:
+    r"""Tells whether a model is the one that is kept, which may have been evaluated since."""
+
+    trained = home / TRAINED
+    if not trained.exists() or trained.read_text() != experiment:
+        return False
+    made = beside(home / MODEL)
+    if made is None or made[1]["run"] != run["run"]:
+        return False
+    kept = Card.from_json((home / MODEL / RECIPE).read_text())
+    same = replace(kept, metrics=card.metrics).to_json() == card.to_json()
+
+    return same and (home / MEMBERS).read_bytes() == members
 
 
 def _batches(experiment: Experiment, found: Sample, part: str) -> Batches:

@@ -35,19 +35,10 @@ LONGEST = 500  # characters of a parameter that every server takes
 FLUSH_SECONDS = 1.0
 
 REQUIREMENTS = (
-    *("astropy", "lightning", "numba", "numpy", "pandas", "pillow", "pyarrow"),
-    *(
-        "pydantic",
-        "pyyaml",
-        "safetensors",
-        "scikit-learn",
-        "scipy",
-        "timm",
-        "torch",
-        "torchvision",
-    ),
+    *("astropy", "numba", "numpy", "pandas", "pillow", "pyarrow", "safetensors"),
+    *("scikit-learn", "scipy", "timm", "torch", "torchvision"),
 )
-r"""What a served model needs."""
+r"""What :mod:`pipeline.serving` imports."""
 
 _log = logging.getLogger(__name__)
 
