@@ -502,13 +502,20 @@ def test_one_class(demo, tmp_path, caplog):
 
 def test_aegis(shared_data, tmp_path, monkeypatch):
     monkeypatch.setenv("TUNINGFORK_DATA", str(shared_data))
-    experiment = load(CONFIGS / "aegis_hst.yaml", [f"folder={tmp_path}", "data.workers=1"])
+    settings = [f"folder={tmp_path}", "data.workers=1", "training.epochs=1"]
+    experiment = load(CONFIGS / "aegis_hst.yaml", [*settings, "tracking.system_metrics=false"])
     found = runs.ingest(experiment)
     manifest = Store.open(tmp_path / "aegis_hst/store").manifest.to_pylist()
 
     assert found["ok"] + found["flagged"] == 39
     assert {r["id"]: r["flags"] for r in manifest}["12011504"] == "edge"
     assert {row["label"] for row in manifest} == {"smooth", "featured"}
+
+    runs.train(experiment)
+    classify_store(experiment)
+    table = read_table(experiment.home / "catalogue.parquet")
+    assert set(table["class"]) <= {"smooth", "featured"} and len(table) == 39
+    assert np.ptp(table["ra"]) < 1 and np.ptp(table["dec"]) < 1
 
 
 def test_inspect_odd_names(tmp_path):
