@@ -206,4 +206,4 @@ def _kind(reason: str) -> str:
 
     words = [word for word in reason.split() if "/" not in word]
 
-    return re.sub(r"\d+(\.\d+)?", "N", " ".join(words))
+    return re.sub(r"[+-]?\d+(\.\d+)?", "N", " ".join(words))

@@ -1,9 +1,10 @@
 r"""Files that are written whole or not at all, by one process at a time."""
 
-__all__ = ["locked", "read_json", "replacing", "write_json"]
+__all__ = ["locked", "read_json", "replacing", "sweep", "write_json"]
 
 import errno
 import fcntl
+import glob
 import json
 import logging
 import os
@@ -22,7 +23,8 @@ _log = logging.getLogger(__name__)
 def replacing(path: Path, sync: bool = False) -> Iterator[BinaryIO]:
     r"""Opens a file that takes its name only once it is complete.
 
-    A process that is killed leaves `.{name}.*.part` beside it, which nobody reads.
+    A process that is killed leaves `.{name}.*.part` beside it, which nobody reads, see
+    :func:`sweep`.
 
     Arguments:
         path: The file to create or to replace. Its folder is made if it is not there.
@@ -44,6 +46,14 @@ def replacing(path: Path, sync: bool = False) -> Iterator[BinaryIO]:
             os.replace(aside, path)
         finally:
             aside.unlink(missing_ok=True)
+
+
+def sweep(path: Path) -> None:
+    r"""Deletes what those who were killed while they wrote a file have left beside it, for
+    whoever keeps other writers out."""
+
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        leftover.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: dict) -> None:

@@ -2,6 +2,7 @@ r"""What a table says of each galaxy: its position, its size and its label."""
 
 __all__ = ["Columns", "Entry", "read_entries"]
 
+import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,8 @@ from pipeline.errors import ConfigError, DataError, suggest
 from pipeline.labels import check_labels
 
 _SEXAGESIMAL = re.compile(r"([+-]?)(\d+)([:h°d ])(\d+)[:m' ](\d+\.?\d*)[s\"]?")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -90,10 +93,13 @@ def read_entries(columns: Columns) -> list[Entry]:
             )
 
     labels = _labels(table, columns)
+    ra = _angles(table, columns.ra, u.deg, columns.path, hours=True)
+    dec = _angles(table, columns.dec, u.deg, columns.path)
+    _warn_of_impossible(ra, dec, columns.path)
     values = zip(
         _identifiers(table, columns),
-        _angles(table, columns.ra, u.deg, columns.path, hours=True),
-        _angles(table, columns.dec, u.deg, columns.path),
+        ra,
+        dec,
         _angles(table, columns.size, u.arcsec, columns.path),
         labels,
         strict=True,
@@ -103,6 +109,23 @@ def read_entries(columns: Columns) -> list[Entry]:
         Entry(id, row, *_on_the_sky(ra, dec), size if size > 0 else math.nan, *label)
         for row, (id, ra, dec, size, label) in enumerate(values, 1)
     ]
+
+
+def _warn_of_impossible(ra: Sequence[float], dec: Sequence[float], path: Path) -> None:
+    wrong = [
+        (row, *pair)
+        for row, pair in enumerate(zip(ra, dec, strict=True), 1)
+        if all(map(math.isfinite, pair)) and math.isnan(_on_the_sky(*pair)[0])
+    ]
+    if wrong:
+        _log.warning(
+            "%s: %d of %d rows have no position on the sky, e.g. row %d RA %g, Dec %g; expected"
+            " degrees from 0 to 360 and from -90 to 90. They are taken as unknown",
+            path,
+            len(wrong),
+            len(ra),
+            *wrong[0],
+        )
 
 
 def _on_the_sky(ra: float, dec: float) -> tuple[float, float]:

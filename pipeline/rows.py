@@ -1,6 +1,6 @@
 r"""From one source to one row of a store."""
 
-__all__ = ["Recipe", "Row", "make_row", "stamp"]
+__all__ = ["AWAY", "Recipe", "Row", "make_row", "stamp"]
 
 import hashlib
 import logging
@@ -24,8 +24,11 @@ from pipeline.sources import Source
 
 COMPOSITES = {".jpg", ".jpeg", ".png"}
 
-PREPROCESSING = 4
+PREPROCESSING = 5
 r"""Raised when the same files, table and recipe begin to give other pixels: all is read anew."""
+
+AWAY = "the table places it"
+r"""How the reason begins of a galaxy that the table places outside of its image."""
 
 SMALLEST = 8
 r"""The smallest side of a cutout."""
@@ -345,7 +348,7 @@ def _judged(
     away = _separation_arcsec((source.ra, source.dec), cutout.position)
     if away > cutout.scale_arcsec * min(recipe.size) / 2:
         flags.add("off_centre")
-        reasons.append(f"the table places it {away:.0f} arcsec from the centre of the image")
+        reasons.append(f"{AWAY} {away:.0f} arcsec from the centre of the image")
 
     row: Row = {
         "status": "flagged" if flags else "ok",

@@ -263,6 +263,7 @@ def test_sigkill(tmp_path, model):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "again.csv").exists()
+    (tmp_path / ".again.csv.00c0ffee.part").touch()  # as if killed later
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -272,6 +273,7 @@ def test_sigkill(tmp_path, model):
     torch.set_num_threads(threads)
 
     assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert not list(tmp_path.glob(".*.part"))
 
 
 @pytest.fixture

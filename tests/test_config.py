@@ -70,6 +70,7 @@ def test_every_file_builds(path):
         ),
         ("data.band_text={r: z}", r"data.band_text={'r': 'z'}, expected {band} in data.pattern="),
         ("data.bands=g,r", r"data.bands='g,r', expected a list, such as \[a, b\]$"),
+        ("data.bands=[1]", r"data.bands.0=1, expected text, in quotes if it looks like a number$"),
         ("data.bands=[]", r"data.bands=\[\], expected more values$"),
         ("data.size=[64]", r"data.size=\[64\], expected a whole number or more values$"),
         ("name=3", "name=3, expected text"),

@@ -134,6 +134,21 @@ def test_which_hdu(tmp_path):
         assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("data_type", ["f4", ">i8"])
+@pytest.mark.parametrize("name", ["ERR", "err_r", "R_RMS", "IVAR", "WHT", "DQ.2", "weight map"])
+def test_flux_is_read(tmp_path, name, data_type):
+    r"""Errors, weights and masks are not what is looked for, unless by their names."""
+
+    path, pixels = tmp_path / "x.fits", np.ones((H, W), data_type)
+    write_extensions(path, {name: pixels, "VARIABLE": 2 * pixels}, {})
+    assert read_frame(path).pixels[0, 0] == 2
+    assert read_frame(path, name).pixels[0, 0] == 1
+
+    write_extensions(path, {name: pixels}, {})
+    with pytest.raises(DataError, match=f"(?i)called '{name}', expected an image .* of flux"):
+        read_frame(path)
+
+
 def test_inheritance(tmp_path):
     primary = fits.PrimaryHDU()
     primary.header["EXPTIME"] = 53.9

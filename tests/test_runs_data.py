@@ -180,6 +180,28 @@ def test_two_simulate_at_once(tmp_path):
     assert len(list((tmp_path / "survey/cutouts").iterdir())) == 40
 
 
+def test_contradictions_are_told(tmp_path, caplog):
+    r"""What a table or an experiment says is compared with what the headers say."""
+
+    cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRVAL2": 2.0}
+    cards |= {"CRPIX1": 16.0, "CRPIX2": 16.0, "CDELT1": -1e-4, "CDELT2": 1e-4}
+    for name in "abc":
+        write_image(
+            tmp_path / f"{name}.fits", np.random.default_rng(0).normal(size=(32, 32)), cards
+        )
+    swapped = tmp_path / "swapped.csv"
+    swapped.write_text("id,ra,dec\na,2,50\nb,2,50\nc,2,150\n")
+    data = {"root": str(tmp_path), "bands": ["r"], "size": 32, "workers": 1, "pixel_scale": 4.0}
+    data |= {"table": {"path": str(swapped), "ra": "ra", "dec": "dec"}}
+    runs.ingest(build({"name": "x", "folder": str(tmp_path), "data": data}, [], tmp_path))
+
+    assert f"{swapped}: 1 of 3 rows have no position on the sky, e.g. row 3 RA 2, Dec 150" in (
+        caplog.text
+    )
+    assert "the table places 2 of 3 galaxies outside of their images" in caplog.text
+    assert "headers say 0.36 to 0.36 arcsec per pixel, which counts before" in caplog.text
+
+
 def test_mixed_scales(tmp_path, caplog):
     for i, step in enumerate([1e-4, 1e-4, 1e-3]):
         cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 1.0 + i, "CRVAL2": 2.0}

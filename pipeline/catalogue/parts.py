@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from pipeline.catalogue.formats import FORMATS, Column
 from pipeline.catalogue.writing import concatenate
 from pipeline.errors import ConfigError, suggest
-from pipeline.files import locked, replacing
+from pipeline.files import locked, replacing, sweep
 
 METADATA = 2**20
 r"""The bytes at either end of a catalogue that hold its metadata."""
@@ -87,6 +87,7 @@ def in_parts(
     _check(to, len(columns))
     folder = Path(f"{to}.parts")
     with locked(folder):
+        sweep(to)
         _follow(plan, folder)
         found = {int(part.stem) for part in folder.glob("[0-9]*.parquet")}
         done = next(number for number in count() if number not in found)

@@ -78,7 +78,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     try:
         tree = expand(yaml.load(text, _Loader), path)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML ({error})") from error
+        told = str(error).replace('"<unicode string>", ', "")
+        raise ConfigError(f"{path}: not YAML ({told})") from error
     except RecursionError as error:
         raise ConfigError(f"{path}: a value that holds itself") from error
     if not isinstance(tree, dict):
@@ -108,9 +109,7 @@ def build(tree: dict[str, Any], overrides: Sequence[str], origin: Path) -> Exper
         return Experiment.model_validate(tree)
     except ValidationError as error:
         told: dict[str, str] = {}
-        # A default that depends on a wrong value is not wrong itself
-        wrong = [one for one in error.errors() if one["type"] != "default_factory_not_called"]
-        for one in wrong:
+        for one in _causes(error):
             # A value that may be of several kinds is wrong once for each
             place = tuple(takewhile(lambda name: not _KIND.fullmatch(str(name)), one["loc"]))
             where = ".".join(map(str, place))
@@ -119,6 +118,16 @@ def build(tree: dict[str, Any], overrides: Sequence[str], origin: Path) -> Exper
             else:
                 told[where] = _explain(place, one, _blame(place, overrides, origin))
         raise ConfigError("; ".join(told.values())) from error
+
+
+def _causes(error: ValidationError) -> list[Any]:
+    r"""Returns what is wrong by itself: not a default that depends on a wrong value, and not the
+    length of a list of which the wrong values do not count."""
+
+    found = [one for one in error.errors() if one["type"] != "default_factory_not_called"]
+    inside = {one["loc"][:-1] for one in found}
+
+    return [one for one in found if one["type"] != "too_short" or one["loc"] not in inside]
 
 
 def expand(node: Any, path: Path | str) -> Any:

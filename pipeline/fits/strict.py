@@ -1,8 +1,18 @@
 r"""The pixels of FITS files that follow the standard to the letter."""
 
-__all__ = ["MOST_PLANES", "STORED", "Image", "has_planes", "inherited", "read"]
+__all__ = [
+    "MOST_PLANES",
+    "STORED",
+    "Image",
+    "beside_flux",
+    "has_planes",
+    "inherited",
+    "is_wanted",
+    "read",
+]
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,6 +24,14 @@ from pipeline.fits.cards import BLOCK, STRUCTURAL, Header, Odd, Value, parse_hea
 STORED = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 MOST_PLANES = 8
 r"""How many planes of a cube are taken for bands where it is not told how many there are."""
+
+_BESIDE = re.compile(
+    r"(.*[\s_.-])?(ERR(OR)?|NOISE|RMS|SIGMA|STD(DEV)?|STAT|UNC(ERT(AINTY)?)?|(INV|I)?VAR(IANCE)?"
+    r"|WHT|WGT|WEIGHTS?|CTX|DQ|FLAGS?|MASK|QUALITY|SEG(M(AP)?)?|SEGMENTATION)"
+    r"([\s_.-]?\d+|[\s_.-]\w{1,3})?",
+    re.IGNORECASE,
+)
+r"""What extensions are called that tell of the flux of another one: errors, weights, masks."""
 
 _KEPT = {8: "f4", 16: "f4", 32: "f8", 64: "f8", -32: "f4", -64: "f8"}
 
@@ -52,7 +70,8 @@ def read(data: bytes, hdu: int | str | None, bands: int | None) -> Image:
 
     Arguments:
         data: The bytes of the file, decompressed.
-        hdu: The index or name of the HDU, or None for the first that fits.
+        hdu: The index or name of the HDU, or None for the first that fits and is not
+            :func:`beside_flux`.
         bands: The number of planes, or None for any from 1 to 8.
 
     Raises:
@@ -61,12 +80,8 @@ def read(data: bytes, hdu: int | str | None, bands: int | None) -> Image:
 
     primary: Header = {}
     for index, block in enumerate(_blocks(data)):
-        if isinstance(hdu, str):
-            name = block.cards.get("EXTNAME", "" if index else "PRIMARY")
-            found = str(name).upper() == hdu.strip().upper()
-        else:
-            found = has_planes(block.shape, bands) if hdu is None else index == hdu
-        if found:
+        name = str(block.cards.get("EXTNAME", "" if index else "PRIMARY"))
+        if is_wanted(hdu, index, name, block.shape, bands):
             if not has_planes(block.shape, bands):
                 raise Odd("planes")
             return Image(_pixels(data, block), inherited(block.cards, primary), index)
@@ -74,6 +89,24 @@ def read(data: bytes, hdu: int | str | None, bands: int | None) -> Image:
             primary = block.cards
 
     raise Odd("no such HDU")
+
+
+def is_wanted(
+    hdu: int | str | None, index: int, name: str, shape: tuple[int, ...], bands: int | None
+) -> bool:
+    r"""Tells whether an HDU is the one that is asked for: by its name, by its index, or as the
+    first image with so many planes that is not of errors, weights or masks."""
+
+    if isinstance(hdu, str):
+        return name.upper() == hdu.strip().upper()
+
+    return index == hdu if hdu is not None else has_planes(shape, bands) and not beside_flux(name)
+
+
+def beside_flux(name: str) -> bool:
+    r"""Tells whether an extension is called like one of errors, weights or masks."""
+
+    return _BESIDE.fullmatch(name.strip()) is not None
 
 
 def has_planes(shape: tuple[int, ...], bands: int | None) -> bool:

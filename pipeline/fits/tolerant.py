@@ -22,7 +22,15 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError, suggest
 from pipeline.fits.cards import BLOCK, CARD, Value
-from pipeline.fits.strict import MOST_PLANES, STORED, Image, has_planes, inherited
+from pipeline.fits.strict import (
+    MOST_PLANES,
+    STORED,
+    Image,
+    beside_flux,
+    has_planes,
+    inherited,
+    is_wanted,
+)
 
 _FAULTS = (
     ArithmeticError,
@@ -83,7 +91,7 @@ def read(path: Path, data: bytes, hdu: int | str | None, bands: int | None) -> I
         image = hdus[index]
         shape = _shape(image)
         if not has_planes(shape, bands):
-            raise DataError(f"{path}[{index}] has {_called(shape)}, expected {_wish(bands)}")
+            raise DataError(f"{path}[{index}] has {_called(shape, '')}, expected {_wish(bands)}")
         _check_size(f"{path}[{index}]", image, data)
 
         # Reading the data changes the header.
@@ -99,21 +107,20 @@ def _choose(path: Path, hdus: fits.HDUList, hdu: int | str | None, bands: int | 
     for index, item in enumerate(_walk(path, hdus)):
         shapes.append(_shape(item))
         names.append(str(item.name))
-        if isinstance(hdu, str):
-            found = names[-1].upper() == hdu.strip().upper()
-        else:
-            found = has_planes(shapes[-1], bands) if hdu is None else index == hdu
-        if found:
+        if is_wanted(hdu, index, names[-1], shapes[-1], bands):
             return index
 
     if isinstance(hdu, str):
         raise DataError(f"{path} has no HDU {hdu!r}, {suggest(hdu, filter(None, names))}")
     if hdu is not None:
         raise DataError(f"{path} has no HDU {hdu}, expected 0 to {len(names) - 1}")
-    images = [_called(shape) for shape in shapes if shape]
+    images = [_called(*each) for each in zip(shapes, names, strict=True) if each[0]]
     held = f"has {' and '.join(images)}" if images else "holds no image"
 
-    raise DataError(f"{path} {held}, expected {_wish(bands)}")
+    refused = any(map(beside_flux, names))
+    hint = " of flux; if that is one, `hdu` names it" if refused else ""
+
+    raise DataError(f"{path} {held}, expected {_wish(bands)}{hint}")
 
 
 def _walk(path: Path, hdus: fits.HDUList) -> Iterator[Any]:
@@ -138,8 +145,11 @@ def _shape(item: Any) -> tuple[int, ...]:
     return tuple(int(side) for side in item.shape)
 
 
-def _called(shape: tuple[int, ...]) -> str:
-    return f"an image of shape {shape}" if shape else "no image"
+def _called(shape: tuple[int, ...], name: str) -> str:
+    if not shape:
+        return "no image"
+
+    return f"an image of shape {shape}" + (f" called {name!r}" if beside_flux(name) else "")
 
 
 def _wish(bands: int | None) -> str:

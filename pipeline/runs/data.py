@@ -18,6 +18,7 @@ from pipeline.feeds import commonest
 from pipeline.files import read_json, write_json
 from pipeline.ingest import ingest as ingest_sources
 from pipeline.labels import Scheme
+from pipeline.rows import AWAY
 from pipeline.runs.counts import count
 from pipeline.runs.inputs import info_of, progress_bar, reading_of, recipe_of, sources_of
 from pipeline.runs.simulation import simulate
@@ -68,7 +69,8 @@ def ingest(experiment: Experiment) -> dict:
     if not len(store.usable):
         told = commonest(store.manifest["reason"].to_pylist())
         raise DataError(f"{store.folder}: all {len(store.manifest)} inputs are rejected, {told}")
-    _warn_of_scales(store)
+    _warn_of_scales(store, data.pixel_scale)
+    _warn_of_places(store)
 
     found = {"store": str(store.folder), **counts, "galaxies": len(store.usable)}
     found |= {"rejected_because": reasons} if reasons else {}
@@ -82,15 +84,38 @@ def ingest(experiment: Experiment) -> dict:
     return found
 
 
-def _warn_of_scales(store: Store) -> None:
+def _warn_of_scales(store: Store, given: float | None) -> None:
     scales = store.manifest["scale_arcsec"].to_numpy()[store.usable]
     low, high = np.nanmin(scales, initial=np.inf), np.nanmax(scales, initial=0.0)
-    if store.info.scale == "native" and high > SAME_SCALE * low:
+    native = store.info.scale == "native"
+    if native and high > SAME_SCALE * low:
         _log.warning(
             "%s: its pixels are of %.3g to %.3g arcsec; set data.scale to bring them to one scale",
             store.folder,
             low,
             high,
+        )
+    if native and given and max(high / given, given / low) > SAME_SCALE:
+        _log.warning(
+            "%s: headers say %.3g to %.3g arcsec per pixel, which counts before"
+            " data.pixel_scale=%g",
+            store.folder,
+            low,
+            high,
+            given,
+        )
+
+
+def _warn_of_places(store: Store) -> None:
+    reasons = store.manifest["reason"].take(store.usable).to_pylist()
+    away = sum(AWAY in reason for reason in reasons)
+    if 2 * away > len(reasons):
+        _log.warning(
+            "%s: the table places %d of %d galaxies outside of their images; expected the columns"
+            " data.table.ra and data.table.dec to be of the same sky",
+            store.folder,
+            away,
+            len(reasons),
         )
 
 

@@ -75,6 +75,9 @@ def evaluate(experiment: Experiment) -> dict:
     warnings = [told for told in (evaluation.warning, evaluation.doubt) if told]
     for told in warnings:
         _log.warning("%s: %s", home / MODEL, told)
+    support = zip(evaluation.classes, evaluation.support, strict=True)
+    if absent := [name for name, galaxies in support if not galaxies]:
+        _log.warning("%s: no test galaxy is %s", home / MODEL, " or ".join(absent))
     save_card(home / MODEL, replace(card, metrics=evaluation.summary()), network, trees)
     verdict, run = publish(experiment, found, evaluation, predictions)
 

@@ -15,7 +15,7 @@ __all__ = [
 from pathlib import Path
 from typing import Any
 
-from pipeline.card import recipe_digest
+from pipeline.card import recipe_digest, recover
 from pipeline.config import Experiment, load, recipe
 from pipeline.errors import ConfigError, DataError
 from pipeline.files import read_json
@@ -62,9 +62,11 @@ def check_trained(experiment: Experiment) -> None:
         ConfigError: If what makes its model is otherwise by now.
     """
 
-    path = experiment.home / TRAINED
-    if not path.exists():
-        raise DataError(f"{path} is missing, expected `tuningfork train` before")
+    path, model = experiment.home / TRAINED, experiment.home / MODEL
+    recover(model)
+    for needed in (path, model):
+        if not needed.exists():
+            raise DataError(f"{needed} is missing, expected `tuningfork train` before")
 
     then, now = recipe(load(path)), recipe(experiment)
     changed = [
