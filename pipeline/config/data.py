@@ -124,7 +124,7 @@ class Data(Config):
 
     hdu: int | str | None = None
     r"""The extension, by index or name; with `{band}`, one extension per band. By default, the
-    first image that fits."""
+    first image that fits and is not called like errors, weights or a mask (`ERR`, `WHT`)."""
 
     survey: str = "unknown"
     r"""A key of :py:`pipeline.surveys.SURVEYS`, or a name of your own."""
