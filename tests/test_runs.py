@@ -117,6 +117,27 @@ def test_run_again_does_nothing_anew(demo):
     assert [path.read_bytes() for path in evaluated] == before
 
 
+@pytest.mark.parametrize(
+    "lost", ["model", "model/card.json", "model/weights.safetensors", "run.json"]
+)
+def test_what_is_lost_comes_back(demo, tmp_path, lost):
+    r"""A training that is there mends a model that is not, or is damaged."""
+
+    experiment = demo[0].model_copy(update={"folder": tmp_path})
+    shutil.copytree(demo[0].home, experiment.home)
+    path = experiment.home / lost
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.write_bytes(path.read_bytes()[:-9])
+    if lost.startswith("model"):
+        with pytest.raises(DataError):
+            runs.evaluate(experiment)
+
+    assert runs.train(experiment)["epochs"] == 2
+    assert load_card(experiment.home / "model")[0].classes == experiment.data.labels.classes
+
+
 def test_weights_of_a_file(demo, tmp_path):
     r"""Other weights to begin with are another training, in the same file too."""
 

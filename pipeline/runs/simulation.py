@@ -35,7 +35,7 @@ def simulate(
     receipt = folder / RECEIPT
     # Looked at before the receipt, which another process writes before it draws
     found = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-    foreign = [name for name in found if name != ".lock"]
+    foreign = [name for name in found if not name.startswith(".")]
     if foreign and not receipt.exists():
         raise ConfigError(
             f"{folder} holds {', '.join(foreign[:3])}, which the simulator has not drawn; expected"

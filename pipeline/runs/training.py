@@ -4,6 +4,7 @@ __all__ = ["check", "logits", "prepare", "temperature", "train"]
 
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -32,7 +33,7 @@ from pipeline.metrics import measure
 from pipeline.optimization import Training
 from pipeline.prediction import predict
 from pipeline.runs.data import Sample, sample, scheme
-from pipeline.runs.home import HISTORY, MEMBERS, MODEL, RUN, TRAINED, beside, receipt, tracker
+from pipeline.runs.home import HISTORY, MEMBERS, MODEL, RUN, TRAINED, receipt, tracker
 from pipeline.runs.inputs import reading_of
 from pipeline.stretch import Stretch
 from pipeline.training import Fitted, fit
@@ -147,11 +148,11 @@ def _keep(
     r"""Puts a trained model in the place of another one, unless it is there. Its experiment comes
     last: without it there is no model, whatever else a kill has left."""
 
-    card, contents = pack(*model)
+    _, contents = pack(*model)
     run, members = read_json(folder / RUN), (folder / MEMBERS).read_bytes()
     with locked(home):
         recover(home / MODEL)
-        if _is_there(home, card, run, members, experiment):
+        if _is_there(home, contents, run, members, experiment):
             return
         (home / TRAINED).unlink(missing_ok=True)
         put(home / MODEL, contents)
@@ -164,20 +165,22 @@ def _keep(
 
 
 def _is_there(
-    home: Path, card: Card, run: dict[str, Any], members: bytes, experiment: str
+    home: Path, contents: Mapping[str, bytes], run: dict[str, Any], members: bytes, experiment: str
 ) -> bool:
     r"""Tells whether a model is the one that is kept, which may have been evaluated since."""
 
-    trained = home / TRAINED
-    if not trained.exists() or trained.read_text() != experiment:
+    try:
+        kept = {name: (home / MODEL / name).read_bytes() for name in contents}
+        card = Card.from_json(kept[RECIPE].decode())
+        now = read_json(home / RUN, "run", "card")
+        beside = (home / MEMBERS).read_bytes(), (home / TRAINED).read_text()
+        read_json(home / HISTORY)
+    except (OSError, ValueError):  # what is lost or damaged is not there, and is written anew
         return False
-    made = beside(home / MODEL)
-    if made is None or made[1]["run"] != run["run"]:
-        return False
-    kept = Card.from_json((home / MODEL / RECIPE).read_text())
-    same = replace(kept, metrics=card.metrics).to_json() == card.to_json()
+    kept[RECIPE] = replace(card, metrics={}).to_json().encode()
+    same_run = now["run"] == run["run"] and now["card"] == recipe_digest(home / MODEL)
 
-    return same and (home / MEMBERS).read_bytes() == members
+    return kept == contents and beside == (members, experiment) and same_run
 
 
 def _batches(experiment: Experiment, found: Sample, part: str) -> Batches:
