@@ -55,7 +55,8 @@ class Recipe:
         scale: The scale of its grid: `native`, arcsec per pixel, or a text like `4 x petro_r`
             for a cutout that is four times as wide as the size of the source.
         hdu: The extension of each file, by index or name. With `{band}` in its name, there is
-            an extension per band. By default, the first image that fits.
+            an extension per band. By default, as in
+            :meth:`pipeline.fits.FitsFile.frames`.
         pixel_scale: The scale of files without sky coordinates, in arcsec per pixel.
         at: Where the galaxy is in its file: in the `centre`, or at the `position` of the source.
         zero_points: The zero point of each band where the header has none. NaN is unknown.

@@ -135,6 +135,7 @@ def test_what_is_lost_comes_back(demo, tmp_path, lost):
             runs.evaluate(experiment)
 
     assert runs.train(experiment)["epochs"] == 2
+    assert json.loads((experiment.home / "run.json").read_text())["card"]
     assert load_card(experiment.home / "model")[0].classes == experiment.data.labels.classes
 
 

@@ -70,7 +70,8 @@ class FitsFile:
         r"""Reads the planes of one HDU.
 
         Arguments:
-            hdu: The index or name of the HDU. By default, the first that fits.
+            hdu: The index or name of the HDU. By default, the first that fits and is not called
+                like errors, weights or a mask.
             bands: The number of planes. For one, the HDU must be an image `(H, W)`; for more,
                 a cube `(C, H, W)`. Leading axes of length 1 do not count. None for as many as
                 there are, from 1 to 8.
@@ -101,7 +102,7 @@ def read_frame(path: Path, hdu: int | str | None = None) -> Frame:
 
     Arguments:
         path: A FITS file, compressed or not.
-        hdu: The index or name of the HDU. By default, the first image `(H, W)`.
+        hdu: The index or name of the HDU. By default, as in :meth:`FitsFile.frames`.
 
     Raises:
         DataError: If there is no such image, or it cannot be read.

@@ -75,7 +75,8 @@ def read(path: Path, data: bytes, hdu: int | str | None, bands: int | None) -> I
     Arguments:
         path: The file, for messages.
         data: Its bytes, decompressed.
-        hdu: The index or name of the HDU, or None for the first that fits.
+        hdu: The index or name of the HDU, or None for the first that fits and is not
+            :func:`pipeline.fits.strict.beside_flux`.
         bands: The number of planes, or None for any from 1 to 8.
 
     Raises:
