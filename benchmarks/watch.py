@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pipeline.morphometry import morphology
+from pipeline.morphometry import statistics as morphology
 
 Kernel = Callable[..., Any]
 

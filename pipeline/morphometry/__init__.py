@@ -6,5 +6,6 @@ Pure functions of arrays, one module per statistic, useful in a notebook on thei
 __all__ = ["FLAGS", "MEASURED", "MODES", "Morphology", "Sky", "measure", "names"]
 
 from pipeline.morphometry.flags import FLAGS, names
+from pipeline.morphometry.known import MEASURED, Sky
 from pipeline.morphometry.measure import MODES, measure
-from pipeline.morphometry.morphology import MEASURED, Morphology, Sky
+from pipeline.morphometry.morphology import Morphology

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inner, making
 from pipeline.morphometry.flags import NO_BAR
 from pipeline.morphometry.known import Disk
 from pipeline.morphometry.polar import axis_ratio, directions, harmonic, polar, ring_noise
@@ -130,7 +130,7 @@ def _turned(error: float, rate: float) -> float:  # pragma: no cover
     return min(error * rate, ANY) if error <= 0.5 / LEAST else ANY
 
 
-@inner
+@making
 def _profiles(
     values: NDArray[np.float64], bad: NDArray[np.bool_], around: NDArray[np.float64]
 ) -> NDArray[np.float64]:  # pragma: no cover
@@ -155,7 +155,7 @@ def _profiles(
     return out
 
 
-@inner
+@making
 def _errors(
     mean: NDArray[np.float64], radii: NDArray[np.float64], q: float, sigma: NDArray[np.float64]
 ) -> NDArray[np.float64]:  # pragma: no cover

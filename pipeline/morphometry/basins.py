@@ -5,17 +5,16 @@ __all__ = ["basins", "peaks"]
 from heapq import heappop, heappush
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import inner
+from pipeline.morphometry.compiled import inner, making
 from pipeline.morphometry.forest import root
 
 ROUND = ((-1, 0), (0, -1), (0, 1), (1, 0), (-1, -1), (-1, 1), (1, -1), (1, 1))
 r"""The neighbours of a pixel, the nearest first."""
 
 
-@njit(error_model="numpy")
+@making
 def peaks(smooth: NDArray, edges: tuple[bool, bool, bool, bool]) -> NDArray:  # pragma: no cover
     r"""Tells which pixels no neighbour outshines, if they are not on the edge of the image."""
 
@@ -46,7 +45,7 @@ def _brightest(smooth: NDArray, i: int, j: int) -> tuple[int, int]:  # pragma: n
     return at_i, at_j
 
 
-@njit(error_model="numpy")
+@making
 def basins(smooth: NDArray, summits: NDArray, noise: NDArray) -> NDArray:  # pragma: no cover
     r"""Sums the light of the pixels from which one climbs to each peak, and another image.
 
@@ -79,7 +78,7 @@ def basins(smooth: NDArray, summits: NDArray, noise: NDArray) -> NDArray:  # pra
     return sums
 
 
-@njit(error_model="numpy")
+@making
 def _flooded(smooth: NDArray, summits: NDArray, noise: NDArray) -> NDArray:  # pragma: no cover
     r"""Sums the same of the pixels that each peak reaches first, as the level goes down.
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import inlined, inner
+from pipeline.morphometry.compiled import inlined, inner, making
 from pipeline.morphometry.geometry import Aperture
 
 BLOCK = 8
@@ -17,7 +17,7 @@ Form = tuple[float, float, float, float, float]
 r"""The centre, and the form of the squared distance from it on the scale of the minor axis."""
 
 
-@inner
+@making
 def inverse_variance(image: NDArray, sigma: NDArray, zeros: bool) -> NDArray:  # pragma: no cover
     r"""Returns the weight of each pixel, 0 where the noise is not positive, and of pixels of
     exactly 0 unless these count."""
@@ -31,7 +31,7 @@ def inverse_variance(image: NDArray, sigma: NDArray, zeros: bool) -> NDArray:  #
     return out
 
 
-@inner
+@making
 def gather(
     image: NDArray[np.float64],
     weight: NDArray[np.float64],

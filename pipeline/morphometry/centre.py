@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.morphometry.asymmetry import EXTENT
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inner, making
 from pipeline.morphometry.flags import CENTRE_DRIFTED, MASKED_CENTRE, UNDEFINED
 from pipeline.morphometry.search import Search, about, prepare
 from pipeline.morphometry.simplex import minimize, refine, simplex
@@ -92,7 +92,7 @@ def centre(
     return px, py, flags | (MASKED_CENTRE if hidden else 0)
 
 
-@inner
+@making
 def _descend(
     x: float, y: float, far: float, search: Search, parity: bool
 ) -> tuple[float, float]:  # pragma: no cover

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inner, making
 from pipeline.morphometry.flags import LOW_SIGNAL, UNDEFINED
 from pipeline.morphometry.known import Disk
 
@@ -92,7 +92,7 @@ def _is_noise(noise: tuple[float, float]) -> bool:  # pragma: no cover
     return noise[0] > 0.0 or noise[1] < np.inf
 
 
-@inner
+@making
 def _points(
     sums: NDArray[np.float64],
     disk: Disk,
@@ -121,7 +121,7 @@ def _points(
     return points[:used], flag
 
 
-@inner
+@making
 def _annuli(
     blue: NDArray[np.float64], red: NDArray[np.float64], mask: NDArray[np.bool_], disk: Disk
 ) -> NDArray[np.float64]:  # pragma: no cover
@@ -154,7 +154,7 @@ def _annuli(
     return sums
 
 
-@inner
+@making
 def _line(
     x: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]
 ) -> tuple[float, float, float]:  # pragma: no cover

@@ -1,6 +1,6 @@
 r"""How the functions of this package are compiled."""
 
-__all__ = ["entry", "inlined", "inner", "put"]
+__all__ = ["entry", "inlined", "inner", "making", "put", "summing"]
 
 from numba import njit
 from numpy.typing import NDArray
@@ -8,11 +8,25 @@ from numpy.typing import NDArray
 entry = njit(cache=True, error_model="numpy")
 r"""Compiles a function that is called from Python, and keeps it on the disk."""
 
-inner = njit(error_model="numpy")
-r"""Compiles a function that is called by compiled ones only."""
+making = njit(error_model="numpy", _nrt=True)  # type: ignore[call-overload]
+r"""Compiles a function that is called by compiled ones only, and makes or returns arrays."""
 
-inlined = njit(error_model="numpy", forceinline=True)
+inner = njit(error_model="numpy", _nrt=False)  # type: ignore[call-overload]
+r"""The same for one that neither makes nor returns any.
+
+How many hold an array is not counted there: at each row that is looked at, counting takes longer
+than adding the row up. An array that was returned would be counted by nobody, and freed twice."""
+
+inlined = njit(  # type: ignore[call-overload]
+    error_model="numpy", forceinline=True, _nrt=False
+)
 r"""The same for a small function that is called so often that the calls would cost more."""
+
+summing = njit(  # type: ignore[call-overload]
+    error_model="numpy", fastmath={"reassoc"}, _nrt=False
+)
+r"""The same for a loop that adds up, in an order that is left to the compiler: it is the same in
+every call."""
 
 
 @inlined

@@ -5,13 +5,12 @@ __all__ = ["covered_pixels", "smooth"]
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import inner, put
+from pipeline.morphometry.compiled import making, put
 
 
-@inner
+@making
 def covered_pixels(image: NDArray) -> tuple[NDArray, int, float]:  # pragma: no cover
     r"""Returns which pixels are finite, how many, and the largest size of one."""
 
@@ -27,7 +26,7 @@ def covered_pixels(image: NDArray) -> tuple[NDArray, int, float]:  # pragma: no 
     return out, count, largest
 
 
-@njit(error_model="numpy")
+@making
 def smooth(
     image: NDArray[np.float64], covered: NDArray[np.bool_]
 ) -> NDArray[np.float64]:  # pragma: no cover
@@ -58,7 +57,7 @@ def smooth(
     return total
 
 
-@inner
+@making
 def _binomial(image: NDArray) -> NDArray:  # pragma: no cover
     r"""Convolves with the binomial weights, zeros around."""
 

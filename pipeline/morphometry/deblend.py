@@ -11,10 +11,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import inner
+from pipeline.morphometry.compiled import inner, making
 from pipeline.morphometry.moments import PIXEL
 
 
@@ -33,7 +32,7 @@ class Rules(NamedTuple):
     contrast: float
 
 
-@njit(error_model="numpy")
+@making
 def deblend(
     image: NDArray[np.float64], threshold: float, rules: Rules
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:  # pragma: no cover
@@ -93,7 +92,7 @@ def deblend(
     return out, found[: sources + 1]
 
 
-@inner
+@making
 def _padded(image: NDArray) -> NDArray:  # pragma: no cover
     r"""Returns the pixels in one row, with a rim around them below every level."""
 
@@ -107,7 +106,7 @@ def _padded(image: NDArray) -> NDArray:  # pragma: no cover
     return out.ravel()
 
 
-@inner
+@making
 def _descending(values: NDArray, threshold: float) -> NDArray:  # pragma: no cover
     r"""Returns where the pixels above a threshold are, from the brightest to the faintest.
 
@@ -141,7 +140,7 @@ def _descending(values: NDArray, threshold: float) -> NDArray:  # pragma: no cov
     return place
 
 
-@njit(error_model="numpy")
+@making
 def shell_sort(values: NDArray[np.float64]) -> None:  # pragma: no cover
     r"""Sorts a few numbers in place: much less to compile than NumPy's sort."""
 
@@ -201,7 +200,7 @@ class Tree(NamedTuple):
     sums: NDArray[np.float64]
 
 
-@inner
+@making
 def _flood(
     values: NDArray, order: NDArray, width: int, rules: Rules
 ) -> tuple[NDArray, NDArray, NDArray, NDArray]:  # pragma: no cover
@@ -243,7 +242,7 @@ def _flood(
     return basin, tree.peaks[: count + 1], large, tree.owner
 
 
-@inner
+@making
 def _totals(values: NDArray, order: NDArray, steps: NDArray) -> NDArray:  # pragma: no cover
     r"""Returns for each pixel the flux of all that it is connected to."""
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inner, making
 from pipeline.morphometry.flags import NO_SOURCE, UNDEFINED
 
 BINS = 128
@@ -115,7 +115,7 @@ def _range(
     return least, largest, pixels, noise
 
 
-@inner
+@making
 def _counts(
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],

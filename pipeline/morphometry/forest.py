@@ -11,13 +11,12 @@ References:
 __all__ = ["forest", "merge", "positive", "rimmed", "root", "touching"]
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import inner
+from pipeline.morphometry.compiled import inner, making
 
 
-@njit(error_model="numpy")
+@making
 def forest(height: int, width: int) -> tuple[NDArray, NDArray]:  # pragma: no cover
     r"""Returns what each pixel points to, and the areas of pieces, of an image with a rim.
 
@@ -30,14 +29,14 @@ def forest(height: int, width: int) -> tuple[NDArray, NDArray]:  # pragma: no co
     return np.full(size, -1), np.zeros(size, np.int64)
 
 
-@njit(error_model="numpy")
+@inner
 def rimmed(p: int, width: int) -> int:  # pragma: no cover
     r"""Returns the index of a pixel in an image with a rim: see :func:`forest`."""
 
     return p + 2 * (p // width) + width + 3
 
 
-@njit(error_model="numpy")
+@inner
 def touching(
     parent: NDArray[np.int64], p: int, across: int, out: NDArray[np.int64]
 ) -> int:  # pragma: no cover
@@ -74,7 +73,7 @@ def _among(out: NDArray, count: int) -> bool:  # pragma: no cover
     return False
 
 
-@njit(error_model="numpy")
+@inner
 def root(parent: NDArray, p: int) -> int:  # pragma: no cover
     r"""Returns the root of the piece of a pixel; shortens the way there."""
 
@@ -85,7 +84,7 @@ def root(parent: NDArray, p: int) -> int:  # pragma: no cover
     return p
 
 
-@njit(error_model="numpy")
+@inner
 def merge(
     parent: NDArray[np.int64], area: NDArray[np.int64], p: int, roots: NDArray[np.int64]
 ) -> int:  # pragma: no cover
@@ -114,7 +113,7 @@ def merge(
     return root
 
 
-@njit(error_model="numpy")
+@making
 def positive(
     values: NDArray[np.float64], order: NDArray[np.int64]
 ) -> NDArray[np.int64]:  # pragma: no cover

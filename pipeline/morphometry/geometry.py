@@ -6,10 +6,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inner, making
 from pipeline.morphometry.overlap import lens
 
 CHORDS = 2
@@ -79,7 +78,7 @@ def cumulate(
     return _cumulate(image, mask, (0, image.shape[0], 0, image.shape[1]))
 
 
-@inner
+@making
 def _cumulate(
     image: NDArray, mask: NDArray, box: tuple[int, int, int, int]
 ) -> NDArray:  # pragma: no cover
@@ -97,7 +96,7 @@ def _cumulate(
     return out
 
 
-@njit(error_model="numpy")
+@inner
 def within(
     sums: NDArray[np.float64], x: float, y: float, a: float, q: float, theta: float
 ) -> tuple[float, float]:  # pragma: no cover
@@ -277,7 +276,7 @@ def _square(rim: Rim, dx: float, dy: float) -> float:  # pragma: no cover
     return (tall * tall + wide * wide - 2.0 * rim.lean * dx * dy) * rim.inverse * rim.inverse
 
 
-@njit(error_model="numpy")
+@inner
 def sketch(
     sums: NDArray[np.float64], x: float, y: float, a: float, q: float, theta: float
 ) -> tuple[float, float]:  # pragma: no cover
@@ -321,7 +320,7 @@ def _until(sums: NDArray, i: int, column: float) -> tuple[float, float]:  # prag
     return flux + part * (sums[i, j + 1, 0] - flux), pixels + part * (sums[i, j + 1, 1] - pixels)
 
 
-@njit(error_model="numpy")
+@making
 def flux(
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],

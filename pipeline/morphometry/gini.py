@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.morphometry import flags, geometry
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, making
 from pipeline.morphometry.grain import Grain
 from pipeline.morphometry.pieces import gaussian, piece
 from pipeline.morphometry.unfolding import folded
@@ -165,7 +165,7 @@ def with_zeros(value: float, error: float, seen: int, pixels: int) -> tuple[floa
     return share * value + (pixels - seen) / (pixels - 1), share * error
 
 
-@inner
+@making
 def _by_magnitude(values: NDArray, order: NDArray) -> NDArray:  # pragma: no cover
     r"""Sorts sorted pixels by magnitude: from where the sign changes, to both sides."""
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inner, making
 from pipeline.morphometry.geometry import sketch
 from pipeline.morphometry.petrosian import ETA, NOTHING
 
@@ -198,7 +198,7 @@ def scale_length(curve: Curve, radius: float) -> float:  # pragma: no cover
     return radius / max(steep, 1.0) if radius > 0 and steep > 0 else 0.0
 
 
-@inner
+@making
 def _steepness(curve: Curve, radius: float) -> float:  # pragma: no cover
     r"""Returns the logarithmic slope of the surface brightness, NaN without light."""
 
@@ -253,7 +253,7 @@ def _local(curve: Curve, radius: float) -> float:  # pragma: no cover
     return beyond / max(whole, NOTHING)
 
 
-@inner
+@making
 def _totals(
     curve: Curve, rpetro: float, places: NDArray, rows: NDArray
 ) -> float:  # pragma: no cover
@@ -283,7 +283,7 @@ def _totals(
     return TOTAL * _slope(curve, TOTAL * rpetro, STRIDE * rpetro)
 
 
-@inner
+@making
 def _spread(
     rows: NDArray,
     places: NDArray,

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import entry, inlined, inner
+from pipeline.morphometry.compiled import entry, inlined, inner, making
 
 
 class Turn(NamedTuple):
@@ -165,7 +165,7 @@ def residual(
     return difference, hidden
 
 
-@inner
+@making
 def turned_variance(
     noise: NDArray[np.float64], x: float, y: float
 ) -> NDArray[np.float64]:  # pragma: no cover

@@ -6,10 +6,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inner, making
 from pipeline.morphometry.flags import NO_TWIST
 from pipeline.morphometry.known import Disk
 from pipeline.morphometry.polar import directions, harmonic, polar, ring_noise
@@ -103,7 +102,7 @@ def isophote_twist(
     return twist(isophotes(image, mask, *place, radii, noise))
 
 
-@njit(error_model="numpy")
+@making
 def isophotes(
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],
@@ -166,7 +165,7 @@ def isophotes(
     return Isophotes(found[0], found[1], found[2], found[3])
 
 
-@inner
+@making
 def _fit(
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],
@@ -232,7 +231,7 @@ def _moved(
     return (e * FLATTEST / size, f * FLATTEST / size) if size > FLATTEST else (e, f)
 
 
-@njit(error_model="numpy")
+@inner
 def twist(found: Isophotes) -> Twist:  # pragma: no cover
     r"""Measures the twist of isophotes: how far their position angle turns.
 

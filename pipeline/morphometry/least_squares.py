@@ -7,10 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import inner, put
+from pipeline.morphometry.compiled import inner, making, put
 
 
-@inner
+@making
 def solve(
     normal: NDArray, vector: NDArray, damping: float, step: NDArray
 ) -> bool:  # pragma: no cover
@@ -50,7 +50,7 @@ def solve(
     return True
 
 
-@inner
+@making
 def invert(normal: NDArray, out: NDArray) -> bool:  # pragma: no cover
     r"""Inverts a symmetric matrix, for the covariance of what was fitted.
 

@@ -5,11 +5,10 @@ __all__ = ["level_off", "noise_of_sky", "sky_plane"]
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.background import CLIP, DEFICIT, MAD
-from pipeline.morphometry.compiled import inner
+from pipeline.morphometry.compiled import inner, making
 from pipeline.morphometry.deblend import shell_sort
 
 BINS = 20
@@ -29,7 +28,7 @@ DIFFERENCES = 8192
 r"""About how many differences the noise is measured from."""
 
 
-@njit(error_model="numpy")
+@making
 def sky_plane(
     image: NDArray[np.float64], covered: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:  # pragma: no cover
@@ -79,7 +78,7 @@ def sky_plane(
     return plane, empty
 
 
-@inner
+@making
 def _binned(
     image: NDArray, covered: NDArray, rows: int, columns: int, least: float
 ) -> NDArray:  # pragma: no cover
@@ -125,7 +124,7 @@ def _mean(
     return total / count if enough else np.nan
 
 
-@inner
+@making
 def _slope(bins: NDArray) -> float:  # pragma: no cover
     r"""Returns what a row adds to the one before, from the differences of bins that are opposite
     about the middle of what is covered."""
@@ -167,7 +166,7 @@ def _middle(values: NDArray) -> float:  # pragma: no cover
     return (values[values.size // 2] + values[(values.size - 1) // 2]) / 2
 
 
-@inner
+@making
 def _mode_of_sky(bins: NDArray) -> tuple[float, NDArray, float]:  # pragma: no cover
     r"""Returns the mode of the sky bins, which they are, and their noise."""
 
@@ -190,7 +189,7 @@ def _mode_of_sky(bins: NDArray) -> tuple[float, NDArray, float]:  # pragma: no c
     return level, sky, noise
 
 
-@inner
+@making
 def _smoothed(bins: NDArray) -> tuple[NDArray, NDArray]:  # pragma: no cover
     r"""Returns the means of the valid bins in 3 x 3, and their number; NaN where not valid."""
 
@@ -234,7 +233,7 @@ def _clear_sources(
     return kept.sum()
 
 
-@inner
+@making
 def _spread(bins: NDArray, kept: NDArray, known: float) -> float:  # pragma: no cover
     r"""Returns the noise of bins from the median second difference of those next but one.
 
@@ -250,7 +249,7 @@ def _spread(bins: NDArray, kept: NDArray, known: float) -> float:  # pragma: no 
     return MAD * _median(out[:count]) / math.sqrt(6.0)
 
 
-@inner
+@making
 def _mode(bins: NDArray, sky: NDArray, mode: float, noise: float) -> float:  # pragma: no cover
     r"""Finds the centre of a Gaussian of known width from its lower side."""
 
@@ -270,7 +269,7 @@ def _mode(bins: NDArray, sky: NDArray, mode: float, noise: float) -> float:  # p
     return mode
 
 
-@inner
+@making
 def noise_of_sky(
     image: NDArray[np.float64],
     sky: NDArray[np.bool_],
@@ -319,7 +318,7 @@ def noise_of_sky(
     return math.sqrt(total / (6 * count))
 
 
-@inner
+@making
 def _differences(image: NDArray, used: NDArray, lag: int) -> NDArray:  # pragma: no cover
     r"""Returns the sizes of the second differences in some of the rows and columns."""
 
@@ -352,7 +351,7 @@ def _along(
     return count
 
 
-@inner
+@making
 def _median(values: NDArray) -> float:  # pragma: no cover
     r"""Returns the lower median of positive numbers, by their leading bits first."""
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.morphometry import flags
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inner, making
 from pipeline.morphometry.pieces import boxcar
 
 BRIGHTEST = 0.2
@@ -82,7 +82,7 @@ def m20(
     return math.log10(inner / moment), math.sqrt(variance) / math.log(10.0), 0
 
 
-@inner
+@making
 def _variance(
     image: NDArray,
     sigma: NDArray,

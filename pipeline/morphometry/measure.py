@@ -4,21 +4,27 @@ __all__ = ["MODES", "measure", "targeted"]
 
 import math
 import os
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import ConfigError, DataError, suggest
-from pipeline.morphometry.flags import EDGE
+from pipeline.morphometry.fields import FLUXES
+from pipeline.morphometry.flags import EDGE, UNDEFINED
 from pipeline.morphometry.geometry import Aperture
-from pipeline.morphometry.morphology import MEASURED, Morphology, Sky, Stamp, measure_stamp
+from pipeline.morphometry.known import MEASURED, Sky, Stamp
+from pipeline.morphometry.morphology import Morphology
 from pipeline.morphometry.psf import NONE, Kernel, separate
 from pipeline.morphometry.segment import segment
 from pipeline.morphometry.stamp import bounds, outside, stamp
+from pipeline.morphometry.statistics import Found, measure_stamp
 
 CUT = 0.1
 r"""The share of the ellipse of 1.5 Petrosian radii that may be outside of the image."""
+
+FURTHEST = 100
+r"""The largest power of two of a pixel that is measured in the unit of its image."""
 
 LARGEST = 2.0**53
 r"""What whole numbers of any type have to be below."""
@@ -77,7 +83,7 @@ def measure(
         raise ConfigError(f"label={label} of no labels, expected a map of sources that has it")
     pixels = _pixels(image)
     hidden = _like(np.zeros(pixels.shape, np.bool_) if mask is None else mask, pixels, "mask")
-    hidden = hidden | np.ma.getmaskarray(np.ma.asarray(image))  # a mask that is given stays
+    hidden = _without(hidden, image)
     kernel = psf if isinstance(psf, Kernel) else NONE if psf is None else separate(psf)
     sky, level, flags = Sky(*map(float, sky)), 0.0, 0
     if labels is None:
@@ -85,12 +91,12 @@ def measure(
         sky = sky if sky.level >= 0 else sky._replace(level=error)
     else:
         sources = _like(np.ma.filled(labels, 0), pixels, "labels", np.int64)
-        hidden = hidden | np.ma.getmaskarray(np.ma.asarray(labels))
+        hidden = _without(hidden, labels)
 
-    parity = mode == "parity"
-    found = _measure(pixels, sources, int(label), hidden, float(gain), sky, kernel, parity)
+    options = float(gain), sky, kernel, mode == "parity"
+    values, bits = _measure(pixels, sources, int(label), hidden, *options)
 
-    return found._replace(sky_level=level, flags=found.flags | flags)
+    return Morphology(**values, sky_level=level, flags=bits | flags)
 
 
 def _check(mode: Mode, label: int, gain: float, sky: Sky) -> None:
@@ -159,6 +165,12 @@ def _like(array: ArrayLike, image: NDArray, name: str, dtype: type = np.bool_) -
     return _own(given, dtype)
 
 
+def _without(hidden: NDArray[np.bool_], array: ArrayLike) -> NDArray[np.bool_]:
+    r"""Leaves out what a masked array masks, too."""
+
+    return hidden | np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else hidden
+
+
 def _whole(array: NDArray) -> bool:
     r"""Tells whether numbers are whole, and the same as integers."""
 
@@ -177,17 +189,30 @@ def _measure(
     sky: Sky,
     psf: Kernel,
     parity: bool,
-) -> Morphology:
-    r"""Measures a source of a map on its stamp, and puts it back into the image."""
+) -> Found:
+    r"""Measures a source of a map on its stamp, and puts it back into the image.
+
+    A stamp of which squares would overflow, or vanish, is measured in another unit.
+    """
 
     top, bottom, left, right = bounds(labels, label, parity)
     sources = np.ascontiguousarray(labels[top:bottom, left:right])
     hidden = np.ascontiguousarray(mask[top:bottom, left:right])
     pixels = np.ascontiguousarray(image[top:bottom, left:right])
     out, blank, own = stamp(pixels, sources, label, hidden, parity)
+    power = _power(out)
+    if power:
+        out, gain = _scaled(out, -power), float(_scaled(gain, power))
+        sky = Sky(*map(float, _scaled(sky, -power)))
     # To the letter of statmorph, what is not covered is a sky of zeros
     seen = Stamp(out, blank, own, (sources != 0) | (hidden if parity else blank))
     values, flags = measure_stamp(seen, gain, sky, psf, parity)
+    if power:
+        fluxes = [name for name in values if name.removesuffix("_error") in FLUXES]
+        values |= {name: float(_scaled(values[name], power)) for name in fluxes}
+    if endless := [name for name, value in values.items() if abs(value) == math.inf]:
+        values |= dict.fromkeys(endless, math.nan)
+        flags |= UNDEFINED
     for name in ("x", "x_centroid", "sersic_x"):
         values[name] += left
     for name in ("y", "y_centroid", "sersic_y"):
@@ -196,4 +221,18 @@ def _measure(
     ellipse = Aperture(values["x"], values["y"], 1.5 * values["rpetro_ellip"], *shape)
     flags |= EDGE if outside(ellipse, *image.shape) > CUT else 0
 
-    return Morphology(**values, sky_level=0.0, flags=flags)
+    return values, flags
+
+
+def _power(image: NDArray[np.float64]) -> int:
+    r"""Returns the power of two of the brightest pixel if it is too large or too small, else 0."""
+
+    largest = max(image.max(), -image.min())
+    power = math.frexp(largest)[1]
+
+    return power if largest > 0 and abs(power) > FURTHEST else 0
+
+
+def _scaled(values: Any, power: int) -> Any:
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ldexp(values, power)

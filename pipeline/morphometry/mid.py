@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.morphometry import flags
 from pipeline.morphometry.basins import basins, peaks
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inner, making
 from pipeline.morphometry.forest import forest, merge, positive, rimmed, root, touching
 from pipeline.morphometry.pieces import gaussian, piece
 from pipeline.morphometry.roots import root_of
@@ -97,7 +97,7 @@ def _first(values: NDArray, ranked: NDArray) -> int:  # pragma: no cover
     return ranked[k]
 
 
-@inner
+@making
 def _means(
     values: NDArray, ranked: NDArray, shape: tuple[int, int]
 ) -> NDArray:  # pragma: no cover
@@ -147,7 +147,7 @@ def _excess(q: float, data: tuple[NDArray, NDArray, NDArray, int]) -> float:  # 
 _root = root_of(_excess)
 
 
-@inner
+@making
 def _votes(inside: NDArray) -> NDArray:  # pragma: no cover
     r"""Tells where most of 3 x 3 pixels are inside, the image being mirrored at its edges."""
 
@@ -310,7 +310,7 @@ def _jumps(
     return max(lower + upper - (upper - lower) ** 2, shift**2 if shift > 0.5 else 0.0)
 
 
-@inner
+@making
 def _light(
     image: NDArray, inside: NDArray, box: tuple[int, int, int, int]
 ) -> tuple[NDArray, float, float, float]:  # pragma: no cover

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.morphometry import flags
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inner, making
 from pipeline.morphometry.forest import forest, merge, positive, rimmed, touching
 
 STEP = 0.02
@@ -88,7 +88,7 @@ def multimode(
     return second[k] / first[k], 0
 
 
-@inner
+@making
 def _areas(
     values: NDArray, ranked: NDArray, shape: tuple[int, int]
 ) -> tuple[NDArray, NDArray]:  # pragma: no cover

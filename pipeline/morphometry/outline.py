@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.morphometry import flags
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inner, making
 from pipeline.morphometry.pieces import ascending, boxcar, piece
 from pipeline.morphometry.stamp import reaches_edge
 
@@ -97,7 +97,7 @@ def outline(
     return shape, found | (flags.EDGE if reaches_edge(shape) else 0)
 
 
-@inner
+@making
 def _annulus(
     image: NDArray, mask: NDArray, x: float, y: float, inner: float, outer: float
 ) -> NDArray:  # pragma: no cover
@@ -114,7 +114,7 @@ def _annulus(
     return out[:count]
 
 
-@inner
+@making
 def _clipped(values: NDArray) -> tuple[float, float]:  # pragma: no cover
     r"""Returns the mode of the sky and its standard deviation, outliers left out.
 

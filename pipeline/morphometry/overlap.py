@@ -4,15 +4,13 @@ __all__ = ["lens", "overlap"]
 
 import math
 
-from numba import njit
-
 from pipeline.morphometry.compiled import inner
 
 LENS = (1 / 12, 3 / 80, 5 / 224, 35 / 2304, 63 / 5632, 231 / 26624, 143 / 20480, 6435 / 1114112)
 r"""The first coefficients of :math:`(\arcsin c - c) / 2`, from :math:`c^3` on."""
 
 
-@njit(error_model="numpy")
+@inner
 def overlap(dx: float, dy: float, r: float) -> float:  # pragma: no cover
     r"""Returns the area that a pixel shares with a circle about the origin.
 

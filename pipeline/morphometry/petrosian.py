@@ -5,7 +5,6 @@ __all__ = ["ETA", "NOTHING", "petrosian_radius", "petrosian_ratio"]
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.morphometry.compiled import entry, inner
@@ -37,7 +36,7 @@ r"""By how much it must be higher for that."""
 EXACT = 1e-6
 r"""The tolerance of the radius, in pixels, with parity."""
 
-FAST, FINE = 1e-2, 1e-4
+FAST, FINE = 1e-2, 1e-3
 r"""Otherwise: the tolerance of the radius by sketches, and the last step of the exact one, whose
 error is a tenth of it; in pixels."""
 
@@ -71,7 +70,7 @@ def petrosian_radius(
         theta: The angle of the major axis, in radians.
         parity: Whether the radius is that of statmorph to 1e-6 pixels. If not, some radii are
             skipped while the ratio is high, the zero is looked for with sketches of the
-            apertures first, and it is right to 1e-5 pixels.
+            apertures first, and it is right to 1e-4 pixels.
 
     Returns:
         The radius, along the major axis, in pixels, and the flags. One pixel if the ratio starts
@@ -120,7 +119,7 @@ def _skip(last: float, data: Apertures) -> int:  # pragma: no cover
     return k + 1 if k > 0 else 0
 
 
-@njit(error_model="numpy")
+@inner
 def petrosian_ratio(
     sums: NDArray[np.float64],
     x: float,
@@ -186,19 +185,22 @@ def _means(
 ) -> tuple[float, float, float, float]:  # pragma: no cover
     r"""Returns the flux and the area within a radius, and in the ring around it."""
 
-    sums, x, y, q, theta, rough = data
-    flux, area = np.empty(3), np.empty(3)
-    for k in range(3):
-        a = radius + 0.5 * (k - 1)
-        if rough:
-            flux[k], area[k] = sketch(sums, x, y, a, q, theta)
-        else:
-            flux[k], area[k] = within(sums, x, y, a, q, theta)
-    ring = area[2] - area[0]
-    if ring < NOTHING:
-        return flux[1], area[1], 0.0, 0.0
+    less, hole = _inside(radius - 0.5, data)
+    total, covered = _inside(radius, data)
+    more, whole = _inside(radius + 0.5, data)
+    if whole - hole < NOTHING:
+        return total, covered, 0.0, 0.0
 
-    return flux[1], area[1], flux[2] - flux[0], ring
+    return total, covered, more - less, whole - hole
+
+
+@inner
+def _inside(radius: float, data: Apertures) -> tuple[float, float]:  # pragma: no cover
+    r"""Returns the flux and the area within a radius."""
+
+    sums, x, y, q, theta, rough = data
+
+    return sketch(sums, x, y, radius, q, theta) if rough else within(sums, x, y, radius, q, theta)
 
 
 @inner

@@ -5,10 +5,9 @@ __all__ = ["ascending", "boxcar", "gaussian", "piece", "unmasked_boxcar"]
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import entry, inner, put
+from pipeline.morphometry.compiled import entry, inner, making, put
 
 TRUNCATE = 4.0
 r"""The half-width of a Gaussian kernel, in standard deviations."""
@@ -108,7 +107,7 @@ def _mirrored(i: int, length: int) -> int:  # pragma: no cover
     return i if i < length else 2 * length - 1 - i
 
 
-@njit(error_model="numpy")
+@making
 def gaussian(
     image: NDArray[np.float64], sigma: float, mirror: bool, exact: bool
 ) -> NDArray[np.float64]:  # pragma: no cover
@@ -145,7 +144,7 @@ def gaussian(
     return _weighted(rows.T.copy(), weights, mirror).T.copy()
 
 
-@inner
+@making
 def _weighted(image: NDArray, weights: NDArray, mirror: bool) -> NDArray:  # pragma: no cover
     r"""Sums rows around each one, those at the same distance together, the nearest last."""
 
@@ -172,7 +171,7 @@ def _add(row: NDArray, above: NDArray, below: NDArray, weight: float) -> None:  
         row[j] += (above[j] + below[j]) * weight
 
 
-@inner
+@making
 def _recursive(image: NDArray, sigma: float) -> NDArray:  # pragma: no cover
     r"""Filters along columns, once downwards and once upwards; nothing comes from outside."""
 
@@ -184,7 +183,7 @@ def _recursive(image: NDArray, sigma: float) -> NDArray:  # pragma: no cover
     return down + up - b[0] * image
 
 
-@inner
+@making
 def _passed(image: NDArray, a: NDArray, b: NDArray) -> NDArray:  # pragma: no cover
     height, width = image.shape
     x = np.zeros((height + 4, width))
@@ -204,7 +203,7 @@ def _passed(image: NDArray, a: NDArray, b: NDArray) -> NDArray:  # pragma: no co
     return y[4:]
 
 
-@inner
+@making
 def _coefficients(sigma: float) -> tuple[NDArray, NDArray]:  # pragma: no cover
     r"""Returns what a row owes to those before it, and to the image there, of unit sum."""
 
@@ -226,7 +225,7 @@ def _coefficients(sigma: float) -> tuple[NDArray, NDArray]:  # pragma: no cover
     return a, b
 
 
-@njit(error_model="numpy")
+@making
 def piece(above: NDArray[np.bool_], i: int, j: int) -> NDArray[np.bool_]:  # pragma: no cover
     r"""Returns the connected pixels around one of them.
 
@@ -301,7 +300,7 @@ def ascending(
     return order
 
 
-@inner
+@making
 def _sorted(
     order: NDArray, keys: NDArray, first: int
 ) -> tuple[NDArray, NDArray]:  # pragma: no cover

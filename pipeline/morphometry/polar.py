@@ -13,10 +13,9 @@ __all__ = [
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import inlined, inner
+from pipeline.morphometry.compiled import inlined, inner, making
 
 LEAST_RATIO = 0.3
 r"""The least axis ratio that is taken for an inclination: disks are not thin."""
@@ -24,14 +23,14 @@ r"""The least axis ratio that is taken for an inclination: disks are not thin.""
 TAU = 2.0 * math.pi
 
 
-@njit(error_model="numpy")
+@inner
 def axis_ratio(q: float) -> float:  # pragma: no cover
     r"""Returns the axis ratio that a disk is deprojected with."""
 
     return min(max(q, LEAST_RATIO), 1.0)
 
 
-@njit(error_model="numpy")
+@making
 def directions(angles: int) -> NDArray[np.float64]:  # pragma: no cover
     r"""Returns the cosines and sines of equal steps around a circle, with shape `(A, 2)`."""
 
@@ -42,7 +41,7 @@ def directions(angles: int) -> NDArray[np.float64]:  # pragma: no cover
     return out
 
 
-@njit(error_model="numpy")
+@making
 def polar(
     image: NDArray[np.float64],
     mask: NDArray[np.bool_],
@@ -95,7 +94,7 @@ def polar(
     return values, bad
 
 
-@njit(error_model="numpy")
+@making
 def ring_noise(
     sigma: float, values: NDArray[np.float64], bad: NDArray[np.bool_]
 ) -> NDArray[np.float64]:  # pragma: no cover
@@ -139,7 +138,7 @@ def _interpolated(
     return (1.0 - fy) * above + fy * under
 
 
-@njit(error_model="numpy")
+@making
 def harmonic(
     values: NDArray[np.float64], bad: NDArray[np.bool_], around: NDArray[np.float64], m: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:  # pragma: no cover
@@ -179,7 +178,7 @@ def harmonic(
     return mean, a, b
 
 
-@njit(error_model="numpy")
+@making
 def contrast(
     values: NDArray[np.float64], bad: NDArray[np.bool_], floor: float
 ) -> NDArray[np.float64]:  # pragma: no cover

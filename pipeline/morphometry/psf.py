@@ -5,11 +5,10 @@ __all__ = ["NONE", "Kernel", "convolve", "separate", "without_pixel"]
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import DataError
-from pipeline.morphometry.compiled import inner
+from pipeline.morphometry.compiled import inner, making
 
 PIXEL = 1 / 12
 r"""The variance of a pixel along an axis."""
@@ -110,7 +109,7 @@ def _sharpened(lines: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.ascontiguousarray(wide[:, 1:-1] - np.diff(wide, 2) / 24)
 
 
-@njit(error_model="numpy")
+@making
 def convolve(image: NDArray, kernel: Kernel, out: NDArray) -> None:  # pragma: no cover
     r"""Convolves an image with a kernel, where the whole kernel is inside of the image.
 

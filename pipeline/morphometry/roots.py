@@ -9,9 +9,7 @@ __all__ = ["polish_of", "root_of"]
 from collections.abc import Callable
 from typing import Any
 
-from numba import njit
-
-from pipeline.morphometry.compiled import inner
+from pipeline.morphometry.compiled import inner, making
 
 PRECISION = 4 * 2.220446049250313e-16
 r"""The relative tolerance that is always added, the smallest that makes sense."""
@@ -45,7 +43,7 @@ def root_of(function: Callable[..., float]) -> Callable[..., float]:
         defined, some point of the bracket.
     """
 
-    @njit(error_model="numpy")
+    @making
     def root(data: Any, low: float, high: float, tolerance: float) -> float:  # pragma: no cover
         last, x = low, high
         f_last, f = function(last, data), function(x, data)
@@ -110,7 +108,7 @@ def polish_of(function: Callable[..., float]) -> Callable[..., float]:
 
     root = root_of(function)
 
-    @njit(error_model="numpy")
+    @making
     def polish(
         data: tuple[Any, Any], x: float, low: float, high: float, tolerance: float
     ) -> float:  # pragma: no cover

@@ -5,11 +5,10 @@ __all__ = ["OUTSIDE", "Search", "about", "prepare"]
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.morphometry.circle import after, before, chords, corner, cut
-from pipeline.morphometry.compiled import inlined, inner
+from pipeline.morphometry.compiled import inlined, inner, making, summing
 from pipeline.morphometry.half_turn import Turn, interior, opposite, shares, turn_about, turned
 
 OUTSIDE = 100.0
@@ -46,7 +45,7 @@ class Search(NamedTuple):
     cuts: NDArray[np.float64]
 
 
-@njit(error_model="numpy")
+@making
 def prepare(
     image: NDArray, mask: NDArray, radius: float, sky: float
 ) -> Search:  # pragma: no cover
@@ -69,7 +68,7 @@ def prepare(
     return Search(image, kept, back, back_kept, light, number, masked, radius, sky, lines, cuts)
 
 
-@njit(error_model="numpy")
+@inner
 def about(x: float, y: float, search: Search) -> float:  # pragma: no cover
     r"""Returns the asymmetry about a point: what the search for the centre minimizes."""
 
@@ -209,8 +208,7 @@ def _span(
     return _plain(image, low, high, shares(turn)), total, float(stop - start)
 
 
-# Only the order of the sums is left to the compiler: it is the same in every call.
-@njit(fastmath={"reassoc"})
+@summing
 def _plain(
     image: NDArray, low: NDArray, high: NDArray, parts: tuple[float, float, float, float]
 ) -> float:  # pragma: no cover
@@ -225,7 +223,7 @@ def _plain(
     return total
 
 
-@njit(fastmath={"reassoc"})
+@summing
 def _masked(
     image: NDArray,
     kept: NDArray,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.background import LAG
-from pipeline.morphometry.compiled import entry, inner, put
+from pipeline.morphometry.compiled import entry, inner, making, put
 from pipeline.morphometry.coverage import covered_pixels, smooth
 from pipeline.morphometry.deblend import Rules, deblend
 from pipeline.morphometry.flags import (
@@ -122,7 +122,7 @@ def segment(
     return labels, plane[0], plane[3], noise, flags
 
 
-@inner
+@making
 def _survey(
     labels: NDArray, image: NDArray, count: int, x: float, y: float
 ) -> tuple[NDArray, NDArray, NDArray]:  # pragma: no cover
@@ -141,7 +141,7 @@ def _survey(
     return near, far, flux
 
 
-@inner
+@making
 def _nearest(
     labels: NDArray, image: NDArray, peaks: NDArray, least: float, x: float, y: float
 ) -> tuple[int, float]:  # pragma: no cover
@@ -161,7 +161,7 @@ def _nearest(
     return best, math.sqrt(near[best])
 
 
-@inner
+@making
 def _clear_crumbs(
     labels: NDArray, image: NDArray, peaks: NDArray, target: int
 ) -> None:  # pragma: no cover
@@ -193,7 +193,7 @@ def _clear(
                 tops[pieces[i, j]] = 0.0
 
 
-@inner
+@making
 def _renumber(
     labels: NDArray, peaks: NDArray, least: float, target: int
 ) -> None:  # pragma: no cover
@@ -221,7 +221,7 @@ def _insert(labels: NDArray, pieces: NDArray, piece: int) -> None:  # pragma: no
                 labels[i, j] = 1
 
 
-@inner
+@making
 def _flags(
     labels: NDArray, image: NDArray, covered: NDArray, x: float, y: float
 ) -> int:  # pragma: no cover
@@ -257,7 +257,7 @@ def _any(mask: NDArray, top: int, bottom: int, left: int, right: int) -> bool:  
     return False
 
 
-@inner
+@making
 def _outside(covered: NDArray) -> NDArray:  # pragma: no cover
     r"""Returns what a rim around the image is connected to without passing a covered pixel."""
 

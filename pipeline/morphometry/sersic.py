@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.morphometry.cells import BLOCK, corner, gather, inverse_variance
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inner, making
 from pipeline.morphometry.flags import FIT_AT_BOUND, FIT_FAILED
 from pipeline.morphometry.geometry import Aperture
 from pipeline.morphometry.least_squares import invert
 from pipeline.morphometry.psf import Kernel
-from pipeline.morphometry.sersic_descent import Fit, begin, descend, ellipse, pulled, sandwich
+from pipeline.morphometry.sersic_descent import Fit, begin, descend, ellipse, sandwich, squares
 from pipeline.morphometry.sersic_model import UNKNOWNS, Box, Data
 
 FINENESS = (0.5, 0.18, 0.0)
@@ -22,6 +22,10 @@ r"""The squares of each stage of a fit, against their distance from the centre."
 
 TOLERANCE = (0.1, 3e-3, 1e-8)
 r"""The decrease of chi2 per degree of freedom below which a stage has converged."""
+
+EXCESS = 0.01
+r"""What the profile may vary within squares, in units of chi2 per degree of freedom: beyond, chi2
+is that of all pixels, one by one."""
 
 MARGIN = 3
 r"""How much further than the point spread function reaches it is convolved with, in pixels."""
@@ -124,38 +128,38 @@ def sersic(
     cells, weight = np.empty((image.size + 1, 5)), inverse_variance(image, sigma, not parity)
     p, bounds = np.empty(6), np.empty((6, 2))
     begin(start, n, image.shape, parity, p, bounds)
-    normal = np.empty((UNKNOWNS, UNKNOWNS))
-    fit = Fit(np.inf, 0.0, False, False)
+    normal, vectors = np.empty((UNKNOWNS, UNKNOWNS)), np.empty((2, UNKNOWNS))
+    fit = Fit(np.inf, 0.0, 0.0, False, False)
     pixels = 0
     for stage in range(3 if parity else 2):
-        data = _data(image, weight, ellipse(p), stage, kernel, sampled, cells)
+        data = _data(image, weight, ellipse(p), stage, FINENESS[stage], kernel, sampled, cells)
         pixels = data.pixels
         if pixels <= UNKNOWNS or not 0.0 < data.total < np.inf:
             return _nothing()
-        fit = descend(data, p, bounds, TOLERANCE[stage], normal)
+        fit = descend(data, p, bounds, TOLERANCE[stage], normal, vectors)
     if not math.isfinite(fit.chi2):
         return _nothing()
+    if fit.excess > EXCESS * pixels:
+        data = _data(image, weight, ellipse(p), 1, 0.0, kernel, sampled, cells)
+        fit = Fit(squares(data, p), 0.0, fit.amplitude, fit.converged, fit.at_bound)
 
-    last = 2 if parity else 1
-    flat = _data(np.ones(image.shape), weight, ellipse(p), last, kernel, sampled, cells)
-    covariance = _covariance(normal, pulled(flat, p, fit.amplitude), unsure)
-
-    return _result(p, fit, pixels, covariance)
+    return _result(p, fit, pixels, _covariance(normal, vectors[1], unsure))
 
 
-@inner
+@making
 def _data(
     image: NDArray,
     weight: NDArray,
     galaxy: Aperture,
     stage: int,
+    fineness: float,
     kernel: Kernel,
     sampled: bool,
     cells: NDArray,
 ) -> Data:  # pragma: no cover
-    r"""Returns what a stage fits: the image in its squares, and with which kernel."""
+    r"""Returns what a stage fits: the image in squares, and with which kernel."""
 
-    found, pixels, total = gather(image, weight, galaxy, FINENESS[stage], cells)
+    found, pixels, total = gather(image, weight, galaxy, fineness, cells)
     box = _box(galaxy, image.shape, kernel, stage)
     used = kernel if stage else Kernel(kernel.columns[:0], kernel.rows[:0], 0.0, 0.0, 0.0)
 
@@ -186,7 +190,7 @@ def _nothing() -> Sersic:  # pragma: no cover
     return Sersic(n, n, n, n, n, n, n, n, n, n, n, n, n, n, n, n, n, FIT_FAILED)
 
 
-@inner
+@making
 def _covariance(
     normal: NDArray, pull: NDArray, unsure: tuple[float, float]
 ) -> NDArray:  # pragma: no cover
@@ -211,7 +215,7 @@ def _covariance(
     return out
 
 
-@inner
+@making
 def _result(p: NDArray, fit: Fit, pixels: int, covariance: NDArray) -> Sersic:  # pragma: no cover
     r"""Returns the parameters people use, their errors and the quality of a fit."""
 

@@ -1,18 +1,24 @@
 r"""The way down to the Sersic profile that fits best."""
 
-__all__ = ["Fit", "begin", "descend", "ellipse", "pulled", "sandwich"]
+__all__ = ["Fit", "begin", "descend", "ellipse", "sandwich", "squares"]
 
 import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import inner, put
+from pipeline.morphometry.compiled import inner, making, put
 from pipeline.morphometry.geometry import Aperture
 from pipeline.morphometry.least_squares import solve
-from pipeline.morphometry.sersic_model import UNKNOWNS, Data, Profile, normal_equations, profile
+from pipeline.morphometry.sersic_model import (
+    UNKNOWNS,
+    Data,
+    Profile,
+    dot,
+    normal_equations,
+    profile,
+)
 
 # What is fitted besides of the amplitude: logarithm of the index, column, row, logarithm of
 # the mean radius, and the two components of the stretch
@@ -20,15 +26,24 @@ _LOG_N, _X, _Y, _LOG_RADIUS, _PLUS, _CROSS = range(6)
 
 
 class Fit(NamedTuple):
-    r"""Where a fit ended: its chi2, its amplitude, whether it converged and is at a bound."""
+    r"""Where a fit ended.
+
+    Arguments:
+        chi2: The weighted sum of squares of what is left.
+        excess: What the profile varies within the squares, by which that was too large.
+        amplitude: The amplitude.
+        converged: Whether no more decrease of chi2 is expected.
+        at_bound: Whether a parameter is at its limit.
+    """
 
     chi2: float
+    excess: float
     amplitude: float
     converged: bool
     at_bound: bool
 
 
-@njit(error_model="numpy")
+@inner
 def begin(
     start: Aperture, n: float, shape: tuple[int, int], parity: bool, p: NDArray, bounds: NDArray
 ) -> None:  # pragma: no cover
@@ -56,9 +71,14 @@ def begin(
     least[_CROSS], most[_CROSS] = -np.inf, np.inf
 
 
-@inner
+@making
 def descend(
-    data: Data, p: NDArray, bounds: NDArray, tolerance: float, normal: NDArray
+    data: Data,
+    p: NDArray,
+    bounds: NDArray,
+    tolerance: float,
+    normal: NDArray,
+    vectors: NDArray,
 ) -> Fit:  # pragma: no cover
     r"""Walks to the minimum of chi2.
 
@@ -72,13 +92,14 @@ def descend(
         bounds: Their limits, with shape `(6, 2)`.
         tolerance: The decrease of chi2 per degree of freedom that does not matter.
         normal: Where the normal equations at the end are put, with shape `(7, 7)`.
+        vectors: Where their right sides are put, of the image and of a level of one, `(2, 7)`.
     """
 
-    vector, step, ahead = np.empty(UNKNOWNS), np.empty(UNKNOWNS), np.empty(UNKNOWNS)
-    other = np.empty_like(normal)
+    vector, step = vectors[0], np.empty(UNKNOWNS)
+    other, ahead = np.empty_like(normal), np.empty_like(vectors)
     trial = np.empty_like(p)
     _clip(p, bounds)
-    chi2, amplitude, excess = _equations(data, p, normal, vector)
+    chi2, amplitude, excess = _equations(data, p, normal, vectors)
     damping, converged = 1e-3, False
     for _ in range(100):
         if not math.isfinite(chi2) or damping > 1e9:
@@ -89,7 +110,7 @@ def descend(
             damping = max(10 * damping, 1e-6)
             continue
         _move(p, step, bounds, trial)
-        gain = (vector * step).sum()
+        gain = dot(vector, step)
         least = tolerance * chi2 / (data.pixels - UNKNOWNS) + 1e-14 * data.total
         if gain < least and damping < 1e-1:
             put(p, trial)
@@ -99,29 +120,42 @@ def descend(
         converged = abs(here[0] - chi2) < least
         damping *= 0.1 if here[0] <= chi2 else 10.0
         if here[0] <= chi2:
-            _accept(p, normal, vector, trial, other, ahead)
+            _accept(p, normal, vectors, trial, other, ahead)
             chi2, amplitude, excess = here
         if converged:
             break
 
-    return Fit(max(chi2 - excess, 0.0), amplitude, converged, _clip(p, bounds))
+    return Fit(max(chi2 - excess, 0.0), excess, amplitude, converged, _clip(p, bounds))
+
+
+@making
+def squares(data: Data, p: NDArray) -> float:  # pragma: no cover
+    r"""Returns the chi2 of a profile of the best amplitude, infinite if it has no value.
+
+    Arguments:
+        data: What is fitted, pixel by pixel.
+        p: The parameters, with shape `(6)`.
+    """
+
+    return _equations(data, p, np.empty((UNKNOWNS, UNKNOWNS)), np.empty((2, UNKNOWNS)))[0]
 
 
 @inner
 def _accept(
-    p: NDArray, normal: NDArray, vector: NDArray, trial: NDArray, other: NDArray, ahead: NDArray
+    p: NDArray, normal: NDArray, vectors: NDArray, trial: NDArray, other: NDArray, ahead: NDArray
 ) -> None:  # pragma: no cover
     r"""Moves parameters, and the normal equations there."""
 
     put(p, trial)
-    put(vector, ahead)
+    put(vectors[0], ahead[0])
+    put(vectors[1], ahead[1])
     for i in range(UNKNOWNS):
         put(normal[i], other[i])
 
 
-@inner
+@making
 def _equations(
-    data: Data, p: NDArray, normal: NDArray, vector: NDArray
+    data: Data, p: NDArray, normal: NDArray, vectors: NDArray
 ) -> tuple[float, float, float]:  # pragma: no cover
     r"""Sums the normal equations at some parameters, with the best amplitude for them.
 
@@ -130,46 +164,27 @@ def _equations(
         to the squares having one value only.
     """
 
-    turn, raw, right = np.empty(normal.shape), np.empty(normal.shape), np.empty(UNKNOWNS)
+    turn, raw, rights = np.empty(normal.shape), np.empty(normal.shape), np.empty(vectors.shape)
     galaxy = _unfold(p, turn)
-    varied = normal_equations(data, galaxy, raw, right)
+    varied = normal_equations(data, galaxy, raw, rights)
     if not 0.0 < raw[0, 0] < np.inf:
         return np.inf, 0.0, 0.0
-    amplitude = right[0] / raw[0, 0]
+    amplitude = rights[0, 0] / raw[0, 0]
     for i in range(UNKNOWNS):
-        put(turn[i, 1:], amplitude * turn[i, 1:])
+        for j in range(1, UNKNOWNS):
+            turn[i, j] *= amplitude
         put(raw[i, i + 1 :], raw[i + 1 :, i])
-    right -= amplitude * raw[0]
+    rights[0] -= amplitude * raw[0]
     for i in range(UNKNOWNS):
-        vector[i] = (turn[:, i] * right).sum()
+        vectors[0, i] = dot(turn[:, i], rights[0])
+        vectors[1, i] = dot(turn[:, i], rights[1])
         for j in range(i + 1):
             normal[i, j] = sandwich(turn[:, i], raw, turn[:, j])
     chi2 = data.total - amplitude * amplitude * raw[0, 0]
 
     excess = amplitude * amplitude * varied
 
-    return (chi2 if math.isfinite(vector.sum()) else np.inf), amplitude, excess
-
-
-@inner
-def pulled(data: Data, p: NDArray, amplitude: float) -> NDArray:  # pragma: no cover
-    r"""Returns how an image pulls at the parameters of a profile, with shape `(7)`.
-
-    It is the right side :math:`J^T W d` of the normal equations, nothing being subtracted.
-
-    Arguments:
-        data: The image.
-        p: The parameters, with shape `(6)`.
-        amplitude: That of the profile.
-    """
-
-    turn, raw = np.empty((UNKNOWNS, UNKNOWNS)), np.empty((UNKNOWNS, UNKNOWNS))
-    right, out = np.empty(UNKNOWNS), np.empty(UNKNOWNS)
-    normal_equations(data, _unfold(p, turn), raw, right)
-    for i in range(UNKNOWNS):
-        out[i] = (turn[:, i] * right).sum() * (amplitude if i > 0 else 1.0)
-
-    return out
+    return (chi2 if math.isfinite(vectors[0].sum()) else np.inf), amplitude, excess
 
 
 @inner
@@ -207,7 +222,7 @@ def _unfold(p: NDArray, turn: NDArray) -> Profile:  # pragma: no cover
     return profile(n, p[_X], p[_Y], xx, xy, yy)
 
 
-@njit(error_model="numpy")
+@inner
 def ellipse(p: NDArray) -> Aperture:  # pragma: no cover
     r"""Returns the half-light ellipse."""
 
@@ -249,7 +264,7 @@ def _freeze(
             normal[i + 1, i + 1], vector[i + 1] = 1.0, 0.0
 
 
-@inner
+@making
 def _move(p: NDArray, step: NDArray, bounds: NDArray, trial: NDArray) -> None:  # pragma: no cover
     r"""Takes a step, no longer than what the linear equations may be good for."""
 
@@ -270,6 +285,6 @@ def sandwich(left: NDArray, matrix: NDArray, right: NDArray) -> float:  # pragma
     total = 0.0
     for i in range(len(left)):
         if left[i] != 0.0:
-            total += left[i] * (matrix[i] * right).sum()
+            total += left[i] * dot(matrix[i], right)
 
     return total

@@ -5,6 +5,7 @@ __all__ = [
     "Box",
     "Data",
     "Profile",
+    "dot",
     "normal_equations",
     "profile",
     "steepness",
@@ -14,10 +15,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import inlined, inner, put
+from pipeline.morphometry.compiled import inlined, inner, making, put, summing
 from pipeline.morphometry.psf import Kernel, convolve
 
 UNKNOWNS = 7
@@ -93,7 +93,7 @@ class Data(NamedTuple):
     total: float
 
 
-@njit(error_model="numpy")
+@inner
 def profile(
     n: float, x: float, y: float, xx: float, xy: float, yy: float
 ) -> Profile:  # pragma: no cover
@@ -106,7 +106,7 @@ def profile(
     return Profile(b, slope / b, 0.5 / n, x, y, xx, xy, yy, largest)
 
 
-@njit(error_model="numpy")
+@inner
 def steepness(n: float) -> float:  # pragma: no cover
     r"""Returns the exponent :math:`b_n` for which half of the light is within r_eff.
 
@@ -253,9 +253,9 @@ def _quarter(
     return depth
 
 
-@inner
+@making
 def normal_equations(
-    data: Data, galaxy: Profile, normal: NDArray, vector: NDArray
+    data: Data, galaxy: Profile, normal: NDArray, vectors: NDArray
 ) -> float:  # pragma: no cover
     r"""Sums the normal equations of a profile of unit amplitude.
 
@@ -269,25 +269,45 @@ def normal_equations(
         data: What is fitted.
         galaxy: The profile.
         normal: Where :math:`\sum w J J^T` is put, its lower half, with shape `(7, 7)`.
-        vector: Where :math:`\sum w J d` is put, with shape `(7)`.
+        vectors: Where :math:`\sum w J d` is put, and the same of a level of one instead of the
+            image, :math:`\sum w J`, with shape `(2, 7)`.
 
     Returns:
         The weighted sum of squares of what the profile varies within the squares.
     """
 
+    jacobian = np.empty((UNKNOWNS, len(data.cells)))
+    weight, value = data.cells[:, 3].copy(), data.cells[:, 4].copy()
+    room = np.empty(UNKNOWNS), np.empty((64, 3))
+    varied = _in_cells(data, galaxy, jacobian, weight, value, room)
+    normal[:], vectors[:] = 0.0, 0.0
+    _tally(jacobian, weight, value, normal, vectors)
+    if data.box.right > data.box.left:
+        _convolved(data, galaxy, normal, vectors)
+
+    return varied
+
+
+@inner
+def _in_cells(
+    data: Data,
+    galaxy: Profile,
+    jacobian: NDArray,
+    weight: NDArray,
+    value: NDArray,
+    room: tuple[NDArray, NDArray],
+) -> float:  # pragma: no cover
+    r"""Fills in the Jacobian in each cell; those of the box that is convolved do not count."""
+
     box, kernel, cells = data.box, data.kernel, data.cells
-    jacobian, weight, value = (
-        np.empty((UNKNOWNS, len(cells))),
-        cells[:, 3].copy(),
-        cells[:, 4].copy(),
-    )
-    column, stack, varied = np.empty(UNKNOWNS), np.empty((64, 3)), 0.0
-    spread = 0.5 * kernel.variance
+    spread, varied = 0.5 * kernel.variance, 0.0
+    column, stack = room
     for k in range(len(cells)):
         x, y, side = cells[k, 0], cells[k, 1], cells[k, 2]
         column[:] = 0.0
         if box.left < x < box.right and box.top < y < box.bottom:
-            jacobian[:, k], weight[k], value[k] = 0.0, 0.0, 0.0
+            put(jacobian[:, k], column)
+            weight[k], value[k] = 0.0, 0.0
             continue
         dx, dy = x - galaxy.x - kernel.x, y - galaxy.y - kernel.y
         if data.sampled:
@@ -296,17 +316,13 @@ def normal_equations(
             _average(dx, dy, side, spread, galaxy, stack, column)
         put(jacobian[:, k], column)
         varied += cells[k, 3] * (side * side - 1) / 12 * (column[2] ** 2 + column[3] ** 2)
-    normal[:], vector[:] = 0.0, 0.0
-    _tally(jacobian, weight, value, normal, vector)
-    if box.right > box.left:
-        _convolved(data, galaxy, normal, vector)
 
     return varied
 
 
-@inner
+@making
 def _convolved(
-    data: Data, galaxy: Profile, normal: NDArray, vector: NDArray
+    data: Data, galaxy: Profile, normal: NDArray, vectors: NDArray
 ) -> None:  # pragma: no cover
     r"""Adds the pixels of the box, with which a profile is convolved."""
 
@@ -322,10 +338,10 @@ def _convolved(
             i, j = y - box.top - 1, x - box.left - 1
             weight[i, j] = data.weight[y, x]
             value[i, j] = data.weight[y, x] * data.image[y, x]
-    _tally(columns.reshape(UNKNOWNS, tall * wide), weight.ravel(), value.ravel(), normal, vector)
+    _tally(columns.reshape(UNKNOWNS, tall * wide), weight.ravel(), value.ravel(), normal, vectors)
 
 
-@inner
+@making
 def _around(data: Data, galaxy: Profile) -> NDArray:  # pragma: no cover
     r"""Returns a profile and its derivatives in a box and on what a kernel brings into it."""
 
@@ -351,22 +367,22 @@ def _around(data: Data, galaxy: Profile) -> NDArray:  # pragma: no cover
     return out
 
 
-@inner
+@making
 def _tally(
-    jacobian: NDArray, weight: NDArray, value: NDArray, normal: NDArray, vector: NDArray
+    jacobian: NDArray, weight: NDArray, value: NDArray, normal: NDArray, vectors: NDArray
 ) -> None:  # pragma: no cover
     r"""Adds a Jacobian and weighted values to the normal equations."""
 
     for i in range(UNKNOWNS):
-        vector[i] += _dot(jacobian[i], value)
+        vectors[0, i] += dot(jacobian[i], value)
+        vectors[1, i] += dot(jacobian[i], weight)
         weighted = jacobian[i] * weight
         for j in range(i + 1):
-            normal[i, j] += _dot(jacobian[j], weighted)
+            normal[i, j] += dot(jacobian[j], weighted)
 
 
-# Only the order of the sum is left to the compiler: it is the same in every call.
-@njit(error_model="numpy", fastmath={"reassoc"})
-def _dot(left: NDArray, right: NDArray) -> float:  # pragma: no cover
+@summing
+def dot(left: NDArray, right: NDArray) -> float:  # pragma: no cover
     total = 0.0
     for k in range(left.size):
         total += left[k] * right[k]

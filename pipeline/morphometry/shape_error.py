@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inner, making
 from pipeline.morphometry.grain import WHITE, Grain, turned_share
 
 CROFTON = math.pi / 4.0
@@ -232,7 +232,7 @@ def _signs(correlation: NDArray) -> float:  # pragma: no cover
     return max(total, 1.0)
 
 
-@inner
+@making
 def _forces(
     image: NDArray, difference: NDArray, spread: float, sigma: NDArray, segment: NDArray
 ) -> tuple[NDArray, NDArray]:  # pragma: no cover

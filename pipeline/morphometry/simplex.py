@@ -3,10 +3,9 @@ r"""The centre of the least asymmetry, by the simplex of Nelder and Mead."""
 __all__ = ["minimize", "refine", "simplex"]
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import inner, put
+from pipeline.morphometry.compiled import inner, making, put
 from pipeline.morphometry.search import Search, about
 
 STEP = 0.05
@@ -16,7 +15,7 @@ ZERO_STEP = 0.00025
 r"""The size of the first simplex along an axis on which the start is zero."""
 
 
-@njit(error_model="numpy")
+@making
 def simplex(x: float, y: float) -> NDArray:  # pragma: no cover
     r"""Returns the triangle from which `scipy.optimize.fmin` starts, with shape `(3, 2)`."""
 
@@ -27,7 +26,7 @@ def simplex(x: float, y: float) -> NDArray:  # pragma: no cover
     return start
 
 
-@njit(error_model="numpy")
+@making
 def minimize(
     search: Search, start: NDArray[np.float64], xtol: float, ftol: float, limit: int
 ) -> tuple[float, float, float, int]:  # pragma: no cover
@@ -120,7 +119,7 @@ def _move(search: Search, p: NDArray, f: NDArray, left: int) -> int:  # pragma: 
     return 2
 
 
-@inner
+@making
 def _shrink(search: Search, p: NDArray, f: NDArray, left: int) -> int:  # pragma: no cover
     r"""Halves the triangle about its best corner; returns the number of evaluations."""
 
@@ -131,7 +130,7 @@ def _shrink(search: Search, p: NDArray, f: NDArray, left: int) -> int:  # pragma
     return min(2, left)
 
 
-@njit(error_model="numpy")
+@inner
 def _replace(p: NDArray, f: NDArray, x: float, y: float, value: float) -> None:  # pragma: no cover
     p[2, 0], p[2, 1], f[2] = x, y, value
 

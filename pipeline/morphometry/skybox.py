@@ -21,11 +21,10 @@ __all__ = [
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.background import LAG
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inner, making, summing
 from pipeline.morphometry.flags import NO_SKY
 
 SIDE = 32
@@ -78,7 +77,7 @@ def skybox(
     return column, row, side, box.mean(), np.median(box), box.std(), asymmetry, 0
 
 
-@njit(error_model="numpy")
+@making
 def table(taken: NDArray) -> NDArray:  # pragma: no cover
     r"""Counts what is taken above and to the left of each corner of a pixel."""
 
@@ -93,7 +92,7 @@ def table(taken: NDArray) -> NDArray:  # pragma: no cover
     return counts
 
 
-@njit(error_model="numpy")
+@inner
 def within(counts: NDArray, i: int, j: int, side: int) -> int:  # pragma: no cover
     r"""Returns how many pixels of a box are taken."""
 
@@ -102,7 +101,7 @@ def within(counts: NDArray, i: int, j: int, side: int) -> int:  # pragma: no cov
     return counts[i + side, j + side] - counts[i + side, j] - upper
 
 
-@inner
+@making
 def _first(counts: NDArray) -> tuple[int, int, int]:  # pragma: no cover
     r"""Returns the column, the row and the side of the first empty box, or zeros."""
 
@@ -116,7 +115,7 @@ def _first(counts: NDArray) -> tuple[int, int, int]:  # pragma: no cover
     return 0, 0, 0
 
 
-@inner
+@making
 def _first_of(counts: NDArray, side: int) -> tuple[int, int]:  # pragma: no cover
     r"""Returns the column and the row of the first empty box of a side, or -1."""
 
@@ -174,7 +173,7 @@ def noise(
     return sigma, mean, error, 0
 
 
-@inner
+@making
 def _differences(image: NDArray, taken: NDArray, lag: int) -> NDArray:  # pragma: no cover
     r"""Returns the absolute differences of empty pixels at a lag along rows and columns."""
 
@@ -206,7 +205,7 @@ def _step(differences: NDArray) -> float:  # pragma: no cover
     return step
 
 
-@inner
+@summing
 def _mean(values: NDArray, most: float) -> tuple[float, int]:  # pragma: no cover
     r"""Averages the values that are not too large; returns how many there are."""
 

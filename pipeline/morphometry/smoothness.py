@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.morphometry import geometry
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inner, making
 from pipeline.morphometry.flags import NEGATIVE_FLUX, UNDEFINED
 from pipeline.morphometry.grain import Grain, boxcar_share
 from pipeline.morphometry.pieces import boxcar
@@ -92,7 +92,7 @@ def smoothness(
     return (total - (0.0 if math.isnan(sky) else area * sky)) / light, 0
 
 
-@inner
+@making
 def _excesses(
     image: NDArray, smooth: NDArray, size: int
 ) -> tuple[NDArray, NDArray]:  # pragma: no cover

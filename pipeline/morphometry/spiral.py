@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inner, making
 from pipeline.morphometry.flags import NO_ARMS
 from pipeline.morphometry.known import Disk
 from pipeline.morphometry.polar import axis_ratio, contrast, directions, polar, ring_noise
@@ -156,7 +156,7 @@ def _brightest(values: NDArray[np.float64], bad: NDArray[np.bool_]) -> float:  #
     return brightest
 
 
-@inner
+@making
 def _window(
     values: NDArray[np.float64],
     bad: NDArray[np.bool_],
@@ -185,7 +185,7 @@ def _window(
     return window, noise
 
 
-@inner
+@making
 def _transform(
     rings: NDArray[np.float64], u: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # pragma: no cover
@@ -210,7 +210,7 @@ def _transform(
     return plus, minus
 
 
-@inner
+@making
 def _phases(angles: NDArray[np.float64]) -> NDArray[np.float64]:  # pragma: no cover
     r"""Returns the cosines and sines of angles, with shape `(K, 2)`."""
 
@@ -231,7 +231,7 @@ def _turn(phase: NDArray[np.float64], step: NDArray[np.float64]) -> None:  # pra
         phase[k, 1] = sine * step[k, 0] + cosine * step[k, 1]
 
 
-@inner
+@making
 def _around(
     delta: NDArray[np.float64], window: NDArray[np.float64], around: NDArray[np.float64]
 ) -> NDArray[np.float64]:  # pragma: no cover
@@ -287,7 +287,7 @@ def _winding(
     return (first - second) / total, 2.0 * math.sqrt(repeats * spread) / total**2
 
 
-@inner
+@making
 def _noise_power(
     u: NDArray[np.float64],
     window: NDArray[np.float64],
@@ -318,7 +318,7 @@ def _noise_power(
     return out
 
 
-@inner
+@making
 def _repeats(
     u: NDArray[np.float64], window: NDArray[np.float64], noise: NDArray[np.float64]
 ) -> float:  # pragma: no cover
@@ -355,7 +355,7 @@ def _highest(power: NDArray[np.float64]) -> tuple[int, int]:  # pragma: no cover
     return m, k
 
 
-@inner
+@making
 def _vertex(
     power: NDArray[np.float64],
     k: int,

@@ -13,10 +13,9 @@ __all__ = ["bad_pixels", "bounds", "doubts", "outside", "reaches_edge", "stamp",
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import entry, inner
+from pipeline.morphometry.compiled import entry, inner, making
 from pipeline.morphometry.flags import EDGE, MASKED_CENTRE, NO_SOURCE
 from pipeline.morphometry.geometry import Aperture
 
@@ -136,7 +135,7 @@ def doubts(
     return flags
 
 
-@njit(error_model="numpy")
+@inner
 def reaches_edge(pixels: NDArray[np.bool_]) -> bool:  # pragma: no cover
     r"""Says whether any pixel of a set is in the first or last row or column."""
 
@@ -170,7 +169,7 @@ def outside(aperture: Aperture, height: int, width: int) -> float:  # pragma: no
     return count / 512
 
 
-@njit(error_model="numpy")
+@making
 def bad_pixels(image: NDArray[np.float64], parity: bool) -> NDArray[np.bool_]:  # pragma: no cover
     r"""Finds pixels that are far from all around them.
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.morphometry.compiled import inner
+from pipeline.morphometry.compiled import inner, making
 from pipeline.morphometry.grain import IDLE, Grain
 from pipeline.morphometry.overlap import overlap
 
@@ -41,7 +41,7 @@ def folded(value: float, sigma: float, alike: Grain) -> float:  # pragma: no cov
     return alike.summed * (1.0 - idle) + alike.folded * IDLE * idle
 
 
-@inner
+@making
 def unfolded(
     size: NDArray[np.float64],
     sigma: NDArray[np.float64],
