@@ -5,6 +5,7 @@ __all__ = ["PAIRS", "Theirs", "draw", "split", "turned", "with_statmorph"]
 import math
 import time
 import warnings
+from functools import wraps
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ try:
     import photutils.segmentation as sources
     import statmorph
     from astropy.convolution import convolve
+    from astropy.utils.decorators import lazyproperty
 except ImportError as error:
     raise SystemExit(f"{error}: pip install -c constraints.txt -e '.[peers]'") from None
 
@@ -109,23 +111,36 @@ def _number(value: float) -> float:
 
 
 def split(galaxies: list[Galaxy], names: list[str]) -> tuple[dict[str, float], float]:
-    r"""Returns the seconds that statmorph takes for its properties, in that order, and in all."""
+    r"""Returns the seconds that statmorph takes for its properties, and in all.
+
+    A property is computed when it is first asked for. The time of each is without that of the
+    others among them that it asks for.
+    """
 
     spent = dict.fromkeys(names, 0.0)
+    asked = [0.0]  # the time of what is asked for, from the outermost property inwards
 
-    class Timed(statmorph.SourceMorphology):
-        def _calculate_morphology(self) -> None:
-            for name in names:
-                start = time.perf_counter()
-                getattr(self, name)
-                spent[name] += time.perf_counter() - start
-            super()._calculate_morphology()
+    def timed(name: str) -> lazyproperty:
+        compute = vars(statmorph.SourceMorphology)[name].fget
 
+        @wraps(compute)
+        def call(source: object) -> object:
+            asked.append(0.0)
+            start = time.perf_counter()
+            value = compute(source)
+            whole = time.perf_counter() - start
+            spent[name] += whole - asked.pop()
+            asked[-1] += whole
+            return value
+
+        return lazyproperty(call)
+
+    timing = type("Timed", (statmorph.SourceMorphology,), {name: timed(name) for name in names})
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for galaxy in galaxies:
-            Timed(galaxy.image, galaxy.labels, galaxy.label, gain=galaxy.gain)
+            timing(galaxy.image, galaxy.labels, galaxy.label, gain=galaxy.gain)
 
     return spent, time.perf_counter() - start
 
