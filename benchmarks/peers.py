@@ -1,6 +1,6 @@
 r"""What statmorph says of a galaxy, under our names, and galaxies as GalSim draws them."""
 
-__all__ = ["PAIRS", "Theirs", "draw", "split", "turned", "with_statmorph"]
+__all__ = ["PAIRS", "Theirs", "draw", "point_spread", "split", "turned", "with_statmorph"]
 
 import math
 import time
@@ -90,7 +90,10 @@ def with_statmorph(galaxy: Galaxy, sky: Sky = MEASURED) -> Theirs | None:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            source.__init__(galaxy.image, galaxy.labels, galaxy.label, gain=galaxy.gain)  # type: ignore[misc]
+            source.__init__(  # type: ignore[misc]
+                galaxy.image, galaxy.labels, galaxy.label,
+                gain=galaxy.gain, mask=galaxy.mask, psf=galaxy.psf,
+            )  # fmt: skip
         except FAULTS:
             return None
     values = {ours: _number(getattr(source, theirs)) for ours, theirs in PAIRS.items()}
@@ -154,26 +157,31 @@ def turned(galaxy: Galaxy, values: dict[str, float], k: int) -> tuple[Galaxy, di
         k: Which of the eight symmetries of the square, 0 for none.
     """
 
-    image, labels = galaxy.image, galaxy.labels
+    height, width = galaxy.image.shape
     columns, rows, angles = (
         np.array([values[name] for name in names]) for names in (COLUMNS, ROWS, ANGLES)
     )
     if k & 1:
-        image, labels = image[::-1], labels[::-1]
-        rows, angles = len(image) - 1 - rows, -angles
+        rows, angles = height - 1 - rows, -angles
     if k & 2:
-        image, labels = image[:, ::-1], labels[:, ::-1]
-        columns, angles = image.shape[1] - 1 - columns, -angles
+        columns, angles = width - 1 - columns, -angles
     if k & 4:
-        image, labels = image.T, labels.T
         columns, rows, angles = rows, columns, math.pi / 2 - angles
     moved = np.concatenate([columns, rows, angles]).tolist()
-    image, labels = np.ascontiguousarray(image), np.ascontiguousarray(labels)
-
-    return (
-        Galaxy(image, labels, galaxy.label, galaxy.gain),
-        values | dict(zip(COLUMNS + ROWS + ANGLES, moved, strict=True)),
+    other = galaxy._replace(
+        image=_turned(galaxy.image, k),
+        labels=_turned(galaxy.labels, k),
+        mask=None if galaxy.mask is None else _turned(galaxy.mask, k),
+        psf=None if galaxy.psf is None else _turned(galaxy.psf, k),
     )
+
+    return other, values | dict(zip(COLUMNS + ROWS + ANGLES, moved, strict=True))
+
+
+def _turned(array: NDArray, k: int) -> NDArray:
+    array = array[:: -1 if k & 1 else 1, :: -1 if k & 2 else 1]
+
+    return np.ascontiguousarray(array.T if k & 4 else array)
 
 
 def draw(side: int, count: int, low: float, high: float, seed: int) -> list[Galaxy]:
@@ -223,7 +231,21 @@ def _model(side: int, random: np.random.Generator) -> "galsim.GSObject":
         star = galsim.DeltaFunction(random.uniform(0.02, 0.2))
         model += star.shift(away.real, away.imag)
 
-    return galsim.Convolve(model, galsim.Moffat(beta=3.5, fwhm=3))
+    return galsim.Convolve(model, _seeing())
+
+
+def point_spread(side: int) -> NDArray[np.float64]:
+    r"""Draws what :func:`draw` blurs by, each pixel the mean over it.
+
+    Arguments:
+        side: The side of its image in pixels, odd.
+    """
+
+    return _seeing().drawImage(nx=side, ny=side, scale=1).array.astype(float)
+
+
+def _seeing() -> "galsim.GSObject":
+    return galsim.Moffat(beta=3.5, fwhm=3)
 
 
 def _sources(image: NDArray[np.float64]) -> NDArray[np.int64]:
