@@ -9,9 +9,10 @@ with noise from the value of the same code without noise at the same resolution,
 (without noise) from its value at the highest one. Both codes have the same pixels, the level of
 the sky taken off, and the point-spread function, and find the galaxy by themselves: ours by
 `segment`, statmorph by the central label of `photutils.detect_sources` at 1.5 sigma in the
-smoothed image. Without noise, both are given one outline. What a code does not return counts as
-failed, and is in no median. By class it is told in how many galaxies what was found holds at least
-nine tenths of the light above 1.5 sigma: the whole of a ring, and both of a pair that touches.
+smoothed image. Ours is measured on the map of statmorph too, which tells measuring from finding.
+Without noise, all are given one outline. What a code does not return counts as failed, and is in
+no median. By class it is told in how many galaxies what was found holds at least nine tenths of
+the light above 1.5 sigma: the whole of a ring, and both of a pair that touches.
 
 statmorph is optional: `pip install -e '.[peers]'`.
 """
@@ -41,7 +42,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmarks.changes import STEPS, Flag, Panel, Series, changes, draw_figure, lines
+from benchmarks.changes import SAME, STEPS, Flag, Panel, Series, changes, draw_figure, lines
 from benchmarks.gallery.looks import save
 from benchmarks.harness import parser, write_json
 from benchmarks.pages import PAGE, TABLES, renew, table
@@ -87,8 +88,9 @@ r"""The share of the light from which on a galaxy counts as found whole."""
 GALAXIES = 8 * len(CLASSES)
 
 SHOWN = ("asymmetry", "asymmetry_unbiased", "smoothness", "smoothness_unbiased", "concentration",
-         "gini", "m20", "r50", "rpetro_ellip", "sersic_n")  # fmt: skip
-r"""What the table of the page has; the figure has all."""
+         "gini", "m20", "r50", "rpetro_ellip", "sersic_n", "sersic_r_eff",
+         "sersic_rhalf")  # fmt: skip
+r"""What the table of the page has, by the names of both; the figure has all."""
 
 Measured = tuple[dict[str, float], tuple[str, ...]]
 r"""The values by name, and the names of what is flagged."""
@@ -239,7 +241,7 @@ class Code(NamedTuple):
 
 
 CODES = {"ours": Code(segmented, ours)} | (
-    {"statmorph": Code(detected, theirs)} if statmorph else {}
+    {SAME: Code(detected, ours), "statmorph": Code(detected, theirs)} if statmorph else {}
 )
 
 
@@ -267,15 +269,19 @@ def sweep(codes: Mapping[str, Code], indices: Iterable[int]) -> dict[str, dict[s
         truths = [draw_galaxy(index, ratio) for ratio in RESOLUTION]
         middle = truths[RESOLUTION.index(AT)]
         images = [degrade(middle, index, sn) for sn in STEPS["noise"]]
+        clean = {
+            measure: [measure(degrade(one, index, CLEAN), one.outline, psf) for one in truths]
+            for measure in {code.measure for code in codes.values()}
+        }
         for name, code in codes.items():
-            clean = [code.measure(degrade(one, index, CLEAN), one.outline, psf) for one in truths]
+            start = clean[code.measure]
             maps = [code.find(image) for image in images]
             noisy = [
                 code.measure(image, labels, psf)
                 for image, labels in zip(images, maps, strict=True)
             ]
-            found[name]["resolution"].append(clean)
-            found[name]["noise"].append([clean[RESOLUTION.index(AT)], *noisy])
+            found[name]["resolution"].append(start)
+            found[name]["noise"].append([start[RESOLUTION.index(AT)], *noisy])
             found[name]["held"].append(
                 [held(middle, labels, sn) for labels, sn in zip(maps, STEPS["noise"], strict=True)]
             )
@@ -310,14 +316,15 @@ def wholes(classes: Sequence[str], shares: Mapping[str, Sequence[Sequence[float]
 def summary(code: str, found: dict[str, list]) -> tuple[list[Series], list[Flag]]:
     r"""Returns the changes of each statistic of one code, and how often each flag is set.
 
-    `any` is set where one of the others is. Lengths are in half-light radii.
+    `any` is set where one of the others is. Lengths are in half-light radii. Ours on the same map
+    is ours where there is one outline, and not told again.
     """
 
     series, flags = [], []
-    for way in STEPS:
+    for way in ("noise",) if code == SAME else STEPS:
         rows = found[way]
         for panel in PANELS:
-            keys = panel.ours if code == "ours" else (panel.theirs,) * bool(panel.theirs)
+            keys = (panel.theirs,) * bool(panel.theirs) if code == "statmorph" else panel.ours
             series += [_series(key, code, way, rows, panel) for key in keys]
         some = np.mean([[bool(bits) for _, bits in row] for row in rows], axis=0)
         flags.append(Flag("any", code, way, some.tolist()))
@@ -348,7 +355,7 @@ def main() -> None:
         more = summary(name, found)
         series += more[0]
         flags += more[1]
-        shares[name] = found["held"]
+        shares |= {} if name == SAME else {name: found["held"]}
     classes = [label(1, index) for index in range(count)]
     if asked.docs:
         save(draw_figure(PANELS, series, flags, count), asked.docs / "figures/bias.png")

@@ -1,6 +1,6 @@
 r"""How statistics change when images get worse, as a figure and as tables."""
 
-__all__ = ["STEPS", "Flag", "Panel", "Series", "changes", "draw_figure", "lines"]
+__all__ = ["SAME", "STEPS", "Flag", "Panel", "Series", "changes", "draw_figure", "lines"]
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -17,10 +17,14 @@ from pipeline.figures import INK, PALETTE, style
 STEPS = {"noise": (30.0, 10.0, 5.0, 3.0, 1.5), "resolution": (4.0, 2.0, 1.0)}
 r"""The S/N of a pixel and the half-light radius over the width of the point-spread function."""
 
+SAME = "ours, same map"
+r"""The code that measures as ours does what the other one found."""
+
 LOOKS = (
     ("statmorph", PALETTE[1], "s"),
     ("ours", PALETTE[0], "o"),
     ("ours, unbiased", PALETTE[2], "^"),
+    (SAME, INK, ""),
 )
 
 
@@ -47,7 +51,7 @@ class Series(NamedTuple):
 
     Arguments:
         statistic: Its name in that code.
-        code: `ours` or `statmorph`.
+        code: `ours`, `statmorph` or :data:`SAME`.
         way: With `noise`, or with `resolution`.
         bias: The median change at each step, with shape `(P)`.
         scatter: Half of the central 68 %, with shape `(P)`.
@@ -119,7 +123,7 @@ def draw_figure(
         places = list(_places(grid))
         _flagged(_pair(figure, places[len(panels)], "Galaxies flagged [%]"), flags)
         handles, labels = figure.axes[2].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper right", ncols=3)
+        figure.legend(handles, labels, loc="outside upper right", ncols=4)
         heading = f"Change with noise and with blur: median and central 68 % of {count} galaxies"
         figure.suptitle(heading, x=0.01, ha="left")
 
@@ -153,7 +157,7 @@ def _pair(figure: Figure, place: SubplotSpec, title: str) -> tuple[Axes, Axes]:
 
 def _panel(pair: tuple[Axes, Axes], panel: Panel, series: Sequence[Series]) -> None:
     keys = [(panel.theirs, "statmorph"), *((key, "ours") for key in panel.ours)]
-    looks = dict(zip(keys, LOOKS, strict=False))
+    looks = dict(zip(keys, LOOKS, strict=False)) | {(panel.ours[0], SAME): LOOKS[-1]}
     for one in series:
         if (one.statistic, one.code) in looks:
             _line(pair[one.way == "resolution"], one, looks[one.statistic, one.code])
@@ -172,6 +176,11 @@ def _panel(pair: tuple[Axes, Axes], panel: Panel, series: Sequence[Series]) -> N
 def _line(axes: Axes, one: Series, look: tuple[str, str, str]) -> None:
     name, colour, marker = look
     steps, bias, scatter = STEPS[one.way], np.array(one.bias), np.array(one.scatter)
+    if name == SAME:  # lines only, lest a third band hides the others
+        axes.plot(steps, bias, label=name, color=colour, lw=1, ls="--")
+        for edge in (bias - scatter, bias + scatter):
+            axes.plot(steps, edge, color=colour, lw=0.7, ls=":")
+        return
     axes.plot(steps, bias, label=name, color=colour, marker=marker, ms=4, lw=1.5)
     axes.fill_between(steps, bias - scatter, bias + scatter, color=colour, alpha=0.16, lw=0)
 
@@ -193,7 +202,10 @@ def _flagged(pair: tuple[Axes, Axes], flags: Sequence[Flag]) -> None:
             colour, marker = looks[flag.code]
             shares = 100 * np.array(flag.shares[1:])
             axes = pair[flag.way == "resolution"]
-            axes.plot(STEPS[flag.way], shares, color=colour, marker=marker, ms=4)
+            look: dict[str, Any] = {"marker": marker, "ms": 4}
+            if flag.code == SAME:
+                look = {"lw": 1, "ls": "--"}
+            axes.plot(STEPS[flag.way], shares, color=colour, **look)
 
 
 def lines(series: Sequence[Series], flags: Sequence[Flag]) -> list[str]:

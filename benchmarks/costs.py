@@ -19,6 +19,11 @@ SIDES = (64, 128, 256)
 r"""The sides of images, in pixels."""
 
 PARTS = {
+    "stamp": (
+        "bounds stamp",
+        "_slice_stamp _mask_stamp _mask_stamp_no_bg _cutout_stamp_maskzeroed"
+        " _cutout_stamp_maskzeroed_no_bg",
+    ),
     "sky": (
         "skybox left_over noise grain",
         "_slice_skybox sky_mean sky_median sky_sigma _sky_asymmetry",
@@ -99,7 +104,7 @@ def _timed(spent: dict[str, float], name: str, kernel: Kernel) -> Kernel:
 
 
 def tables(cases: Sequence[Case]) -> str:
-    r"""Spells rates and costs, the costs at the smallest side.
+    r"""Spells rates and costs, at each side.
 
     Arguments:
         cases: All that `python -m benchmarks.morphometry` measures.
@@ -121,23 +126,28 @@ def tables(cases: Sequence[Case]) -> str:
         ["ratio of `parity`", *_told(parity, "ratio")],
     ]
     rates = table(["", *(f"{side} px" for side in sides)], lines)
-    costs = [(part, found[f"{part}, {sides[0]} px"]) for part in (*PARTS, "everything else")]
+    costs = [
+        [part, *_pairs([found[f"{part}, {side} px"] for side in sides])]
+        for part in (*PARTS, "everything else")
+    ]
     rest = [
         (f"{case.name}, {case.unit}", case)
         for case in cases
         if case.unit == "s" or "processes" in case.name
     ]
-    parts = table([f"milliseconds at {sides[0]} px", "ours", "statmorph"], _sides(costs))
-    others = table(["", "first", "second"], _sides(rest))
+    columns = [f"{code}, {side} px" for side in sides for code in ("ours", "statmorph")]
+    parts = table(["milliseconds", *columns], costs)
+    others = table(["", "first", "second"], [[name, *_pairs([case])] for name, case in rest])
 
     return f"{rates}\n{parts}\n{others}"
 
 
-def _sides(named: Sequence[tuple[str, Case]]) -> list[list[str]]:
-    cases = [case for _, case in named]
-    columns = [name for name, _ in named], _told(cases, "ours"), _told(cases, "theirs")
+def _pairs(cases: Sequence[Case]) -> list[str]:
+    r"""Spells both sides of each case, one beside the other."""
 
-    return [list(row) for row in zip(*columns, strict=True)]
+    both = zip(_told(cases, "ours"), _told(cases, "theirs"), strict=True)
+
+    return [value for pair in both for value in pair]
 
 
 def _told(cases: Sequence[Case], part: str) -> list[str]:

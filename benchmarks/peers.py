@@ -1,10 +1,11 @@
 r"""What statmorph says of a galaxy, under our names, and galaxies as GalSim draws them."""
 
-__all__ = ["PAIRS", "Theirs", "draw", "split", "turned", "with_statmorph"]
+__all__ = ["PAIRS", "Theirs", "draw", "point_spread", "split", "turned", "with_statmorph"]
 
 import math
 import time
 import warnings
+from functools import wraps
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ try:
     import photutils.segmentation as sources
     import statmorph
     from astropy.convolution import convolve
+    from astropy.utils.decorators import lazyproperty
 except ImportError as error:
     raise SystemExit(f"{error}: pip install -c constraints.txt -e '.[peers]'") from None
 
@@ -88,7 +90,10 @@ def with_statmorph(galaxy: Galaxy, sky: Sky = MEASURED) -> Theirs | None:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            source.__init__(galaxy.image, galaxy.labels, galaxy.label, gain=galaxy.gain)  # type: ignore[misc]
+            source.__init__(  # type: ignore[misc]
+                galaxy.image, galaxy.labels, galaxy.label,
+                gain=galaxy.gain, mask=galaxy.mask, psf=galaxy.psf,
+            )  # fmt: skip
         except FAULTS:
             return None
     values = {ours: _number(getattr(source, theirs)) for ours, theirs in PAIRS.items()}
@@ -109,23 +114,36 @@ def _number(value: float) -> float:
 
 
 def split(galaxies: list[Galaxy], names: list[str]) -> tuple[dict[str, float], float]:
-    r"""Returns the seconds that statmorph takes for its properties, in that order, and in all."""
+    r"""Returns the seconds that statmorph takes for its properties, and in all.
+
+    A property is computed when it is first asked for. The time of each is without that of the
+    others among them that it asks for.
+    """
 
     spent = dict.fromkeys(names, 0.0)
+    asked = [0.0]  # the time of what is asked for, from the outermost property inwards
 
-    class Timed(statmorph.SourceMorphology):
-        def _calculate_morphology(self) -> None:
-            for name in names:
-                start = time.perf_counter()
-                getattr(self, name)
-                spent[name] += time.perf_counter() - start
-            super()._calculate_morphology()
+    def timed(name: str) -> lazyproperty:
+        compute = vars(statmorph.SourceMorphology)[name].fget
 
+        @wraps(compute)
+        def call(source: object) -> object:
+            asked.append(0.0)
+            start = time.perf_counter()
+            value = compute(source)
+            whole = time.perf_counter() - start
+            spent[name] += whole - asked.pop()
+            asked[-1] += whole
+            return value
+
+        return lazyproperty(call)
+
+    timing = type("Timed", (statmorph.SourceMorphology,), {name: timed(name) for name in names})
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for galaxy in galaxies:
-            Timed(galaxy.image, galaxy.labels, galaxy.label, gain=galaxy.gain)
+            timing(galaxy.image, galaxy.labels, galaxy.label, gain=galaxy.gain)
 
     return spent, time.perf_counter() - start
 
@@ -139,26 +157,31 @@ def turned(galaxy: Galaxy, values: dict[str, float], k: int) -> tuple[Galaxy, di
         k: Which of the eight symmetries of the square, 0 for none.
     """
 
-    image, labels = galaxy.image, galaxy.labels
+    height, width = galaxy.image.shape
     columns, rows, angles = (
         np.array([values[name] for name in names]) for names in (COLUMNS, ROWS, ANGLES)
     )
     if k & 1:
-        image, labels = image[::-1], labels[::-1]
-        rows, angles = len(image) - 1 - rows, -angles
+        rows, angles = height - 1 - rows, -angles
     if k & 2:
-        image, labels = image[:, ::-1], labels[:, ::-1]
-        columns, angles = image.shape[1] - 1 - columns, -angles
+        columns, angles = width - 1 - columns, -angles
     if k & 4:
-        image, labels = image.T, labels.T
         columns, rows, angles = rows, columns, math.pi / 2 - angles
     moved = np.concatenate([columns, rows, angles]).tolist()
-    image, labels = np.ascontiguousarray(image), np.ascontiguousarray(labels)
-
-    return (
-        Galaxy(image, labels, galaxy.label, galaxy.gain),
-        values | dict(zip(COLUMNS + ROWS + ANGLES, moved, strict=True)),
+    other = galaxy._replace(
+        image=_turned(galaxy.image, k),
+        labels=_turned(galaxy.labels, k),
+        mask=None if galaxy.mask is None else _turned(galaxy.mask, k),
+        psf=None if galaxy.psf is None else _turned(galaxy.psf, k),
     )
+
+    return other, values | dict(zip(COLUMNS + ROWS + ANGLES, moved, strict=True))
+
+
+def _turned(array: NDArray, k: int) -> NDArray:
+    array = array[:: -1 if k & 1 else 1, :: -1 if k & 2 else 1]
+
+    return np.ascontiguousarray(array.T if k & 4 else array)
 
 
 def draw(side: int, count: int, low: float, high: float, seed: int) -> list[Galaxy]:
@@ -208,7 +231,21 @@ def _model(side: int, random: np.random.Generator) -> "galsim.GSObject":
         star = galsim.DeltaFunction(random.uniform(0.02, 0.2))
         model += star.shift(away.real, away.imag)
 
-    return galsim.Convolve(model, galsim.Moffat(beta=3.5, fwhm=3))
+    return galsim.Convolve(model, _seeing())
+
+
+def point_spread(side: int) -> NDArray[np.float64]:
+    r"""Draws what :func:`draw` blurs by, each pixel the mean over it.
+
+    Arguments:
+        side: The side of its image in pixels, odd.
+    """
+
+    return _seeing().drawImage(nx=side, ny=side, scale=1).array.astype(float)
+
+
+def _seeing() -> "galsim.GSObject":
+    return galsim.Moffat(beta=3.5, fwhm=3)
 
 
 def _sources(image: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -38,12 +38,16 @@ class Galaxy(NamedTuple):
         labels: The map of sources, 0 in the sky, with shape `(H, W)`.
         label: The source to measure.
         gain: The photons per unit of the image.
+        mask: Whether each pixel is left out, with shape `(H, W)`.
+        psf: The point-spread function, with odd sides.
     """
 
     image: NDArray[np.float64]
     labels: NDArray[np.int64]
     label: int
     gain: float
+    mask: NDArray[np.bool_] | None = None
+    psf: NDArray[np.float64] | None = None
 
 
 def simulated(count: int, side: int, seed: int) -> list[Galaxy]:

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.agreement import figures
 from benchmarks.agreement.pairs import Pair, differences, near
+from benchmarks.agreement.reasons import reasons
 from benchmarks.agreement.tables import AGREED, GIVEN, RANGES, STATISTICS, Tolerance, rows, tables
 from benchmarks.pages import PAGE, TABLES, renew, table
 from pipeline.figures import style
@@ -101,8 +102,35 @@ def test_tables():
         "5e-03 5e-03 **100** 100",
     ]
     assert "| simulated | above 10 | 4 | 3 | 4 | 0 of 1 |" in told["centres"]
-    assert cells(told["parity"], "GalSim, 64 px") == ["4", "0", "0", "2", "2, 2, 2"]
+    assert cells(told["parity"], "GalSim, 64 px") == ["4", "0", "0", "2", "2", "2, 2, 2"]
     assert set(AGREED) <= set(re.findall(r"^\| (\w+) \|", told["fast"], re.MULTILINE))
+
+
+def test_reasons():
+    r"""Each value that is outside has one reason, the design before the centre."""
+
+    away = {"x": 1.0} | dict.fromkeys(("gini", "sersic_n"), 0.1)
+    pairs = [pair(), pair(), pair()]
+    pairs[1].ours.update(away)
+    pairs[2].ours.update(gini=0.1, sersic_r_eff=0.1)
+    told = reasons(pairs)["reasons"]
+    values = sum(not name.startswith(GIVEN) for name in STATISTICS)
+
+    assert cells(told, "simulated") == [str(3 * values), "5", "2", "2", "1"]
+
+
+def test_smoothness_by_the_boxcar():
+    r"""Only with the same centre, and only where there is a boxcar."""
+
+    radii, apart = (7.9, 8.0, 11.9, 12.0, 8.0), (0.0, 0.004, 0.002, 1e-5, 0.5)
+    pairs = [pair() for _ in radii]
+    for one, radius, distance in zip(pairs, radii, apart, strict=True):
+        one.theirs["rpetro_circ"], one.ours["smoothness"] = radius, distance
+    pairs[-1].ours["x"] = 0.1
+    told = reasons(pairs)["smoothness"]
+
+    assert "| simulated | even | 2 | 3e-03 | 4e-03 |" in told
+    assert "| simulated | odd | 1 | 1e-05 | 1e-05 |" in told
 
 
 def test_galaxies_without_values():
@@ -112,7 +140,7 @@ def test_galaxies_without_values():
     stopped = pair(math.nan, math.inf, mode="parity", theirs=none, flagged=True)
     told = tables([stopped, pair(), stopped._replace(mode="fast")])
 
-    assert cells(told["parity"], "GalSim, 64 px") == ["1", "1", "1", "0", "0, 0, 0"]
+    assert cells(told["parity"], "GalSim, 64 px") == ["1", "1", "1", "0", "0", "0, 0, 0"]
     assert cells(told["fast, simulated"], "gini")[2] == "- +1"
 
 
@@ -159,7 +187,8 @@ def test_pages(tmp_path):
 
     pages = {name: (DOCS / name).read_text() for name in (PAGE, TABLES)}
     both = [pair(), pair(sample="hcg88")]
-    for name in tables(both + [one._replace(mode="parity") for one in both]):
+    told = tables(both + [one._replace(mode="parity") for one in both])
+    for name in told | reasons(both):
         page = TABLES if "," in name else PAGE
         renew(Path(shutil.copy(DOCS / page, tmp_path)), f"agreement: {name}", "here")
         assert "here" in (tmp_path / page).read_text()

@@ -11,9 +11,9 @@ import pytest
 
 from benchmarks import costs, ingest, lookup, memory, real, scale, uncertainty
 from benchmarks.harness import Case
-from benchmarks.watch import watched
+from benchmarks.watch import WATCHED, watched
 from pipeline.catalogue import read_table
-from pipeline.morphometry import morphology
+from pipeline.morphometry import measure
 from pipeline.store import Store
 
 MODULES = sorted((Path(__file__).parents[1] / "benchmarks").glob("[a-z]*.py"))
@@ -117,19 +117,23 @@ def test_first_look_up(tmp_path):
 def test_kernels_are_watched():
     r"""What is called in a measurement is known, in its order, and nothing stays replaced."""
 
-    before, seen = dict(vars(morphology)), []
+    seen: list[str] = []
+    modules = [importlib.import_module(name) for name in WATCHED]
+    before = [dict(vars(module)) for module in modules]
 
     def noted(name, kernel):
         return lambda *arguments: seen.append(name) or kernel(*arguments)
 
+    image, labels = np.eye(48), np.eye(48, dtype=np.int64)
     with watched(noted):
-        assert morphology.bulge(0.5, -1.5) == before["bulge"](0.5, -1.5)
-        assert morphology.merger is not before["merger"]
-    assert seen == ["bulge"] and vars(morphology) == before
+        found = measure(image, labels)
+    assert seen[:3] == ["bounds", "stamp", "left_over"] and seen[-1] == "outside"
+    assert [vars(module) for module in modules] == before
+    assert measure(image, labels).gini == found.gini
 
     with pytest.raises(ZeroDivisionError), watched(noted):
         1 / 0  # noqa: B018
-    assert vars(morphology) == before
+    assert [vars(module) for module in modules] == before
 
 
 def test_all_parts_are_timed():
@@ -138,8 +142,9 @@ def test_all_parts_are_timed():
     parts = [name for kernels, _ in costs.PARTS.values() for name in kernels.split()]
     found: list[str] = []
     with watched(lambda name, kernel: found.append(name) or kernel):
-        small = {"bulge", "merger", "concentration", "doubts", "width"}
+        small = {"bulge", "merger", "concentration", "doubts", "width", "outside"}
         small |= {"white_asymmetry", "white_smoothness"}
+        small |= {"segment", "separate"}  # not of a galaxy that is found, nor of the sky
     assert len(parts) == len(set(parts))
     assert set(parts) == set(found) - small
 
@@ -156,7 +161,9 @@ def test_speed_tables():
 
     assert told[0] == "| | 64 px | 128 px |"
     assert "| ratio | 104 | 62 |" in told and "| ratio of `parity` | 104 | 62 |" in told
-    assert "| Sersic fit | 1.5 | - |" in told
+    codes = "ours, 64 px | statmorph, 64 px | ours, 128 px | statmorph, 128 px"
+    assert f"| milliseconds | {codes} |" in told
+    assert "| Sersic fit | 1.5 | - | 1.5 | - |" in told
     assert "| 2 processes against one, galaxies/s | 3 | 1.6 |" in told
 
 

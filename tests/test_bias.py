@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks import bias
-from benchmarks.changes import STEPS, Series, changes, draw_figure, lines
+from benchmarks.changes import SAME, STEPS, Series, changes, draw_figure, lines
 
 
 def test_known_changes():
@@ -50,6 +50,21 @@ def test_only_ours():
     assert np.all(np.diff([0.0, *known["r50", "resolution"].bias]) > 0)
     assert all(panel.title in words for panel in bias.PANELS)
     assert any("asymmetry_unbiased | ours" in line for line in lines(series, flags))
+
+
+def test_same_map():
+    r"""Where both find the same, ours on their map is ours, and not told again without noise."""
+
+    code = bias.CODES["ours"]
+    found = bias.sweep({"ours": code, SAME: code}, range(1))
+    ours, flags = bias.summary("ours", found["ours"])
+    same, _ = bias.summary(SAME, found[SAME])
+    figure = draw_figure(bias.PANELS, ours + same, flags, 1)
+    words = [text.get_text() for text in figure.findobj(mpl.text.Text)]
+
+    noise = [one for one in ours if one.way == "noise"]
+    assert repr(same) == repr([one._replace(code=SAME) for one in noise])
+    assert SAME in words and len(same) == len(noise) > len(bias.PANELS)
 
 
 def test_held():

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from benchmarks import science
+from pipeline.descriptors import number_names
 
 
 def test_spearman():
@@ -45,6 +46,35 @@ def test_hand():
     assert science.hand(half, wound) == (1, 1, 1)
     value, low, high = science.hand(pixels, np.array([1, -1, 1, -1, 1, -1]))
     assert value == pytest.approx(4 / 6) and low < value < high
+
+
+def test_forests():
+    r"""Each forest has its own numbers only, and the first alone has an aim."""
+
+    random = np.random.default_rng(0)
+    labels = np.arange(120) % 2
+    told = labels + random.normal(0, 0.1, labels.size)
+    numbers = np.stack([random.normal(size=labels.size), told], axis=1)
+    known, seen = (numbers[:80], labels[:80]), (numbers[80:], labels[80:])
+    parts = {"": slice(None), ", told": slice(1, None), ", noise": slice(1)}
+    rows = {row.name: row for row in science.forests(known, seen, parts, 2, 0)}
+
+    assert rows["forest, accuracy"].value == rows["forest, told, accuracy"].value == 1
+    assert 0.2 < rows["forest, noise, accuracy"].value < 0.8
+    assert [row.aim for row in rows.values()] == [0.783, 0.484, None, None, None, None]
+    assert {row.galaxies for row in rows.values()} == {40}
+
+
+def test_columns():
+    r"""The hand-made numbers and the morphology are all, and none is in both."""
+
+    bands = ("g", "r")
+    names = np.array(number_names(bands))
+    every, morphology, hand_made = (names[part] for part in science.columns(bands).values())
+
+    assert [*hand_made, *morphology] == [*every] == [*names]
+    assert {"flux_g", "colour_g_r", "p99_r"} <= set(hand_made)
+    assert {"gini_mean", "sersic_n_mean", "winding_mean"} <= set(morphology)
 
 
 def test_aegis(shared_data, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@ r"""Galaxies measured by both codes."""
 __all__ = ["compare"]
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,13 +33,14 @@ Calls = dict[str, tuple[tuple[Any, ...], Any]]
 r"""The arguments and the result of each kernel."""
 
 
-def compare(sample: str, galaxy: Galaxy, k: int) -> list[Pair]:
+def compare(sample: str, galaxy: Galaxy, k: int, modes: Sequence[Mode] = MODES) -> list[Pair]:
     r"""Measures a galaxy on both sides.
 
     Arguments:
         sample: Where it is from.
         galaxy: The galaxy.
         k: The symmetry of the square by which statmorph is compared with itself, from 1 to 7.
+        modes: Ours.
 
     Returns:
         The comparison in each mode.
@@ -53,7 +55,7 @@ def compare(sample: str, galaxy: Galaxy, k: int) -> list[Pair]:
     )
     flagged = theirs.flag >= FLAGGED
     found = []
-    for mode in MODES:
+    for mode in modes:
         measured, calls = _measured(galaxy, MEASURED if mode == "parity" else theirs.sky, mode)
         ours = differences(measured._asdict() | _points(calls), values) | _apart(calls, theirs)
         found.append(Pair(sample, mode, flagged, values, ours, same, own))
@@ -81,7 +83,10 @@ def _measured(galaxy: Galaxy, sky: Sky, mode: Mode) -> tuple[Morphology, Calls]:
         return call
 
     with watched(noted):
-        found = measure(*galaxy[:3], gain=galaxy.gain, sky=sky, mode=mode)
+        found = measure(
+            galaxy.image, galaxy.labels, galaxy.label,
+            mask=galaxy.mask, gain=galaxy.gain, sky=sky, psf=galaxy.psf, mode=mode,
+        )  # fmt: skip
 
     return found, calls
 
@@ -91,8 +96,8 @@ def _points(calls: Calls) -> dict[str, float]:
 
     if "sersic" not in calls:
         return {}
-    (image, weight, start, n, _, _, parity, _), _ = calls["sersic"]
-    fit = sersic(image, weight, start, n, NONE, True, parity, (0.0, 1.0))
+    (image, weight, start, n, psf, _, parity, _), _ = calls["sersic"]
+    fit = sersic(image, weight, start, n, psf if parity else NONE, True, parity, (0.0, 1.0))
 
     return {f"{name}_points": getattr(fit, name.removeprefix("sersic_")) for name in POINTS}
 

@@ -34,6 +34,9 @@ r"""The names of the ranges. `flagged` is what statmorph calls bad, or stops at.
 EXACT = 1e-6
 r"""The relative tolerance of parity."""
 
+FITTED = 1e-3
+r"""The relative tolerance of the Sersic fit in the table of parity: statmorph stops early."""
+
 RADII = "rpetro_circ rpetro_ellip rmax_circ rmax_ellip rhalf_circ rhalf_ellip r20 r50 r80"
 
 
@@ -211,16 +214,17 @@ def pool(pairs: Iterable[Pair]) -> dict[str, list[Pair]]:
 
 
 def _samples(pairs: Sequence[Pair]) -> str:
-    r"""Tells of each sample how many galaxies agree to 1e-6."""
+    r"""Tells of each sample how many galaxies agree, the Sersic fit apart."""
 
     head = ["sample", "galaxies", "statmorph flags", "statmorph stops"]
-    head += ["all but the Sersic fit within 1e-6", "same pixels: Gini, MID, shape"]
+    head += ["all but the Sersic fit within 1e-6", "its $n$ and $r_e$ within 1e-3"]
+    head += ["same pixels: Gini, MID, shape"]
     lines = []
     for sample, inside in groupby(pairs, lambda pair: pair.sample):
         found = list(inside)
         stops = [all(map(math.isnan, pair.theirs.values())) for pair in found]
-        exact = sum(_exact(pair) for pair in found)
-        numbers = [len(found), sum(pair.flagged for pair in found), sum(stops), exact]
+        exact, fitted = (sum(map(agrees, found)) for agrees in (_exact, _fitted))
+        numbers = [len(found), sum(pair.flagged for pair in found), sum(stops), exact, fitted]
         sets = [[pair.ours.get(name) == 0 for name in SETS] for pair in found]
         alike = ", ".join(map(str, np.sum(sets, axis=0)))
         lines.append([sample, *map(str, numbers), alike])
@@ -236,6 +240,15 @@ def _exact(pair: Pair) -> bool:
     inside = [abs(pair.ours[name]) <= limits(name, [pair])[0] for name in names]
 
     return not all(without) and all(a or b for a, b in zip(without, inside, strict=True))
+
+
+def _fitted(pair: Pair) -> bool:
+    r"""Says whether the Sersic index and the effective radius agree to :data:`FITTED`."""
+
+    return all(
+        abs(pair.ours[name]) <= FITTED * abs(pair.theirs[name])
+        for name in ("sersic_n", "sersic_r_eff")
+    )
 
 
 def _centres(pooled: Mapping[str, list[Pair]]) -> str:
