@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.morphometry import measure, names
 from pipeline.morphometry.flags import MASKED_CENTRE, NOTHING, STRUCTURE
+from tests.morphometry.disks import plane
 
 ROUND = np.exp(-np.hypot(*np.mgrid[-20:20, -20:20]) / 4)
 NOISE = np.random.default_rng(0).normal(size=(64, 64))
@@ -14,6 +15,7 @@ ODD = {
     "one pixel": np.ones((1, 1)),
     "line": NOISE[:1, :9],
     "small": NOISE[:8, :8],
+    "8 pixels": 30 * np.exp(-plane((8, 8), 3.4, 3.7, 0.8, math.pi / 2)[0] / 0.8) + NOISE[:8, :8],
     "thin": NOISE[:3, :40],
     "wide": 30 * ROUND[16:25] + NOISE[:9, :40],
     "tall": 30 * ROUND[:, 16:25] + NOISE[:40, :9],
@@ -25,6 +27,10 @@ ODD = {
     "negative": -ROUND,
     "faint": 1e-12 * (50 * ROUND + NOISE[:40, :40]),
     "bright": 1e30 * (50 * ROUND + NOISE[:40, :40]),
+    "largest": 1e300 * (ROUND + NOISE[:40, :40] / 50),
+    "fourth powers overflow": 1e100 * (ROUND + NOISE[:40, :40] / 50),
+    "squares overflow": 1e154 * (ROUND + NOISE[:40, :40] / 50),
+    "squares vanish": 1e-300 * (ROUND + NOISE[:40, :40] / 50),
     "partly infinite": np.where(NOISE[:40, :40] > 1.5, np.inf, 50 * ROUND),
     "checkerboard": np.indices((40, 40)).sum(0) % 2 * 1.0,
     "noiseless": ROUND,
@@ -34,11 +40,12 @@ ODD = {
     "edge": np.exp(-np.hypot(*np.mgrid[:40, :40]) / 4) * 50,
 }
 
-SOUND = {"wide": "edge", "tall": "edge", "faint": "edge", "bright": "edge"}
+SOUND = {"wide": "edge", "tall": "edge", "faint": "edge", "bright": "edge", "8 pixels": ""}
 SOUND |= {"noiseless": "", "touching": "edge", "partly infinite": "masked_centre"}
 r"""The flags of galaxies that are measured, if any."""
 
 BOXED = {"noiseless": "edge no_sky", "partly infinite": "edge masked_centre no_sky"}
+BOXED |= {"8 pixels": "edge no_sky"}
 r"""The same with the sky in the first box, where it holds the wings of the galaxy."""
 
 WRONG = {
@@ -59,6 +66,9 @@ WRONG = {
 }
 r"""Flags that what is no galaxy must have."""
 
+EXTREME = ("largest", "squares overflow", "fourth powers overflow", "squares vanish")
+r"""Galaxies that are measured as any other, or told not to be."""
+
 BAD = {"one lit": "no_source masked_centre"}
 r"""The same with parity, to which what stands out of nothing is a bad pixel."""
 
@@ -76,6 +86,8 @@ def test_anything(name, mode):
         expected = (SOUND | (BOXED if mode == "parity" else {}))[name]
         assert {*found} - {"fit_failed"} == {*expected.split()}
         assert "fit_failed" not in found or name == "partly infinite"
+    elif name in EXTREME:
+        assert found == ("edge",) or "undefined" in found
     else:
         expected = (WRONG | (BAD if mode == "parity" else {}))[name]
         assert {*found} >= {"undefined", *expected.split()}
@@ -90,6 +102,8 @@ def test_anything(name, mode):
         for one in (result, given):
             known = [math.isfinite(getattr(one, value)) for value in VALUES]
             assert all(known) or "undefined" in names(one.flags)
+            infinite = [field for field, value in one._asdict().items() if math.isinf(value)]
+            assert infinite == []
 
 
 def test_no_source_is_no_galaxy(image):
