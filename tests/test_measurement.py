@@ -1,3 +1,5 @@
+r"""A store measured to a catalogue: its numbers, its header, and whatever may interrupt it."""
+
 import os
 import signal
 import subprocess
@@ -9,50 +11,17 @@ import numpy as np
 import pytest
 
 from pipeline import measurement as module
-from pipeline import runs
 from pipeline.catalogue import read_table
 from pipeline.errors import ConfigError, DataError
 from pipeline.feeds import StoreFeed
-from pipeline.fits import write_image
 from pipeline.measurement import Options, measure
 from pipeline.morphometry import FLAGS, Morphology
 from pipeline.morphometry import measure as measure_one
 from pipeline.morphometry.cutouts import GRADIENT, measure_cutouts
 from pipeline.morphometry.fields import FLUXES, meaning, unit
 from pipeline.morphometry.psf import separate
-from pipeline.runs.images import find_images, layout
-from pipeline.simulate import simulate
 from pipeline.store import Store, StoreInfo
-
-SHAPE = (33, 29)
-INFO = StoreInfo(("g", "r"), *SHAPE, scale="native", survey="s")
-NOISE = {"noise_g": 0.25, "noise_r": 4.0}
-
-
-def draw(seed, flux=60.0):
-    random = np.random.default_rng(seed)
-    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
-    r = np.hypot((x - 14.2) / 1.3, y - 16.4)
-
-    return [
-        flux * np.exp(-r / width) + random.normal(size=SHAPE) for width in (3.0 + seed % 3, 2.5)
-    ]
-
-
-def fill(folder, count):
-    r"""A store whose fourth galaxy is rejected."""
-
-    store = Store.create(folder, INFO)
-    rows = [
-        {"id": f"J{i:03d}", "status": "ok", "unit": "nJy", "scale_arcsec": 0.2, "ra": 1.0 + i}
-        | NOISE
-        | ({"status": "rejected", "reason": "the file is empty"} if i == 3 else {})
-        for i in range(count)
-    ]
-    kept = [i for i in range(count) if i != 3]
-    store.commit(np.array([draw(i) for i in kept], np.float16), rows)
-
-    return store
+from tests.stores import INFO, NOISE, SHAPE, fill
 
 
 @pytest.fixture(autouse=True)
@@ -271,152 +240,3 @@ def test_what_is_there_stays(tmp_path):
         measure(StoreFeed(rejected), to)
     assert to.read_bytes() == before
     assert not list(tmp_path.glob("*.parts"))
-
-
-@pytest.fixture
-def images(tmp_path):
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for i in range(3):
-        cards = {"BAND1": "g", "BAND2": "r", "BUNIT": "nJy"}
-        write_image(folder / f"{i}.fits", np.array(draw(i), np.float32) + 50, cards)
-    (folder / "3.fits").write_bytes(b"")
-
-    return folder
-
-
-def test_images(tmp_path, images):
-    r"""A folder tells its bands and its size; a file that cannot be read is a row that says so."""
-
-    found = runs.measure(images, tmp_path / "c.parquet", ["morphometry.workers=1"])
-    table = read_table(tmp_path / "c.parquet")
-    assert found["measured"] == 3 and found["rejected"] == 1
-    assert "is empty" in table["reason"][3]
-    assert 60 < table["flux_circ_g"][0] and table["unit"][0] == "nJy"
-    assert np.allclose(np.asarray(table["x_r"])[:3], 14.2, atol=0.3)
-
-    runs.measure(images / "1.fits", tmp_path / "one.csv", ["data.bands=[blue,red]"])
-    assert np.isclose(read_table(tmp_path / "one.csv")["gini_red"][0], table["gini_r"][1])
-
-
-@pytest.mark.parametrize(
-    ("cards", "bands"),
-    [
-        ({"BAND0": "g", "BAND1": "r DECam SDSS c0002 6415.0"}, ("g", "r")),
-        ({"BAND1": "g", "BAND2": "r"}, ("g", "r")),
-        ({"FILTER": "gr"}, ("g", "r")),
-        ({"FILTER": "Red"}, ("1", "2")),
-        ({"BAND0": "g"}, ("1", "2")),
-        ({"BAND0": "g", "BAND1": "g"}, ("1", "2")),
-        ({}, ("1", "2")),
-    ],
-)
-def test_bands_of_a_cube(tmp_path, cards, bands):
-    r"""Its header names them, however it counts them."""
-
-    write_image(tmp_path / "a.fits", np.zeros((2, *SHAPE), np.float32), cards)
-
-    assert layout(find_images(tmp_path), workers=1) == (bands, SHAPE)
-
-
-def test_bands_of_the_simulator(tmp_path):
-    simulate(tmp_path, galaxies=2, side=32, faults=0.0)
-
-    assert layout(find_images(tmp_path / "cutouts"), 1) == (("g", "r", "i", "z"), (32, 32))
-
-
-def test_padding(tmp_path):
-    r"""An image that is padded, to a larger grid of either parity, is measured as by itself."""
-
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for i, shape in enumerate((SHAPE, (28, 25))):
-        image = np.array(draw(i), np.float32)[:, : shape[0], : shape[1]]
-        write_image(folder / f"{i}.fits", image + 50, {"BAND1": "g", "BAND2": "r"})
-    image[:, :, :8] = np.nan  # a third is not covered, the rest is
-    write_image(folder / "2.fits", image + 50, {"BAND1": "g", "BAND2": "r"})
-    settings = ["morphometry.workers=1", "data.workers=1"]
-    padded = tmp_path / "padded.csv"
-    runs.measure(folder, padded, [*settings, "data.size=[97,120]"])
-    table = read_table(padded)
-
-    assert table["status"].tolist() == ["ok", "ok", "flagged"]
-    assert table["reason"][2] == "covered: 68% in g, 68% in r"
-    for i, (height, width) in enumerate((SHAPE, (28, 25))):
-        runs.measure(folder / f"{i}.fits", tmp_path / "one.csv", settings)
-        one = read_table(tmp_path / "one.csv")
-        for name in one.colnames:
-            found, expected = table[name][i], one[name][0]
-            field = name.removesuffix("_g").removesuffix("_r")
-            corner = (120 - width) // 2 if field in {"x", "x_centroid", "sersic_x"} else 0
-            corner += (97 - height) // 2 if field in {"y", "y_centroid", "sersic_y"} else 0
-            if one[name].dtype.kind == "f":
-                assert np.isclose(found - corner, expected, rtol=1e-9, equal_nan=True), name
-            else:
-                assert found == expected, name
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        (["morphometry.mode=exact"], "morphometry.mode='exact', expected one of fast, parity"),
-        (["morphometry.gian=2"], "did you mean 'gain'"),
-        (["morphometry.gain=GAIN"], "morphometry.gain='GAIN', .*expected a number"),
-        (["morphometry.psf=nowhere.fits"], r"nowhere\.fits cannot be read"),
-        (["data.bands=[g, r, i]"], "all 4 inputs are rejected"),
-    ],
-)
-def test_wrong_settings(tmp_path, images, settings, message):
-    with pytest.raises((ConfigError, DataError), match=message):
-        runs.measure(images, tmp_path / "c.csv", settings)
-
-
-def test_one_bad_file(tmp_path, images):
-    r"""What is wrong with it is told as an ingest tells it."""
-
-    path = images / "0.fits"
-    path.write_bytes(path.read_bytes()[:4000])
-    with pytest.raises(DataError, match=r"0\.fits\[0\] is truncated: 1120 of 7656 bytes"):
-        runs.measure(path, tmp_path / "c.csv")
-    write_image(path, np.zeros((9, *SHAPE), np.float32), {})
-    with pytest.raises(DataError, match=r"shape \(9, 33, 29\), expected an image of 1 to 8 bands"):
-        runs.measure(path, tmp_path / "c.csv")
-
-
-def test_wrong_inputs(tmp_path, images):
-    with pytest.raises(DataError, match=r"nowhere does not exist, expected a store"):
-        runs.measure(tmp_path / "nowhere", tmp_path / "c.csv")
-    write_image(images / "4.fits", np.zeros((2, 40, 40), np.float32), {})
-    with pytest.raises(ConfigError, match=r"0\.fits has 33 x 29 pixels and .*4\.fits 40 x 40"):
-        runs.measure(images, tmp_path / "c.csv")
-    write_image(images / "4.fits", np.zeros((2, *SHAPE), np.float32), {"BAND1": "g", "BAND2": "i"})
-    with pytest.raises(ConfigError, match=r"0\.fits has the bands g, r and .*4\.fits g, i"):
-        runs.measure(images, tmp_path / "c.csv")
-    with pytest.raises(ConfigError, match=r"is no experiment, it takes morphometry"):
-        runs.measure(images, tmp_path / "c.csv", ["data.pattern=a"])
-    store = fill(tmp_path / "store", 2).folder
-    with pytest.raises(ConfigError, match=r"is a store, it takes morphometry"):
-        runs.measure(store, tmp_path / "c.csv", ["data.size=9"])
-    psf = tmp_path / "psf.fits"
-    write_image(psf, np.ones((8, 9), np.float32), {})
-    with pytest.raises(DataError, match=r"psf\.fits: psf of shape \(8, 9\), expected odd"):
-        runs.measure(store, tmp_path / "c.csv", [f"morphometry.psf={psf}"])
-    write_image(psf, np.where(np.eye(9) > 0, np.nan, 1).astype(np.float32), {})
-    with pytest.raises(DataError, match=r"psf\.fits: 9 of the 81 pixels of the PSF are NaN"):
-        runs.measure(store, tmp_path / "c.csv", [f"morphometry.psf={psf}"])
-    write_image(psf, np.full((9, 9), -1, np.float32), {})
-    with pytest.raises(DataError, match=r"psf\.fits: .*expected a finite image of positive sum"):
-        runs.measure(store, tmp_path / "c.csv", [f"morphometry.psf={psf}"])
-
-
-def test_simulated_experiment(tmp_path):
-    r"""The survey of an experiment that has none yet is drawn, as ingest does."""
-
-    demo = Path(__file__).parents[1] / "configs/demo.yaml"
-    settings = {"simulate.galaxies": 3, "data.root": tmp_path / "survey", "data.workers": 1}
-    settings |= {"data.table.path": tmp_path / "survey/labels.csv", "morphometry.workers": 1}
-    found = runs.measure(
-        demo, tmp_path / "c.csv", [f"{name}={value}" for name, value in settings.items()]
-    )
-
-    assert found["inputs"] == 3 and (tmp_path / "survey/labels.csv").exists()

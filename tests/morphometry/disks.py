@@ -23,3 +23,13 @@ def turned(image, x, y, theta, turns, mirrored):
         image = np.rot90(image)
 
     return np.ascontiguousarray(image), x, y, theta
+
+
+def clumpy(shape, x, y, scale, seed):
+    r"""A disk with a clump, and noise of one."""
+
+    r, _ = plane(shape, x, y, 0.8, 0.4)
+    j, i = np.arange(shape[1]), np.arange(shape[0])[:, None]
+    clump = 30 * np.exp(-((j - x - 4) ** 2 + (i - y + 3) ** 2) / 4)
+
+    return 80 * np.exp(-r / scale) + clump + np.random.default_rng(seed).normal(size=shape)
