@@ -22,6 +22,7 @@ r"""The number of samples in each ring."""
 
 LEAST = 3.0  # the S/N that the mean of a ring must have, and the amplitude of one
 SURE = 4.0  # that of a bar: in a third of plain disks one of 40 rings is above 3 by chance
+WEAK, SHORT = 0.08, 4.0  # an amplitude, and a length in pixels, that pixels may give to a bulge
 ROUNDING = 1e-10  # an amplitude that is none
 
 
@@ -35,8 +36,9 @@ class Bar(NamedTuple):
             :math:`\pi`, in radians.
         theta_error: Its error.
         length: The radius at which it ends, in the plane, in pixels.
-        flags: `NO_BAR` where the strength is less than four times its error, or is large up to
-            the last ring: the length is that of the rings then.
+        flags: `NO_BAR` where the strength is less than four times its error or than 0.08, the
+            length less than 4 pixels, or the strength is large up to the last ring: the length
+            is that of the rings then.
     """
 
     strength: float
@@ -115,7 +117,7 @@ def bar(
     theta = (disk.theta + math.atan2(across, along)) % math.pi
     theta_error = _turned(error / (2.0 * strength), q / (along**2 + across**2))
     length, reached = _length(profiles[3], errors, radii)
-    certain = reached and strength >= SURE * error
+    certain = reached and length >= SHORT and strength >= max(SURE * error, WEAK)
 
     return Bar(strength, error, theta, theta_error, length, 0 if certain else NO_BAR)
 

@@ -13,7 +13,7 @@ from pipeline.errors import DataError
 from pipeline.morphometry.colours import colour_gradient
 from pipeline.morphometry.flags import NO_SKY
 from pipeline.morphometry.known import MEASURED, Disk
-from pipeline.morphometry.measure import Mode, measure, targeted
+from pipeline.morphometry.measure import Mode, astray, measure, targeted
 from pipeline.morphometry.morphology import Morphology
 from pipeline.morphometry.psf import NONE, Kernel
 from pipeline.morphometry.resampling import resampled
@@ -116,7 +116,7 @@ def _measure(
         pixels, labels, level, error, flags = targeted(image)
         options: dict[str, Any] = {"gain": float(gain), "psf": psf, "mode": mode}
         one = measure(pixels, labels, sky=MEASURED._replace(level=error), **options)
-        one = one._replace(sky_level=level, flags=one.flags | flags)
+        one = astray(one._replace(sky_level=level, flags=one.flags | flags), image.shape)
         images.append(pixels)
         maps.append(labels)
         found.append(resampled(image, one, draws, **options) if draws else one)

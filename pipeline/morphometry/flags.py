@@ -16,6 +16,7 @@ FLAGS = (
     "negative_flux",
     "undefined",
     "off_centre",
+    "blended",
     "no_bar",
     "no_arms",
     "no_twist",
@@ -34,10 +35,11 @@ LOW_SIGNAL = 1 << 8  # the signal, a S/N per pixel of 2.5 first of all, is less 
 SEVERAL_PIECES = 1 << 9  # what should be one piece is several
 NEGATIVE_FLUX = 1 << 10  # the total flux is not positive
 UNDEFINED = 1 << 11  # a statistic has no value
-OFF_CENTRE = 1 << 12  # nothing is where the target was looked for: the nearest source was taken
-NO_BAR = 1 << 13  # m = 2 is below four standard errors, or does not end
-NO_ARMS = 1 << 14  # the winding is below three standard errors
-NO_TWIST = 1 << 15  # the twist of the isophotes is below three standard errors
+OFF_CENTRE = 1 << 12  # the target is not where it was looked for
+BLENDED = 1 << 13  # the target touches a neighbour that it was told from
+NO_BAR = 1 << 14  # m = 2 is below four standard errors, weak or short, or does not end
+NO_ARMS = 1 << 15  # the winding is below three standard errors, or the arms are faint
+NO_TWIST = 1 << 16  # the twist of the isophotes is below three standard errors
 
 STRUCTURE = NO_BAR | NO_ARMS | NO_TWIST
 r"""What a galaxy may well lack: these bits say nothing against its other statistics."""

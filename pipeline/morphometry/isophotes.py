@@ -31,6 +31,7 @@ CLOSE = 1e-3  # what an ellipticity may miss, if not by its error
 ROUND = 1e-9  # an ellipticity that has no angle
 LEAST = 3.0  # the twist of isophotes that turn, in units of its error
 UNSURE = 0.2  # the error of an angle that is left out
+CIRCULAR = 0.05  # an ellipticity that pixels may give to a circle
 
 
 class Isophotes(NamedTuple):
@@ -237,7 +238,8 @@ def twist(found: Isophotes) -> Twist:  # pragma: no cover
 
     The angles are followed outwards, each to the nearest equivalent of the one before. The twist
     is the largest of them less the smallest, without a sign, so that a mirror image has the same.
-    Its error is that of the two angles. Angles less certain than 0.2 are left out.
+    Its error is that of the two angles. Angles less certain than 0.2 are left out, and those of
+    ellipticities below 0.05.
 
     Arguments:
         found: The isophotes, the innermost first.
@@ -252,7 +254,7 @@ def twist(found: Isophotes) -> Twist:  # pragma: no cover
         shape, angle, error = found.ellipticity[k], found.theta[k], found.theta_error[k]
         if not math.isnan(shape):
             roundest, flattest = min(roundest, shape), max(flattest, shape)
-        if math.isnan(angle) or not error < UNSURE:
+        if math.isnan(angle) or not error < UNSURE or shape < CIRCULAR:
             continue
         last = angle - math.pi * math.floor((angle - last) / math.pi + 0.5)
         used += 1

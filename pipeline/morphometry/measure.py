@@ -1,6 +1,6 @@
 r"""Measurements of images."""
 
-__all__ = ["MODES", "measure", "targeted"]
+__all__ = ["MODES", "astray", "measure", "targeted"]
 
 import math
 import os
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import ConfigError, DataError, suggest
 from pipeline.morphometry.fields import FLUXES
-from pipeline.morphometry.flags import EDGE, UNDEFINED
+from pipeline.morphometry.flags import EDGE, OFF_CENTRE, UNDEFINED
 from pipeline.morphometry.geometry import Aperture
 from pipeline.morphometry.known import MEASURED, Sky, Stamp
 from pipeline.morphometry.morphology import Morphology
@@ -22,6 +22,9 @@ from pipeline.morphometry.statistics import Found, measure_stamp
 
 CUT = 0.1
 r"""The share of the ellipse of 1.5 Petrosian radii that may be outside of the image."""
+
+NEAR = 3.0
+r"""How far from the middle of its image a galaxy may be, however small it is, in pixels."""
 
 FURTHEST = 100
 r"""The largest power of two of a pixel that is measured in the unit of its image."""
@@ -95,8 +98,9 @@ def measure(
 
     options = float(gain), sky, kernel, mode == "parity"
     values, bits = _measure(pixels, sources, int(label), hidden, *options)
+    found = Morphology(**values, sky_level=level, flags=bits | flags)
 
-    return Morphology(**values, sky_level=level, flags=bits | flags)
+    return astray(found, pixels.shape) if labels is None else found
 
 
 def _check(mode: Mode, label: int, gain: float, sky: Sky) -> None:
@@ -131,6 +135,24 @@ def targeted(
     labels, level, error, _, flags = segment(image, math.nan, math.nan)
 
     return image - level, labels, level, error, flags
+
+
+def astray(found: Morphology, shape: tuple[int, ...]) -> Morphology:
+    r"""Flags a galaxy that is not in the middle of its image, where it was looked for.
+
+    That is `off_centre` where the centre of symmetry is further away than :math:`r_{50}`, and
+    than 3 pixels.
+
+    Arguments:
+        found: The measurements.
+        shape: The shape of the image, `(H, W)`.
+    """
+
+    height, width = shape
+    away = math.hypot(found.x - (width - 1) / 2, found.y - (height - 1) / 2)
+    far = away > NEAR and not away <= found.r50
+
+    return found._replace(flags=found.flags | OFF_CENTRE) if far else found
 
 
 def _pixels(image: ArrayLike) -> NDArray[np.float64]:

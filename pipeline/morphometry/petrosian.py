@@ -36,7 +36,7 @@ r"""By how much it must be higher for that."""
 EXACT = 1e-6
 r"""The tolerance of the radius, in pixels, with parity."""
 
-FAST, FINE = 1e-2, 1e-3
+FAST, FINE = 1e-2, 1e-4
 r"""Otherwise: the tolerance of the radius by sketches, and the last step of the exact one, whose
 error is a tenth of it; in pixels."""
 
@@ -70,7 +70,7 @@ def petrosian_radius(
         theta: The angle of the major axis, in radians.
         parity: Whether the radius is that of statmorph to 1e-6 pixels. If not, some radii are
             skipped while the ratio is high, the zero is looked for with sketches of the
-            apertures first, and it is right to 1e-4 pixels.
+            apertures first, and it is right to 1e-5 pixels.
 
     Returns:
         The radius, along the major axis, in pixels, and the flags. One pixel if the ratio starts

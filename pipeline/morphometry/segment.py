@@ -17,6 +17,7 @@ from pipeline.morphometry.compiled import entry, inner, making, put
 from pipeline.morphometry.coverage import covered_pixels, smooth
 from pipeline.morphometry.deblend import Rules, deblend
 from pipeline.morphometry.flags import (
+    BLENDED,
     EDGE,
     LOW_SIGNAL,
     MASKED_CENTRE,
@@ -80,10 +81,9 @@ def segment(
         pixel, in the unit of the image (NaN if less than 9 pixels are covered, or a side is less
         than 4 pixels); and the flags `no_source`, `low_signal` (no source is near the
         position: the target is a faint piece, or none), `off_centre` (it is another source),
-        `no_sky` (less than a
-        quarter of what is covered is), `edge` (the target reaches the edge of
-        what is covered), `masked_centre` (a pixel is not covered at the position, or next to
-        the peak of the target).
+        `no_sky` (less than a quarter of what is covered is), `edge` (the target reaches the edge
+        of what is covered), `masked_centre` (a pixel is not covered at the position, or next to
+        the peak of the target), `blended` (the target touches a neighbour).
     """
 
     height, width = image.shape
@@ -225,21 +225,22 @@ def _insert(labels: NDArray, pieces: NDArray, piece: int) -> None:  # pragma: no
 def _flags(
     labels: NDArray, image: NDArray, covered: NDArray, x: float, y: float
 ) -> int:  # pragma: no cover
-    r"""Says whether the target is there, cut by the edge, and its centre is covered."""
+    r"""Says whether the target is there, cut by the edge, blended, and its centre covered."""
 
     height, width = labels.shape
-    outside, blank = _outside(covered), ~covered
-    peak, row, column, cut = -np.inf, -2, -2, False
+    outside, blank, others = _outside(covered), ~covered, labels > 1
+    peak, row, column, cut, touched = -np.inf, -2, -2, False, False
     for i in range(height):
         for j in range(width):
             if labels[i, j] == 1:
                 cut |= _any(outside, i, i + 2, j, j + 2)
+                touched |= _any(others, i - 1, i + 1, j - 1, j + 1)
             if labels[i, j] == 1 and image[i, j] > peak:
                 peak, row, column = image[i, j], i, j
     top, bottom = math.ceil(y - 0.5), math.floor(y + 0.5)
     hidden = _any(blank, top, bottom, math.ceil(x - 0.5), math.floor(x + 0.5))
     hidden |= row >= 0 and _any(blank, row - 1, row + 1, column - 1, column + 1)
-    flags = EDGE if cut else 0
+    flags = (EDGE if cut else 0) | (BLENDED if touched else 0)
     flags |= MASKED_CENTRE if hidden else 0
 
     return flags if row >= 0 else flags | NO_SOURCE

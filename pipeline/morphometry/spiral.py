@@ -31,6 +31,7 @@ r"""The largest radial wave number: two arms of 6 degrees, four of 11."""
 FLOOR = 0.02  # rings fainter than this share of the brightest one are not made as bright
 SURE = 2.0  # the winding whose sign is known, in units of its error
 LEAST = 3.0  # the winding of arms, in units of its error
+FAINT = 0.006  # a contrast of arms that a smooth bulge has too, as of pixels and the deprojection
 NOTHING = 1e-20  # a power that is due to rounding
 
 
@@ -44,7 +45,8 @@ class Spiral(NamedTuple):
         pitch: The pitch angle, in radians, with the sign of :math:`W`.
         pitch_error: Its error: the angle itself at least where the winding is less than twice
             its error, as nobody knows the sign then.
-        flags: `NO_ARMS` where the winding is less than three times its error, or has no arms.
+        flags: `NO_ARMS` where the winding is less than three times its error, or the contrast
+            :math:`|A|` of the arms less than 0.006, or none.
     """
 
     winding: float
@@ -140,7 +142,7 @@ def spiral(
     pitch_error = m / (p * p + m * m) * p_error
     if abs(winding) < SURE * error:
         pitch_error = max(pitch_error, abs(pitch))
-    certain = abs(winding) >= LEAST * error
+    certain = abs(winding) >= LEAST * error and half[m - ORDERS[0], k] >= FAINT**2
 
     return Spiral(winding, error, float(m), pitch, pitch_error, 0 if certain else NO_ARMS)
 

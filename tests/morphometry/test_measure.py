@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.morphometry import MEASURED, Sky, measure, names
-from pipeline.morphometry.flags import STRUCTURE
+from pipeline.morphometry.flags import BLENDED, OFF_CENTRE, STRUCTURE
 from pipeline.morphometry.segment import segment
 from tests.morphometry.disks import clumpy, plane
 
@@ -44,7 +44,7 @@ def test_flags_in_words():
 
     page = (Path(__file__).parents[2] / "docs/morphometry.md").read_text()
     divisor, rest = re.search(r"nothing is where `flags % (\d+) == (\d+)`", page).groups()
-    for bits in (0, 1, 4096, 8191, 8192, 8193, 8192 * 7, 8192 * 7 + 4):
+    for bits in (0, 1, 4096, 16383, 16384, 8193, 16384 * 7, 16384 * 7 + 4):
         assert (bits % int(divisor) == int(rest)) == (bits & ~STRUCTURE == 0)
     assert names(np.float64(18)) == names(np.int16(18)) == ("edge", "no_sky")
 
@@ -133,6 +133,28 @@ def test_over_the_edge():
         found = measure(whole[part], labels[part])
         assert ("edge" in names(found.flags)) == cut
         assert not labels[part][:, [0, -1]].any()
+
+
+@pytest.mark.parametrize(("away", "off"), [(2, False), (5, False), (12, True), (25, True)])
+def test_target_in_the_middle(away, off):
+    r"""A galaxy further from the middle than half of its light is not what was looked for."""
+
+    image = clumpy((105, 112), 55.5 + away, 52.0, 4.5, 0)
+    assert 5 < measure(image).r50 < 12
+    assert (measure(image).flags & OFF_CENTRE > 0) == off
+
+
+@pytest.mark.parametrize(("apart", "brighter"), [(14, 2), (14, 50), (18, 2), (18, 50), (24, 50)])
+def test_faint_beside_bright(apart, brighter):
+    r"""Either the target is measured, or it is said that something else is."""
+
+    y, x = np.mgrid[:128, :128]
+    target = 12 * np.exp(-np.hypot(x - 64, y - 64) / 3)
+    other = 12 * brighter * np.exp(-np.hypot(x - 64 - apart, y - 64 - apart / 3) / 3.5)
+    found = measure(target + other + np.random.default_rng(0).normal(size=x.shape))
+
+    assert (math.hypot(found.x - 64, found.y - 64) > 3) == (found.flags & OFF_CENTRE > 0)
+    assert found.flags & (OFF_CENTRE | BLENDED) > 0
 
 
 def test_labels(image, found):

@@ -305,6 +305,20 @@ def test_photons(n):
     assert_close(found, galaxy, rtol=1e-3, atol=5e-3)
 
 
+@pytest.mark.parametrize("peak", [100, 3000, 30000])
+@pytest.mark.parametrize(("n", "r_eff"), [(0.5, 6.0), (1.0, 12.0)])
+def test_chi2_is_that_of_all_pixels(n, r_eff, peak):
+    r"""However bright a galaxy is, of which the outskirts are fitted in squares."""
+
+    galaxy = (1.0, r_eff, n, 60.3, 60.8, 0.3, 0.7)
+    light = integrated(galaxy, (121, 121))
+    image = light * peak / light.max() + np.random.default_rng(0).normal(size=light.shape)
+    found = fit(image, np.ones(image.shape), Aperture(60.0, 61.0, r_eff, 0.8, 0.5))
+    left = image - integrated(found[:7], image.shape)
+
+    assert found.chi2_dof == pytest.approx((left**2).sum() / (image.size - 7), abs=0.004)
+
+
 def test_start_does_not_matter():
     image, sigma = noisy(4), np.full((49, 64), 0.3)
     found = [

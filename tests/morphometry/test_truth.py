@@ -51,6 +51,16 @@ def test_a_sersic_galaxy_is_what_it_is(n):
     assert found.concentration == pytest.approx(5 * math.log10(r80 / r20), rel=0.01)
 
 
+@pytest.mark.parametrize("n", [1.0, 2.5, 4.0])
+@pytest.mark.parametrize("brightness", [10.0, 1000.0])
+def test_what_is_round_and_smooth_has_no_structure(n, brightness):
+    r"""Pixels give it one far above the noise, which is not to be taken for its own."""
+
+    image, _ = sersic_galaxy(n, side=111, r_eff=7.0)
+    noise = np.random.default_rng(0).normal(size=image.shape)
+    assert measure(brightness * image + noise).flags & STRUCTURE == STRUCTURE
+
+
 @pytest.mark.parametrize("gain", [math.inf, 1e4])
 def test_a_galaxy_on_a_sky_of_zeros(gain):
     r"""Without noise all pixels weigh the same, no error is known, and the sky is none."""
