@@ -232,8 +232,8 @@ def _measure(
     if power:
         fluxes = [name for name in values if name.removesuffix("_error") in FLUXES]
         values |= {name: float(_scaled(values[name], power)) for name in fluxes}
-    if endless := [name for name, value in values.items() if abs(value) == math.inf]:
-        values |= dict.fromkeys(endless, math.nan)
+    if math.inf in map(abs, values.values()):
+        values = {name: math.nan if math.isinf(one) else one for name, one in values.items()}
         flags |= UNDEFINED
     for name in ("x", "x_centroid", "sersic_x"):
         values[name] += left
