@@ -40,10 +40,6 @@ there are :data:`PARTS` at most."""
 
 PARTS = 500
 
-MEANINGS = {
-    "sky_level": "Level of the sky beyond what was taken off as the image was read, in its unit"
-}
-r"""What fields mean that are other ones in a catalogue."""
 
 ODD = Column(
     "flags", "", "What is odd about the input as read; flags_BAND say if the galaxy itself is cut"
@@ -51,6 +47,15 @@ ODD = Column(
 
 PLACES = (("x", "y"), ("x_centroid", "y_centroid"), ("sersic_x", "sersic_y"))
 r"""The fields that are places in an image."""
+
+MEANINGS = {
+    "sky_level": "Level of the sky beyond what was taken off as the image was read, in its unit"
+} | {
+    name: f"{meaning(name)} in the cutout, in whose middle the target was looked for"
+    for place in PLACES
+    for name in place
+}
+r"""What fields mean that are other ones in a catalogue."""
 
 _log = logging.getLogger(__name__)
 
