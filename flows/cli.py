@@ -11,20 +11,20 @@ import errno
 import json
 import logging
 import re
-import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, redirect_stdout
 from importlib import import_module
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Annotated, Any, NoReturn
+from types import TracebackType
+from typing import Annotated, Any
 
 import typer
 
 from flows.arguments import Arguments, replaced
 from flows.results import plain, side_by_side, table
+from flows.stopping import Stop
 from pipeline.errors import DataError, PipelineError
 
 app = typer.Typer(
@@ -296,28 +296,13 @@ def _answer(
 ) -> None:
     _log_to_stderr()
 
-    with _terminable(), _ExitCode(), redirect_stdout(sys.stderr):
+    with _ExitCode(), Stop(), redirect_stdout(sys.stderr):
         result = plain(work())
 
     if as_json:
         sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
     else:
         sys.stdout.write((text or table)(result))
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    r"""Lets SIGTERM end the process as Python ends by itself, which stops Prefect's temporary
-    server too."""
-
-    def end(number: int, _frame: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _log_to_stderr() -> None:
@@ -343,8 +328,8 @@ def _not_told_below(record: logging.LogRecord) -> bool:
 
 
 class _ExitCode(AbstractContextManager):
-    r"""Ends the process with 1 and one line on a user's error, with 2 and a traceback on ours,
-    and with 130 if the user has stopped it."""
+    r"""Ends the process with 1 and one line on a user's error, with 2 and a traceback on
+    ours."""
 
     def __exit__(
         self,
@@ -357,10 +342,6 @@ class _ExitCode(AbstractContextManager):
         if isinstance(error, PipelineError) or short:
             sys.stderr.write(f"tuningfork: {' '.join(str(error).split())}\n")
             raise SystemExit(1) from None
-        # Lightning ends with 1 where it is stopped
-        if any(isinstance(one, KeyboardInterrupt) for one in (error, error and error.__context__)):
-            sys.stderr.write("tuningfork: stopped; run it again to go on\n")
-            raise SystemExit(128 + signal.SIGINT) from None
         if isinstance(error, Exception):
             traceback.print_exception(error)
             raise SystemExit(2) from None

@@ -15,6 +15,7 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.settings import PREFECT_API_URL
 from prefect.tasks import Task
 
 from flows.arguments import at_home
@@ -77,7 +78,13 @@ def measure(input: str, to: str, settings: Sequence[str]) -> dict:
     return runs.measure(Path(at_home(input)), Path(at_home(to)), settings)
 
 
-@task(cache_policy=NO_CACHE, retries=len(DELAYS), retry_delay_seconds=DELAYS)
+def may_come_back(_task: Task, _run: TaskRun, _state: State) -> bool:
+    r"""Whether Prefect's server may be there again, as a temporary one that died is not."""
+
+    return PREFECT_API_URL.value() is not None
+
+
+@task(cache_policy=NO_CACHE, **(AGAIN | {"retry_condition_fn": may_come_back}))
 def publish(verb: str, name: str, result: Mapping[str, Any]) -> None:
     r"""Leaves a page with the numbers of a flow, and a link to its MLflow run if it has one."""
 

@@ -4,6 +4,7 @@ __all__ = ["end_with_parent", "in_order"]
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections import deque
@@ -68,6 +69,7 @@ def in_order(
 
 
 def _begin(folder: str) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is told by the parent alone
     os.chdir(folder)
     if sys.stderr is not None:
         os.dup2(2, 1)  # results alone go to standard output, and those are the parent's
