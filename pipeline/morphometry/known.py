@@ -86,7 +86,7 @@ class Known(NamedTuple):
         sky: What the sky adds.
         alike: How much the noise of neighbours is alike.
         box: The column, the row and the side of the empty box.
-        unsure: The relative error of the noise of the sky.
+        sigma_error: The relative error of the noise of the sky.
         parity: Whether all choices are those of statmorph.
     """
 
@@ -104,7 +104,7 @@ class Known(NamedTuple):
     sky: Sky
     alike: Grain
     box: tuple[int, int, int]
-    unsure: float
+    sigma_error: float
     parity: bool
 
     @property

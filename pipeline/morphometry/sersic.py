@@ -15,7 +15,7 @@ from pipeline.morphometry.geometry import Aperture
 from pipeline.morphometry.least_squares import invert
 from pipeline.morphometry.psf import Kernel
 from pipeline.morphometry.sersic_descent import Fit, begin, descend, ellipse, sandwich, squares
-from pipeline.morphometry.sersic_model import UNKNOWNS, Box, Data
+from pipeline.morphometry.sersic_model import UNKNOWNS, Box, Data, dot
 
 FINENESS = (0.5, 0.18, 0.0)
 r"""The squares of each stage of a fit, against their distance from the centre."""
@@ -202,12 +202,13 @@ def _covariance(
     """
 
     level, side = unsure
-    inverse, out = np.empty_like(normal), np.empty_like(normal)
+    inverse, out, moved = np.empty_like(normal), np.empty_like(normal), np.empty_like(pull)
     invert(normal, inverse)
     for i in range(UNKNOWNS):
+        moved[i] = level * dot(inverse[i], pull)
+    for i in range(UNKNOWNS):
         for j in range(UNKNOWNS):
-            moved = (inverse[i] * pull).sum() * (inverse[j] * pull).sum()
-            out[i, j] = side**2 * inverse[i, j] + level**2 * moved
+            out[i, j] = side**2 * inverse[i, j] + moved[i] * moved[j]
     for i in range(UNKNOWNS):
         if np.abs(normal[i]).sum() == 1.0:  # frozen at a bound
             out[i, i] = np.nan
@@ -233,6 +234,7 @@ def _result(p: NDArray, fit: Fit, pixels: int, covariance: NDArray) -> Sersic:  
         flags |= FIT_FAILED
     aic, bic = _criteria(fit.chi2, pixels)
 
+    # In the order of the fields: numba takes no more than 15 by name
     return Sersic(
         fit.amplitude,
         galaxy.a,

@@ -101,7 +101,7 @@ def _place(
     r"""Measures the sky, and finds the centre of symmetry, the shape and the Petrosian radii."""
 
     image, mask, segment, _ = stamp
-    values, sky, alike, box, unsure, bits = _sky(stamp, sky, parity)
+    values, sky, alike, box, sigma_error, bits = _sky(stamp, sky, parity)
 
     sums = cumulate(image, mask)
     x0, y0, _, f0 = centroid(image, segment)
@@ -119,7 +119,7 @@ def _place(
     weight = weights(image, mask, gain, sky.sigma if sky.sigma > 0 else 0.0, parity)
     known = Known(
         x, y, q, theta, x0, y0, central, circ, ellip, sums, weight,
-        sky, alike, box, math.sqrt(alike.folded) * unsure, parity,
+        sky, alike, box, math.sqrt(alike.folded) * sigma_error, parity,
     )  # fmt: skip
 
     return values | of_place(stamp, known), known, bits | f0 | f1 | f2 | f3 | f4 | f5 | f6
@@ -138,13 +138,13 @@ def _sky(
     box = 0, 0, 0
     if parity:
         column, row, width, mean, median, sigma, turned, bits = skybox(stamp.image, stamp.taken)
-        box, level, unsure = (column, row, width), mean, 1 / (math.sqrt(2) * max(width, 1))
+        box, level, error = (column, row, width), mean, 1 / (math.sqrt(2) * max(width, 1))
     else:
         mean, median = left_over(stamp.image, stamp.taken)
         sigma, turned, error, bits = noise(stamp.image, stamp.taken)
-        level, unsure = median, error / turned if turned > 0 else 0.0
+        level, error = median, error / turned if turned > 0 else 0.0
     if not math.isnan(sky.sigma):
-        sigma, turned, unsure, bits = sky.sigma, white_asymmetry(sky.sigma), 0.0, 0
+        sigma, turned, error, bits = sky.sigma, white_asymmetry(sky.sigma), 0.0, 0
     bits |= NO_SKY if not sigma > 0 or abs(level) > sigma else 0
     alike = grain(stamp.image, stamp.taken, sigma)
     side = math.sqrt(alike.summed)
@@ -153,7 +153,7 @@ def _sky(
     found = {"sky_mean": mean, "sky_median": median, "sky_sigma": sigma, "sky_grain": side}
     turned = turned if math.isnan(sky.asymmetry) else sky.asymmetry
 
-    return found, Sky(sigma, turned, sky.smoothness, doubt), alike, box, unsure, bits
+    return found, Sky(sigma, turned, sky.smoothness, doubt), alike, box, error, bits
 
 
 def _radii(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
@@ -192,7 +192,7 @@ def _symmetry(stamp: Stamp, known: Known, values: dict[str, float]) -> Found:
     level = rms_noise(known.weight, turned[1], x, y, known.central)
     level = sky.sigma if known.parity else level
     a2, f1 = rms_asymmetry2(image, *turned, x, y, known.central, level, spread)
-    unsure = known.unsure * sky.asymmetry if sky.asymmetry > 0 else 0.0
+    unsure = known.sigma_error * sky.asymmetry if sky.asymmetry > 0 else 0.0
     free, free_error, error = unbiased_asymmetry(
         image, *turned, known.weight, x, y, known.central, (unsure, sky.level, known.alike)
     )

@@ -106,13 +106,15 @@ def of_turn(
         stamp.image, difference, known.weight, stamp.segment, known.x, known.y, pull, known.alike
     )
     level = level if level > 0 else 0.0
-    unsure = known.unsure * (sigma / level) ** 2 if level > 0 else 0.0
+    unsure = known.sigma_error * (sigma / level) ** 2 if level > 0 else 0.0
     rms = rms_error(*both, circle, values["rms_asymmetry2"], (level, unsure, spread), known.alike)
     place, shape = (known.x, known.y), (known.q, known.theta)
     inner = Aperture(*place, values["rhalf_ellip"], *shape)
     ellipses = inner, Aperture(*place, values["rmax_ellip"], *shape)
     a = known.sky.asymmetry if known.sky.asymmetry > 0 else 0.0
-    outer = outer_error(*both, ellipses, values["outer_asymmetry"], (a, known.unsure), known.alike)
+    outer = outer_error(
+        *both, ellipses, values["outer_asymmetry"], (a, known.sigma_error), known.alike
+    )
 
     return _named({"x": x, "y": y, "rms_asymmetry2": rms, "outer_asymmetry": outer})
 
@@ -156,7 +158,7 @@ def of_light(known: Known, values: dict[str, float]) -> dict[str, float]:
     g, own = of_gini("gini"), of_gini("gini_unmasked")
     bulge, merger = math.hypot(0.693 * m, 4.95 * g), math.hypot(0.139 * m, 0.990 * g)
     of_pixels = known.side * values["sn_per_pixel_error"]
-    sn = math.hypot(of_pixels, sn * known.unsure, sn * more * (1 - faint), level)
+    sn = math.hypot(of_pixels, sn * known.sigma_error, sn * more * (1 - faint), level)
     found = {
         "gini": g,
         "gini_unmasked": own,
