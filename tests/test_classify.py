@@ -134,6 +134,7 @@ def test_catalogue(tmp_path, model, store, suffix):
     assert metadata["software"].startswith("tuningfork 0")
 
     assert answer["classified"] == 14 and answer["rejected"] == 3
+    assert answer["rejected_because"] == {"the file is empty": 3}
     assert sum(answer["by_class"].values()) == 14
     assert not Path(f"{to}.parts").exists()
 
