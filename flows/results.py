@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+WIDEST = 40
+r"""The characters of a name that values are aligned with."""
+
 
 def plain(value: Any) -> Any:
     r"""Makes a result of what JSON knows: NaN becomes null, a path text, a NumPy scalar itself."""
@@ -49,9 +52,12 @@ def show(value: Any) -> str:
 
 
 def table(result: Mapping[str, Any]) -> str:
-    r"""Writes a result line by line."""
+    r"""Writes a result line by line. A name as long as a sentence moves no other value."""
 
-    return _aligned(list(flatten(result)))
+    rows = list(flatten(result))
+    width = max((len(name) for name, _ in rows if len(name) <= WIDEST), default=0)
+
+    return "".join(f"{name:{width}}  {text}".rstrip() + "\n" for name, text in rows)
 
 
 def side_by_side(result: Mapping[str, Any]) -> str:

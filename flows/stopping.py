@@ -3,6 +3,7 @@ it has started."""
 
 __all__ = ["Stop"]
 
+import atexit
 import logging
 import os
 import re
@@ -14,10 +15,9 @@ import threading
 import time
 from contextlib import AbstractContextManager, suppress
 from importlib import import_module
-from multiprocessing import resource_tracker
 from types import FrameType, TracebackType
 
-GRACE = 2.0
+GRACE = 1.5
 r"""The seconds that are left to clean up in."""
 
 POKE = signal.SIGURG
@@ -25,6 +25,9 @@ r"""What ends a wait of the main thread, and does nothing by itself."""
 
 WORKERS = r"multiprocessing\.(forkserver|spawn)"
 r"""What the commands of processes have that work for this one. A server is told of the end."""
+
+SERVERS = r"^(?!.*resource_tracker)"
+r"""What is killed at last: what cleans up after all ends by itself."""
 
 SHOW = "\x1b[?25h"
 r"""What brings the cursor back to a terminal, which a progress bar hides."""
@@ -54,13 +57,15 @@ class Stop(AbstractContextManager):
         for handler in self._handlers:
             handler.addFilter(self._may_tell)
 
+        atexit.register(self._leave)  # the first is the last to be called
         # What runs in the background ignores Ctrl-C, and goes on to
         numbers = [signal.SIGINT, signal.SIGTERM]
         self._numbers = [n for n in numbers if signal.getsignal(n) is not signal.SIG_IGN]
         self._before = {n: signal.signal(n, self._interrupt) for n in self._numbers}
         self._before[POKE] = signal.signal(POKE, lambda *_: None)
         self._wakeup = signal.set_wakeup_fd(self._mouth.fileno(), warn_on_full_buffer=False)
-        resource_tracker.ensure_running()  # which unblocks what is blocked, in Python 3.11
+        # In Python 3.11, what starts this unblocks what is blocked
+        import_module("multiprocessing.resource_tracker").ensure_running()
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
@@ -75,8 +80,10 @@ class Stop(AbstractContextManager):
     ) -> None:
         if self.number:  # and until the process ends
             self._say()
+            _kill(SERVERS)  # of which Prefect would wait for the end
             raise SystemExit(128 + self.number) from None
 
+        atexit.unregister(self._leave)
         signal.set_wakeup_fd(self._wakeup)
         for number, before in self._before.items():
             signal.signal(number, before)
@@ -113,7 +120,12 @@ class Stop(AbstractContextManager):
 
         self._say()
         _kill("")
-        os._exit(128 + number)
+        self._leave()
+
+    def _leave(self) -> None:
+        r"""Ends the process, which takes seconds where large libraries are taken apart."""
+
+        os._exit(128 + self.number)
 
     def _heed(self, number: int) -> None:
         r"""Keeps all but the last word from the user, and the workers from more work."""

@@ -23,7 +23,7 @@ from pipeline.admission import refused, scale_misfit
 from pipeline.card import Card
 from pipeline.catalogue import Column, contents, in_parts
 from pipeline.errors import DataError
-from pipeline.feeds import ABOUT, STATUS, Feed, Records, all_rejected, describe
+from pipeline.feeds import ABOUT, STATUS, Feed, Records, all_rejected, describe, why_rejected
 from pipeline.predictor import Predictor
 
 BATCH_PIXELS = 2**21
@@ -87,8 +87,8 @@ def classify(
             default there is no such column.
 
     Returns:
-        The numbers of inputs, of those classified, rejected, and found done, and of galaxies
-        by class.
+        The numbers of inputs, of those classified, rejected, and why, and found done, and of
+        galaxies by class.
 
     Raises:
         ConfigError: If the catalogue is of no known format, or would replace another file.
@@ -283,10 +283,12 @@ def _counts(files: Sequence[Path]) -> dict[str, Any]:
         classes.update(name for name in table["class"].to_pylist() if name)
 
     rejected = status["rejected"]
+    why = {"rejected_because": why_rejected(files)} if rejected else {}
 
     return {
         "classified": status.total() - rejected,
         "rejected": rejected,
+        **why,
         "by_status": dict(sorted(status.items())),
         "by_class": dict(sorted(classes.items())),
     }

@@ -11,6 +11,7 @@ __all__ = [
     "commonest",
     "describe",
     "kinds",
+    "why_rejected",
 ]
 
 import re
@@ -177,6 +178,21 @@ def all_rejected(to: Path, files: Sequence[Path]) -> DataError:
     return DataError(
         f"{to} is not written: all {len(reasons)} inputs are rejected, {commonest(reasons)}"
     )
+
+
+def why_rejected(files: Sequence[Path]) -> dict[str, int]:
+    r"""Counts the reasons of the rejected inputs of a catalogue, by their kinds.
+
+    Arguments:
+        files: Its parts.
+    """
+
+    reasons = []
+    for path in files:
+        found = pq.read_table(path, columns=["reason"], filters=[("status", "=", "rejected")])
+        reasons += found["reason"].to_pylist()
+
+    return kinds(reasons)
 
 
 def commonest(reasons: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from pipeline import KERNEL_VERSION, __version__
 from pipeline.catalogue import Column, contents, in_parts
 from pipeline.compilation import compile_once
 from pipeline.errors import DataError
-from pipeline.feeds import ABOUT, STATUS, Feed, Records, all_rejected, describe
+from pipeline.feeds import ABOUT, STATUS, Feed, Records, all_rejected, describe, why_rejected
 from pipeline.morphometry import FLAGS, Morphology, names
 from pipeline.morphometry.cutouts import GRADIENT, measure_cutouts, neighbours
 from pipeline.morphometry.fields import FLUXES, meaning, unit
@@ -112,7 +112,7 @@ def measure(
         progress: Called with the number of inputs that are done, and of all.
 
     Returns:
-        The numbers of inputs, of those measured and rejected, of parts found done, and of
+        The numbers of inputs, of those measured and rejected, and why, of parts found done, and of
         galaxies by flag of each band.
 
     Raises:
@@ -354,10 +354,12 @@ def _counts(files: Sequence[Path], bands: Sequence[str]) -> dict[str, Any]:
                 counter.update({name: count for name in names(bits)})
 
     rejected = status["rejected"]
+    why = {"rejected_because": why_rejected(files)} if rejected else {}
 
     return {
         "measured": status.total() - rejected,
         "rejected": rejected,
+        **why,
         "by_status": dict(sorted(status.items())),
         "by_flag": {band: _by_bit(counter) for band, counter in flags.items()},
     }

@@ -110,7 +110,7 @@ def test_catalogue(tmp_path, model, store, suffix):
     p = np.stack([table["p_round"], table["p_disk"]], axis=1)
     assert np.isnan(p[rejected]).all() and np.isnan(table["entropy"][rejected]).all()
     assert set(table["class"][rejected]) == {""}
-    assert set(table["reason"][rejected]) == {"the file is empty"}
+    assert {*table["reason"][rejected]} == {*answer["rejected_because"]} == {"the file is empty"}
 
     # The probabilities are those of the network, calibrated, one galaxy at a time
     card, network = load_card(model)

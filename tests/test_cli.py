@@ -292,6 +292,11 @@ def test_table(monkeypatch):
     done = call("evaluate", DEMO)
     assert done.stdout.split() == ["test.accuracy", "0.9123", "test.galaxies", "400"]
 
+    why = "m51.fits is not a FITS file, it begins with b'<!DOCTYPE html>'"
+    answers(monkeypatch, "measure", {"inputs": 2, "rejected_because": {why: 1}})
+    done = call("measure", DEMO, "--to", "x.fits", "--no-flow")
+    assert done.stdout == f"inputs  2\nrejected_because.{why}  1\n"
+
 
 @pytest.mark.parametrize("verb", [[], ["run"], ["classify"]])
 def test_help_is_light(verb):

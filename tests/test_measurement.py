@@ -38,6 +38,7 @@ def test_catalogue(tmp_path, suffix):
     table = read_table(to)
 
     assert answer["inputs"] == 9 and answer["measured"] == 8 and answer["rejected"] == 1
+    assert answer["rejected_because"] == {"the file is empty": 1}
     assert table["id"].tolist() == [f"J{i:03d}" for i in range(9)]
     assert np.ma.is_masked(table["flags_g"][3]) and np.isnan(table["gini_g"][3])
     assert table["reason"][3] == "the file is empty"

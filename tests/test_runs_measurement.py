@@ -66,6 +66,48 @@ def test_bands_of_the_simulator(tmp_path):
     assert layout(find_images(tmp_path / "cutouts"), 1) == (("g", "r", "i", "z"), (32, 32))
 
 
+def test_file_per_band(tmp_path, caplog):
+    r"""A pattern says which files are the bands of a galaxy; one name for several is told."""
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(2):
+        for band, image in zip("gr", draw(i), strict=True):
+            write_image(folder / f"m{i}_{band}.fits", image + 50, {"FILTER": band})
+    settings = ["morphometry.workers=1", "data.workers=1"]
+
+    with pytest.raises(ConfigError, match=r"has the bands g and .*_r\.fits r: .*data\.pattern="):
+        runs.measure(folder, tmp_path / "c.csv", settings)
+    pattern = ["data.pattern={id}_{band}.fits", "data.bands=[g, r]"]
+    runs.measure(folder, tmp_path / "two.csv", [*settings, *pattern])
+    two = read_table(tmp_path / "two.csv")
+    assert two["id"].tolist() == ["m0", "m1"] and not caplog.records
+
+    runs.measure(folder, tmp_path / "one.csv", [*settings, "data.bands=[x]"])
+    assert "m0_g.fits has the bands g and " in caplog.text and "m0_r.fits r: all" in caplog.text
+    one = read_table(tmp_path / "one.csv")
+    assert one["id"].tolist() == ["m0_g", "m0_r", "m1_g", "m1_r"]
+    assert one["gini_x"].tolist() == [row[f"gini_{band}"] for row in two for band in "gr"]
+
+
+def test_left_out(tmp_path, images, caplog):
+    r"""What of a folder is not measured is told."""
+
+    (images / "more").mkdir()
+    (images / "more/4.fits").write_bytes((images / "0.fits").read_bytes())
+    (images / "5.fits").symlink_to(tmp_path / "gone.fits")
+    (images / "notes").symlink_to(tmp_path / "gone.txt")
+    found = runs.measure(images, tmp_path / "c.csv", ["morphometry.workers=1"])
+
+    assert found["inputs"] == 4
+    assert f"the images of {images}/more, 1, are left out" in caplog.text
+    assert f"{images}/5.fits is left out: a link to {tmp_path}/gone.fits" in caplog.text
+    assert "notes" not in caplog.text
+
+
+        runs.measure(images, tmp_path / "c.csv", ["data.chunk=9"])
+
+
 def test_padding(tmp_path):
     r"""An image that is padded, to a larger grid of either parity, is measured as by itself."""
 
@@ -134,7 +176,9 @@ def test_wrong_inputs(tmp_path, images):
     with pytest.raises(ConfigError, match=r"0\.fits has the bands g, r and .*4\.fits g, i"):
         runs.measure(images, tmp_path / "c.csv")
     with pytest.raises(ConfigError, match=r"is no experiment, it takes morphometry"):
-        runs.measure(images, tmp_path / "c.csv", ["data.pattern=a"])
+        runs.measure(images, tmp_path / "c.csv", ["data.chunk=9"])
+    with pytest.raises(ConfigError, match=r"has \{band\}: say which, from blue to red"):
+        runs.measure(images, tmp_path / "c.csv", ["data.pattern={id}_{band}.fits"])
     store = fill(tmp_path / "store", 2).folder
     with pytest.raises(ConfigError, match=r"is a store, it takes morphometry"):
         runs.measure(store, tmp_path / "c.csv", ["data.size=9"])

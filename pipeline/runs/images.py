@@ -2,9 +2,10 @@ r"""Images without an experiment: those of a folder, or one, and what can be tol
 
 __all__ = ["find_images", "layout"]
 
+import logging
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import ConfigError, DataError
@@ -22,26 +23,44 @@ COLOURS = ("blue", "green", "red")
 TASK = 64
 r"""The number of images that a worker is handed at once."""
 
+_log = logging.getLogger(__name__)
+
 Layout = tuple[tuple[str, ...], tuple[int, int]]
 
 
 def find_images(input: Path) -> list[Source]:
-    r"""Takes one image, or all images of a folder, whatever their formats, by their names."""
+    r"""Takes one image, or all images of a folder, whatever their formats, by their names. Those
+    of folders within it, and links to nowhere, are told and left out."""
 
     if not input.is_dir():
         return [Source(_split(input.name)[0], (input,))]
 
-    files = [path for path in sorted(input.iterdir()) if path.is_file() and _split(path.name)[1]]
-    files = [path for path in files if not path.name.startswith(".")]
+    paths = [path for path in sorted(input.iterdir()) if not path.name.startswith(".")]
+    files = [path for path in paths if path.is_file() and _split(path.name)[1]]
+    within = _within(path for path in paths if path.is_dir())
     if not files:
-        inside = [path for path in sorted(input.rglob("*")) if _split(path.name)[1]]
-        hint = f"; those of {inside[0].parent} need a call of their own" if inside else ""
+        hint = f"; those of {next(iter(within))} need a call of their own" if within else ""
         raise DataError(f"{input} is no store and has no image ({', '.join(IMAGES)}){hint}")
+    for folder, count in within.items():
+        _log.warning(
+            "the images of %s, %d, are left out: they need a call of their own", folder, count
+        )
+    for path in paths:
+        if _split(path.name)[1] and not path.exists():
+            _log.warning("%s is left out: a link to %s, which is not there", path, path.readlink())
     seen = Counter(_split(path.name)[0] for path in files)
     named = {path: _split(path.name)[0] for path in files}
     sources = [Source(id if seen[id] == 1 else path.name, (path,)) for path, id in named.items()]
 
     return sorted(sources, key=lambda source: source.id)
+
+
+def _within(folders: Iterable[Path]) -> Counter[Path]:
+    r"""Counts the images of folders, and of those within them, by the folder they lie in."""
+
+    found = (path for folder in folders for path in sorted(folder.rglob("*")))
+
+    return Counter(path.parent for path in found if _split(path.name)[1] and path.is_file())
 
 
 def layout(sources: Sequence[Source], workers: int, given: Collection[str] = ()) -> Layout:
@@ -51,7 +70,7 @@ def layout(sources: Sequence[Source], workers: int, given: Collection[str] = ())
     or those of :func:`pipeline.filters.cube_bands`), or else numbers.
 
     Arguments:
-        sources: The images, one file each.
+        sources: The images.
         workers: The number of processes that read.
         given: What need not be the same: `bands`, or `size`.
 
@@ -63,7 +82,7 @@ def layout(sources: Sequence[Source], workers: int, given: Collection[str] = ())
         DataError: If none can be read.
     """
 
-    paths = [source.files[0] for source in sources]
+    paths = [path for source in sources for path in source.files]
     tasks = ((paths[i : i + TASK],) for i in range(0, len(paths), TASK))
     found = [one for part in in_order(_layouts, tasks, workers) for one in part]
     known = {path: one for path, one in zip(paths, found, strict=True) if isinstance(one, tuple)}
@@ -71,6 +90,7 @@ def layout(sources: Sequence[Source], workers: int, given: Collection[str] = ())
         raise DataError(str(found[0]))
 
     first, (bands, size) = next(iter(known.items()))
+    _warn_of_bands(known, given)
     for path, (names, other) in known.items():
         if "size" not in given and other != size:
             raise ConfigError(
@@ -79,11 +99,26 @@ def layout(sources: Sequence[Source], workers: int, given: Collection[str] = ())
             )
         if "bands" not in given and names != bands:
             raise ConfigError(
-                f"{first} has the bands {', '.join(bands)} and {path} {', '.join(names)}: write an"
-                " experiment, or say what to call them with --set data.bands=[NAMES]"
+                f"{first} has the bands {', '.join(bands)} and {path} {', '.join(names)}: say"
+                " where those of a galaxy are, with --set 'data.pattern={id}_{band}.fits' and"
+                " --set data.bands=[NAMES], or what to call them all, with the latter alone"
             )
 
     return bands, size
+
+
+def _warn_of_bands(known: Mapping[Path, Layout], given: Collection[str]) -> None:
+    r"""Tells of images that are called the same, and are not."""
+
+    one: dict[tuple[str, ...], Path] = {}
+    for path, (names, _) in known.items():
+        one.setdefault(names, path)
+    if "bands" in given and "pattern" not in given and len(one) > 1:
+        (names, path), (others, other) = [*one.items()][:2]
+        _log.warning(
+            "%s has the bands %s and %s %s: all are called as data.bands says",
+            *(path, ", ".join(names), other, ", ".join(others)),
+        )
 
 
 def _layouts(paths: Sequence[Path]) -> list[Layout | str]:

@@ -4,13 +4,13 @@ __all__ = ["measure"]
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pipeline import config, runs
-from pipeline.config import Experiment, Morphometry
+from pipeline.config import Data, Experiment, Morphometry
 from pipeline.errors import ConfigError, DataError
 from pipeline.feeds import Feed, StoreFeed
 from pipeline.fits import read_frame
@@ -18,11 +18,16 @@ from pipeline.measurement import Options
 from pipeline.measurement import measure as measure_feed
 from pipeline.morphometry.psf import Kernel, separate
 from pipeline.runs.images import find_images, layout
-from pipeline.runs.inputs import feed, progress_bar
+from pipeline.runs.inputs import feed, progress_bar, sources_of
+from pipeline.sources import Source
 from pipeline.store import Store
 
 OF_IMAGES = tuple(
-    f"data.{key}" for key in ("bands", "size", "scale", "pixel_scale", "hdu", "survey", "workers")
+    f"data.{key}"
+    for key in (
+        *("bands", "size", "scale", "pixel_scale", "hdu", "survey", "workers"),
+        *("pattern", "band_text"),
+    )
 )
 r"""The settings of `data` that images without an experiment heed."""
 
@@ -68,15 +73,30 @@ def _inputs(input: Path, overrides: Sequence[str]) -> tuple[Feed, Morphometry]:
         _only(overrides, (), f"{input} is a store")
         return StoreFeed(store), settings.morphometry
 
-    sources = find_images(input)
     experiment = _experiment(input, ("1",), (64, 64), overrides)
     _only(overrides, OF_IMAGES, f"{input} is no experiment")
     given = {text.partition("=")[0].removeprefix("data.") for text in overrides}
+    sources = _sources(experiment.data, given)
     if not given >= {"bands", "size"}:
         found = layout(sources, experiment.data.workers, given)
         experiment = _experiment(input, *found, overrides)
 
     return feed(experiment.data, sources), experiment.morphometry
+
+
+def _sources(data: Data, given: Collection[str]) -> list[Source]:
+    r"""Finds images without an experiment, each all that there is of a galaxy, unless a pattern
+    says which belong together."""
+
+    if "pattern" not in given:
+        return find_images(data.root)
+    if "{band}" in data.pattern and "bands" not in given:
+        raise ConfigError(
+            f"data.pattern={data.pattern!r} has {{band}}: say which, from blue to red, with --set"
+            " data.bands=[NAMES]"
+        )
+
+    return sources_of(data)
 
 
 def _only(overrides: Sequence[str], known: Sequence[str], what: str) -> None:
