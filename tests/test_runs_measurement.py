@@ -105,9 +105,6 @@ def test_left_out(tmp_path, images, caplog):
     assert "notes" not in caplog.text
 
 
-        runs.measure(images, tmp_path / "c.csv", ["data.chunk=9"])
-
-
 def test_padding(tmp_path):
     r"""An image that is padded, to a larger grid of either parity, is measured as by itself."""
 
