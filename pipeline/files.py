@@ -83,11 +83,12 @@ def read_json(path: Path, *expected: str) -> dict:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, sake: Path | None = None) -> Iterator[None]:
     r"""Keeps other processes out of a folder, waiting for the one at work. A kill releases it.
 
     Arguments:
         folder: The folder. Made if it is not there.
+        sake: What it is for, which an error names. By default, the folder itself.
 
     Raises:
         PipelineError: If the folder cannot be written.
@@ -95,7 +96,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     held = False
     while not held:
-        with _explained(folder):
+        with _explained(sake or folder):
             folder.mkdir(parents=True, exist_ok=True)
             file = (folder / ".lock").open("a")
         with file:

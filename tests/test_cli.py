@@ -85,7 +85,7 @@ WRONG = [
     ("measure {full} --to {to}.csv", "{full}"),
     ("measure {store} --to {to}.txt", "{to}.txt"),
     ("measure {store} --to {full}.csv", "{full}.csv"),
-    ("measure {store} --to {file}/galaxies.csv", "{file}"),
+    ("measure {store} --to {file}/galaxies.csv", "{file}/galaxies.csv cannot be written"),
     ("run {missing}.yaml", "{missing}.yaml"),
     ("show {full}", "{full}"),
 ]

@@ -42,6 +42,9 @@ def test_every_file_builds(path):
     ("setting", "message"),
     [
         ("training.epoch=3", r"^--set .*: unknown key 'training.epoch', did you mean 'epochs'\?"),
+        ("mode=fast", r"unknown key 'mode', did you mean 'morphometry\.mode'\?"),
+        ("data.optimizer=sgd", r"unknown key 'data\.optimizer', .* 'training\.optimizer'\?"),
+        ("workers=2", r"did you mean 'data\.workers' or 'morphometry\.workers'\?"),
         ("trainning.epochs=3", r"unknown key 'trainning', did you mean 'training'\?"),
         ("data.labels.colum=c", r"unknown key 'data.labels.colum', did you mean 'column'\?"),
         ("training.optimizer=adamm", r"training.optimizer='adamm', did you mean 'adam'\?"),

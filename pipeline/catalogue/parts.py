@@ -86,7 +86,7 @@ def in_parts(
     to = Path(to)
     _check(to, len(columns))
     folder = Path(f"{to}.parts")
-    with locked(folder):
+    with locked(folder, to):
         sweep(to)
         _follow(plan, folder)
         found = {int(part.stem) for part in folder.glob("[0-9]*.parquet")}

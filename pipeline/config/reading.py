@@ -198,7 +198,7 @@ def _explain(place: Sequence[int | str], error: Mapping[str, Any], origin: str) 
     where = ".".join(map(str, place))
 
     if error["type"] == "extra_forbidden":
-        return f"{origin}: unknown key {where!r}, {suggest(str(place[-1]), _fields(place[:-1]))}"
+        return f"{origin}: unknown key {where!r}, {_nearest(place)}"
     if error["type"] == "literal_error":
         known = re.findall(r"'([^']*)'", error["ctx"]["expected"])
         return f"{origin}: {where}={error['input']!r}, {suggest(str(error['input']), known)}"
@@ -221,11 +221,32 @@ def _expected(error: Mapping[str, Any]) -> str:
     return _KINDS.get(error["type"], said)
 
 
+def _nearest(place: Sequence[int | str]) -> str:
+    r"""Suggests the sections that have a key, or else what is like it in its own."""
+
+    key = str(place[-1])
+    known = {name: section for name in Experiment.model_fields if (section := _section([name]))}
+    found = [f"'{name}.{key}'" for name, one in known.items() if key in one.model_fields]
+
+    return f"did you mean {' or '.join(found)}?" if found else suggest(key, _fields(place[:-1]))
+
+
 def _fields(loc: Sequence[int | str]) -> list[str]:
-    section: type[BaseModel] = Experiment
+    section = _section(loc)
+
+    return list(section.model_fields) if section else []
+
+
+def _section(loc: Sequence[int | str]) -> type[BaseModel] | None:
+    r"""Returns the section at a place, if it is one."""
+
+    section: type[BaseModel] | None = Experiment
     for name in loc:
+        if section is None:
+            break
         annotation = section.model_fields[str(name)].annotation
         kinds = [annotation, *get_args(annotation)]
-        section = next(k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel))
+        found = (k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel))
+        section = next(found, None)
 
-    return list(section.model_fields)
+    return section

@@ -7,7 +7,7 @@ __all__ = ["MorphologyTransformer"]
 
 import math
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -17,7 +17,7 @@ from sklearn.utils import Tags
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from pipeline.errors import DataError
+from pipeline.errors import ConfigError, DataError, suggest
 from pipeline.morphometry.features import FEATURES, feature_names, features
 from pipeline.morphometry.measure import Mode
 
@@ -82,8 +82,9 @@ class MorphologyTransformer(TransformerMixin, BaseEstimator):
             y: Not used.
 
         Raises:
-            DataError: If images of that shape do not have that many pixels or bands.
-            ConfigError: If a column is no measurement.
+            DataError: If images of that shape do not have that many pixels or bands, or have
+                more bands than pixels on a side.
+            ConfigError: If a column is no measurement, or the mode or the gain is not possible.
         """
 
         given = getattr(X, "shape", ())
@@ -91,6 +92,10 @@ class MorphologyTransformer(TransformerMixin, BaseEstimator):
         known = given[1:] if self.image_shape is None and len(given) > 2 else self.image_shape
         self.image_shape_ = _shape(pixels.shape[1], known)
         feature_names(self._bands(), self._columns())
+        if self.mode not in get_args(Mode):
+            raise ConfigError(f"mode={self.mode!r}, {suggest(self.mode, get_args(Mode))}")
+        if not isinstance(self.gain, (int, float, np.number)) or not self.gain > 0:
+            raise ConfigError(f"gain={self.gain!r}, expected a number above 0")
         if len(self._bands()) != self.image_shape_[0]:
             raise DataError(f"bands={self.bands!r} for images of shape {self.image_shape_}")
 
@@ -140,6 +145,9 @@ class MorphologyTransformer(TransformerMixin, BaseEstimator):
         return np.array([name.removesuffix("_0") if alone else name for name in names], object)
 
     def _columns(self) -> tuple[str, ...]:
+        if isinstance(self.columns, str):
+            raise ConfigError(f"columns={self.columns!r}, expected a list of names")
+
         return FEATURES if self.columns is None else tuple(self.columns)
 
     def _bands(self) -> tuple[str, ...]:
@@ -178,5 +186,10 @@ def _shape(size: int, given: Sequence[int] | None) -> tuple[int, int, int]:
         shape = [size // math.prod(shape), *shape]
     if len(shape) != 3 or min(shape) < 1 or math.prod(shape) != size:
         raise DataError(f"images of shape {tuple(given)} with {size} pixels")
+    if shape[0] > min(shape[1:]):
+        raise DataError(
+            f"images of shape {tuple(shape)}, which is {shape[0]} bands of {shape[1]} x {shape[2]}"
+            " pixels, expected (C, H, W): bands first, and no more than pixels on a side"
+        )
 
     return shape[0], shape[1], shape[2]

@@ -130,6 +130,14 @@ def test_refused():
         MorphologyTransformer(bands=["g"]).fit(images)
     with pytest.raises(ConfigError, match="no measurement 'ginni', did you mean 'gini'"):
         MorphologyTransformer(columns=["ginni"]).fit(images)
+    with pytest.raises(ConfigError, match=r"columns='gini', expected a list of names"):
+        MorphologyTransformer(columns="gini").fit(images)
+    with pytest.raises(ConfigError, match="mode='slow', expected one of fast, parity"):
+        MorphologyTransformer(mode="slow").fit(images)
+    with pytest.raises(ConfigError, match="gain=0, expected a number above 0"):
+        MorphologyTransformer(gain=0).fit(images)
+    with pytest.raises(DataError, match=r"\(40, 36, 2\), which is 40 bands of 36 x 2 pixels"):
+        MorphologyTransformer().fit(np.moveaxis(images, 1, 3))
     for columns in ([], ["colour_gradient"]):
         with pytest.raises(ConfigError, match="of 1 bands, expected measurements"):
             MorphologyTransformer(columns=columns).fit(images[:, 0])
