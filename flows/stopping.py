@@ -64,8 +64,7 @@ class Stop(AbstractContextManager):
         self._before = {n: signal.signal(n, self._interrupt) for n in self._numbers}
         self._before[POKE] = signal.signal(POKE, lambda *_: None)
         self._wakeup = signal.set_wakeup_fd(self._mouth.fileno(), warn_on_full_buffer=False)
-        # In Python 3.11, what starts this unblocks what is blocked
-        import_module("multiprocessing.resource_tracker").ensure_running()
+        _track()  # before, as in Python 3.11 it unblocks what is blocked
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
@@ -119,7 +118,7 @@ class Stop(AbstractContextManager):
         time.sleep(GRACE)
 
         self._say()
-        _kill("")
+        _kill(SERVERS)
         self._leave()
 
     def _leave(self) -> None:
@@ -141,6 +140,16 @@ class Stop(AbstractContextManager):
             shown = SHOW if self._screen.isatty() else ""
             self._screen.write(f"{shown}tuningfork: stopped; run it again to go on\n")
             self._screen.flush()
+
+
+def _track() -> None:
+    r"""Starts what deletes the semaphores that killed processes leave, and not with a warning."""
+
+    before = {"PYTHONWARNINGS": text} if (text := os.environ.get("PYTHONWARNINGS")) else {}
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    import_module("multiprocessing.resource_tracker").ensure_running()
+    del os.environ["PYTHONWARNINGS"]
+    os.environ |= before
 
 
 def _kill(kind: str) -> None:

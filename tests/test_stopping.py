@@ -98,7 +98,7 @@ def ends(terminal, how, within):
     assert terminal.process.returncode == 128 + code, said
     assert said.count("tuningfork:") == 1 and said.endswith(f"{LAST}\r\n"), said
     assert not any(word in said for word in ("Traceback", "Crash", "Error", "connect")), said
-    assert not terminal.left()
+    assert terminal.read(lambda: not terminal.left(), 2)
 
 
 @pytest.fixture(scope="module")
