@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-WATCHED = ("pipeline.morphometry.measure", "pipeline.morphometry.statistics")
+WATCHED = ("pipeline.morphometry.measure", "pipeline.morphometry.galaxy")
 r"""The modules that call the kernels."""
 
 PACKAGE = "pipeline.morphometry."

@@ -12,13 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.errors import ConfigError, DataError, suggest
 from pipeline.morphometry.fields import FLUXES
 from pipeline.morphometry.flags import EDGE, OFF_CENTRE, UNDEFINED
+from pipeline.morphometry.galaxy import Found, measure_stamp
 from pipeline.morphometry.geometry import Aperture
 from pipeline.morphometry.known import MEASURED, Sky, Stamp
 from pipeline.morphometry.morphology import Morphology
 from pipeline.morphometry.psf import NONE, Kernel, separate
 from pipeline.morphometry.segment import segment
 from pipeline.morphometry.stamp import bounds, outside, stamp
-from pipeline.morphometry.statistics import Found, measure_stamp
 
 CUT = 0.1
 r"""The share of the ellipse of 1.5 Petrosian radii that may be outside of the image."""
