@@ -15,7 +15,7 @@ import threading
 import time
 from contextlib import AbstractContextManager, suppress
 from importlib import import_module
-from types import FrameType, TracebackType
+from types import FrameType
 
 GRACE = 1.5
 r"""The seconds that are left to clean up in."""
@@ -71,12 +71,7 @@ class Stop(AbstractContextManager):
 
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         if self.number:  # and until the process ends
             self._say()
             _kill(SERVERS)  # of which Prefect would wait for the end

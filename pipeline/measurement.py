@@ -40,7 +40,6 @@ there are :data:`PARTS` at most."""
 
 PARTS = 500
 
-
 ODD = Column(
     "flags", "", "What is odd about the input as read; flags_BAND say if the galaxy itself is cut"
 )

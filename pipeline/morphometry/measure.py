@@ -1,10 +1,10 @@
 r"""Measurements of images."""
 
-__all__ = ["MODES", "astray", "measure", "targeted"]
+__all__ = ["MODES", "astray", "check_options", "measure", "targeted"]
 
 import math
 import os
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,8 +32,8 @@ r"""The largest power of two of a pixel that is measured in the unit of its imag
 LARGEST = 2.0**53
 r"""What whole numbers of any type have to be below."""
 
-MODES = ("fast", "parity")
 Mode = Literal["fast", "parity"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 def measure(
@@ -81,7 +81,8 @@ def measure(
         (31, 30)
     """
 
-    _check(mode, label, gain, sky)
+    check_options(mode, gain)
+    _check(label, sky)
     if labels is None and label != 1:
         raise ConfigError(f"label={label} of no labels, expected a map of sources that has it")
     pixels = _pixels(image)
@@ -103,13 +104,22 @@ def measure(
     return astray(found, pixels.shape) if labels is None else found
 
 
-def _check(mode: Mode, label: int, gain: float, sky: Sky) -> None:
+def check_options(mode: Mode, gain: float) -> None:
+    r"""Refuses a mode or a gain that is not possible.
+
+    Raises:
+        ConfigError: If it is so.
+    """
+
     if mode not in MODES:
         raise ConfigError(f"mode={mode!r}, {suggest(mode, MODES)}")
-    if not isinstance(label, (int, np.integer)) or not 1 <= label < LARGEST:
-        raise ConfigError(f"label={label!r}, expected a whole number from 1 to {LARGEST:.0f}")
     if not isinstance(gain, (int, float, np.number)) or not gain > 0:
         raise ConfigError(f"gain={gain!r}, expected a number above 0")
+
+
+def _check(label: int, sky: Sky) -> None:
+    if not isinstance(label, (int, np.integer)) or not 1 <= label < LARGEST:
+        raise ConfigError(f"label={label!r}, expected a whole number from 1 to {LARGEST:.0f}")
     known = isinstance(sky, tuple) and len(sky) in (len(Sky._fields) - 1, len(Sky._fields))
     if not (known and all(map(_is_noise, sky))):
         raise ConfigError(f"sky={sky!r}, expected {', '.join(Sky._fields)}, NaN or from 0 on")

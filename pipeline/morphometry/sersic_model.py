@@ -383,6 +383,8 @@ def _tally(
 
 @summing
 def dot(left: NDArray, right: NDArray) -> float:  # pragma: no cover
+    r"""Returns the inner product of two lines of numbers."""
+
     total = 0.0
     for k in range(left.size):
         total += left[k] * right[k]

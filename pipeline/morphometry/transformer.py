@@ -7,7 +7,7 @@ __all__ = ["MorphologyTransformer"]
 
 import math
 from collections.abc import Sequence
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -17,9 +17,9 @@ from sklearn.utils import Tags
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from pipeline.errors import ConfigError, DataError, suggest
+from pipeline.errors import ConfigError, DataError
 from pipeline.morphometry.features import FEATURES, feature_names, features
-from pipeline.morphometry.measure import Mode
+from pipeline.morphometry.measure import Mode, check_options
 
 
 class MorphologyTransformer(TransformerMixin, BaseEstimator):
@@ -92,10 +92,7 @@ class MorphologyTransformer(TransformerMixin, BaseEstimator):
         known = given[1:] if self.image_shape is None and len(given) > 2 else self.image_shape
         self.image_shape_ = _shape(pixels.shape[1], known)
         feature_names(self._bands(), self._columns())
-        if self.mode not in get_args(Mode):
-            raise ConfigError(f"mode={self.mode!r}, {suggest(self.mode, get_args(Mode))}")
-        if not isinstance(self.gain, (int, float, np.number)) or not self.gain > 0:
-            raise ConfigError(f"gain={self.gain!r}, expected a number above 0")
+        check_options(self.mode, self.gain)
         if len(self._bands()) != self.image_shape_[0]:
             raise DataError(f"bands={self.bands!r} for images of shape {self.image_shape_}")
 
